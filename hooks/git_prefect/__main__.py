@@ -1,0 +1,7 @@
+"""`python -m git_prefect` is `git prefect`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,49 @@
+"""Exceptions that end a command with a message, and the exit codes they end it with."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command and hook; the README documents them."""
+
+    OK = 0
+    FINDINGS = 1
+    USAGE = 2
+    NOT_AUTHORISED = 3
+    OUT_OF_REACH = 4
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class GitPrefectError(Exception):
+    """Ends the command with one paragraph: what is wrong and where, then what to type next."""
+
+    exit_code = ExitCode.FINDINGS
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+
+class UsageError(GitPrefectError):
+    """The command line, the settings, the repository or the machine is not as it has to be."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NotAuthorised(GitPrefectError):
+    """The API or the remote refused who we are."""
+
+    exit_code = ExitCode.NOT_AUTHORISED
+
+
+class OutOfReach(GitPrefectError):
+    """The API or the remote did not answer, or not as itself."""
+
+    exit_code = ExitCode.OUT_OF_REACH

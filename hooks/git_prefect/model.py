@@ -1,0 +1,147 @@
+"""The frozen data that passes between the wings: push, flows, registration, report.
+
+Named tuples rather than dataclasses: a push that touches no flow has 50 ms for a whole hook,
+and importing `dataclasses` alone costs a fifth of that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+"""Severities of a finding."""
+
+
+class RefUpdate(NamedTuple):
+    """One ref that is pushed (or asked for by hand), by its name on the remote."""
+
+    remote: str
+    """Name of the remote; its URL without credentials when pushed by URL."""
+    url: str
+    """URL of the remote, without credentials."""
+    ref: str
+    """Full name on the remote: `refs/heads/…` or `refs/tags/…`."""
+    commit: str | None
+    """The commit that is pushed, tags peeled; None when the ref is deleted."""
+    pushed_object: str | None
+    """What the ref will point at: the commit, or the tag object of an annotated tag."""
+    remote_commit: str | None
+    """What the remote had, as far as this clone knows without asking; None when unknown or new."""
+    source: str
+    """Who says so: `push`, `--ref`, `BUILD_TAG`, `GIT_BRANCH`, `active branch`, …"""
+
+    @property
+    def kind(self) -> str:
+        """`branch`, `tag` or `other` (notes, changes, …), from the ref's full name."""
+        if self.ref.startswith("refs/heads/"):
+            return "branch"
+        return "tag" if self.ref.startswith("refs/tags/") else "other"
+
+    @property
+    def name(self) -> str:
+        """The short name, as the storage of a flow has it: `feature/x`, `v1.0`."""
+        return self.ref.split("/", 2)[2] if self.ref.count("/") >= 2 else self.ref
+
+
+class TreeEntry(NamedTuple):
+    """A file of the pushed commit's tree, as `git ls-tree -r` tells it."""
+
+    path: str
+    """From the root of the repository, with forward slashes."""
+    blob: str
+    """Object name of its content."""
+    mode: str
+    """`100644`, `100755`, `120000` (symlink) or `160000` (submodule)."""
+
+
+class LoadedFlow(NamedTuple):
+    """A flow as the agent would find it in a flow file."""
+
+    name: str
+    tasks: int
+    serialized: dict[str, Any]
+    """What `Flow.serialize()` gives, without storage: the shape that the API stores."""
+    declared_storage: dict[str, Any] | None
+    """The storage that the code sets, serialized by Prefect; None when it sets none."""
+    declared_run_config: dict[str, Any] | None
+    """The run config that the code sets, serialized by Prefect; None when it sets none."""
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, in words that a person can act on."""
+
+    code: str
+    severity: str
+    message: str
+    hint: str
+    path: str | None = None
+    line: int | None = None
+    flow: str | None = None
+    ref: str | None = None
+    detail: str = ""
+    """Further lines, such as the frames of a traceback; may be empty."""
+
+
+class CheckedFile(NamedTuple):
+    """A flow file, the flows that an agent would find in it, and what is wrong with it."""
+
+    path: str
+    blob: str
+    flows: tuple[LoadedFlow, ...]
+    findings: tuple[Finding, ...]
+    cached: bool
+    """True when an earlier verdict was reused and the file was not loaded again."""
+    unchecked: bool = False
+    """True when the interpreter could not tell (a third-party module is missing there)."""
+
+    @property
+    def failed(self) -> bool:
+        """True when an agent could not load the file, or the API would not take its flows."""
+        return any(finding.severity == ERROR for finding in self.findings)
+
+
+class GitStorage(NamedTuple):
+    """Where an agent clones from: the arguments of `prefect.storage.Git` that name the repository."""
+
+    repo_host: str
+    repo: str
+    use_ssh: bool
+    git_token_secret_name: str | None
+    git_token_username: str | None
+    git_clone_url_secret_name: str | None
+
+
+class PlannedFlow(NamedTuple):
+    """What a registration would do with one flow."""
+
+    path: str
+    flow: str
+    project: str
+    action: str
+    """`created`, `updated`, `unchanged`, `skipped` or `failed`."""
+    changes: tuple[str, ...]
+    """One short line for each structural difference."""
+    reason: str
+    serialized: dict[str, Any]
+    """What would be sent, storage and run config included."""
+    registered_id: str | None
+    registered_version: int | None
+    schedule_active: bool
+
+
+class Registration(NamedTuple):
+    """What became of one flow: a row of `registrations` in the JSON report."""
+
+    ref: str
+    flow: str
+    path: str
+    project: str
+    action: str
+    """`created`, `updated`, `unchanged`, `skipped`, `failed` or `queued`."""
+    version: int | None
+    changes: tuple[str, ...]
+    reason: str
+    storage: str = ""
+    """Host, repository, path and ref, as a person reads them."""
+    url: str = ""
+    """The flow's page in Prefect's UI."""

@@ -1,0 +1,167 @@
+"""The durable record of pushes that wait for their arrival: one file each, under the common git directory.
+
+An entry is written before the transfer and taken away when it is settled, whichever way it went.
+What was settled is a line of the log. Both carry a format number: two versions of git-prefect may
+share a repository, and one leaves alone what it does not understand.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..model import RefUpdate
+from .git import Repository
+from .process import Process, is_running
+
+FORMAT = 1
+LOG_LIMIT = 1_000_000
+"""Bytes after which the log is begun anew; the one before is kept beside it."""
+
+FIRST_RETRY, LAST_RETRY = 30.0, 3600.0
+"""Seconds before a failed registration is tried again: doubled each time, up to the last."""
+
+
+class Entry(NamedTuple):
+    """A push that waits: what is pushed, by which process, and what has been tried."""
+
+    id: str
+    created: float
+    """Seconds since the epoch, as all times here."""
+    remote: str
+    url: str
+    ref: str
+    commit: str
+    pushed_object: str
+    tracking_before: str | None
+    """What the tracking ref of the branch was before the push; None when there was none."""
+    pusher: Process | None
+    project: str | None
+    attempts: int = 0
+    not_before: float = 0.0
+    error: str = ""
+    """Why the last attempt failed; empty before the first."""
+
+
+def _folder(repository: Repository) -> Path:
+    return Path(repository.state_dir, "pending")
+
+
+def record(
+    repository: Repository, update: RefUpdate, tracking_before: str | None, pusher: Process | None, project: str | None
+) -> Entry:
+    """Write the entry of a push that is about to happen; it is on disk when this returns."""
+    assert update.commit and update.pushed_object, "a deletion registers nothing"
+    now = time.time()
+    entry = Entry(
+        f"{time.time_ns():020d}-{os.getpid()}", now, update.remote, update.url, update.ref, update.commit,
+        update.pushed_object, tracking_before, pusher, project,
+    )  # fmt: skip
+    _write(repository, entry)
+    return entry
+
+
+def _write(repository: Repository, entry: Entry) -> None:
+    folder = _folder(repository)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    document = {"format": FORMAT, **entry._asdict(), "pusher": entry.pusher and entry.pusher._asdict()}
+    write_durably(folder / f"{entry.id}.json", json.dumps(document, indent=1))
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file as a whole, private to the user: a reader sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def entries(repository: Repository) -> list[Entry]:
+    """The pushes that wait, oldest first; files that are torn or of another format are passed over."""
+    try:
+        names = sorted(name for name in os.listdir(_folder(repository)) if name.endswith(".json"))
+    except FileNotFoundError:
+        return []
+    found = (_read(_folder(repository) / name) for name in names)
+    return [entry for entry in found if entry is not None]
+
+
+def _read(path: Path) -> Entry | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("format") != FORMAT:
+            return None
+        pusher = document.pop("pusher")
+        return Entry(pusher=Process(**pusher) if pusher else None, **document)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def is_being_pushed(entry: Entry) -> bool:
+    """Whether the `git push` of this entry is still running."""
+    return entry.pusher is not None and is_running(entry.pusher)
+
+
+def postpone(repository: Repository, entry: Entry, error: str) -> Entry:
+    """Keep an entry whose attempt failed, to be tried again later: after 30 s, doubled each time, 1 h at most."""
+    wait = min(LAST_RETRY, FIRST_RETRY * 2**entry.attempts)
+    later = entry._replace(attempts=entry.attempts + 1, not_before=time.time() + wait, error=error)
+    _write(repository, later)
+    return later
+
+
+def close(repository: Repository, entry: Entry, result: str, detail: dict[str, Any]) -> None:
+    """Take an entry away and log what became of it: first the log, so that a kill in between loses nothing."""
+    log(repository, {"result": result, "ref": entry.ref, "remote": entry.remote, "commit": entry.commit, **detail})
+    (_folder(repository) / f"{entry.id}.json").unlink(missing_ok=True)
+
+
+def log(repository: Repository, line: dict[str, Any]) -> None:
+    """Append a line to the log, one JSON object with its time."""
+    path = Path(repository.state_dir, "log.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.exists() and path.stat().st_size > LOG_LIMIT:
+        os.replace(path, path.with_name("log.1.jsonl"))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with open(descriptor, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"format": FORMAT, "time": time.time(), **line}) + "\n")
+
+
+def settled(repository: Repository) -> list[dict[str, Any]]:
+    """The lines of the log, oldest first; torn ones are passed over."""
+    try:
+        text = Path(repository.state_dir, "log.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    lines = []
+    for line in text.splitlines():
+        try:
+            document = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(document, dict) and document.get("format") == FORMAT:
+            lines.append(document)
+    return lines
+
+
+@contextmanager
+def settling(repository: Repository, wait: bool) -> Iterator[bool]:
+    """Hold the lock under which entries are settled; whether it was had (always, when waiting for it)."""
+    folder = Path(repository.state_dir)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(folder / "settle.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True

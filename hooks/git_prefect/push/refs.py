@@ -1,0 +1,177 @@
+"""What is pushed: git's stdin, pre-commit's variables, or what a person or CI asks for → ref updates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..errors import UsageError
+from ..model import RefUpdate
+from .git import Repository, ask, ask_remote, commit_of, object_of, tracking_ref
+from .remotes import redact, without_credentials
+
+DETACHED_HEAD = ("CI_COMMIT_TAG", "CI_COMMIT_BRANCH", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "GITHUB_HEAD_REF")
+"""Where GitLab and GitHub name the ref of a job, whose checkout has a detached HEAD."""
+
+
+def is_zero(name: str) -> bool:
+    """Whether an object name is all zeros: git's word for "no such ref", at any hash length."""
+    return not name.strip("0")
+
+
+def in_push(environ: Mapping[str, str]) -> bool:
+    """Whether pre-commit runs this hook for a `git push`, and not by hand."""
+    return bool(environ.get("PRE_COMMIT_REMOTE_NAME") and environ.get("PRE_COMMIT_REMOTE_BRANCH"))
+
+
+def from_pre_commit(repository: Repository, environ: Mapping[str, str]) -> list[RefUpdate]:
+    """The one ref that pre-commit tells a pre-push hook, by its `PRE_COMMIT_*` variables.
+
+    `PRE_COMMIT_TO_REF` is missing when a root commit is pushed; then the local branch says it.
+    """
+    # pre-commit tells one ref even where several are pushed: facts that only `git prefect install` mends.
+    local = environ.get("PRE_COMMIT_LOCAL_BRANCH", "")
+    pushed = environ.get("PRE_COMMIT_TO_REF") or object_of(repository, local)
+    return [
+        _update(
+            repository, environ["PRE_COMMIT_REMOTE_NAME"], environ["PRE_COMMIT_REMOTE_URL"],
+            environ["PRE_COMMIT_REMOTE_BRANCH"], pushed, None,
+        )
+    ]  # fmt: skip
+
+
+def from_stdin(repository: Repository, lines: Iterable[str], remote: str, url: str) -> list[RefUpdate]:
+    """Every ref that git tells a native pre-push hook: `<local ref> <object> <remote ref> <remote object>`.
+
+    Split from the right, since a local ref may be any expression (`HEAD~2`, `:/fix this`).
+    """
+    updates = []
+    for line in lines:
+        if not line.strip():
+            continue
+        _, pushed, ref, known = line.rsplit(maxsplit=3)
+        updates.append(_update(repository, remote, url, ref, None if is_zero(pushed) else pushed, known))
+    return updates
+
+
+def _update(
+    repository: Repository, remote: str, url: str, ref: str, pushed: str | None, known: str | None
+) -> RefUpdate:
+    if known is None:
+        tracking = tracking_ref(repository, remote, ref)
+        known = (commit_of(repository, tracking) if tracking else None) or ""
+    # git gives the URL as the name when a push names no configured remote.
+    shown = without_credentials(remote) if remote == url else remote
+    commit = commit_of(repository, pushed) if pushed else None
+    return RefUpdate(shown, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push")
+
+
+def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | None, remote: str) -> RefUpdate:
+    """The ref that a person or CI means: `--ref`, `BUILD_TAG`, `GIT_BRANCH`, CI's own variables, the active branch.
+
+    The order is the article's (BUILD_TAG => GIT_BRANCH => active branch). Jenkins' own
+    `BUILD_TAG=jenkins-<job>-<number>` names no tag and is passed over.
+
+    Raises:
+        UsageError: nothing names a ref, or a name leads nowhere.
+    """
+    for name, source, kinds in _candidates(repository, environ, wanted, remote):
+        ref = _full_name(repository, remote, name, kinds)
+        if ref is None:
+            raise UsageError(
+                f"{source}={name}: no such {' or '.join(kinds)} here or on {remote}, so there is nothing to register it from",
+                f"push it first (`git push {remote} {name}`), or name another ref with --ref",
+            )
+        found = object_of(repository, _local_name(repository, remote, ref))
+        commit = commit_of(repository, found) if found else None
+        return RefUpdate(remote, remote_url(repository, remote), ref, commit, found, None, source)
+    raise UsageError(
+        "HEAD is detached and nothing says which branch or tag is meant",
+        "name it: git prefect register --ref BRANCH-OR-TAG",
+    )
+
+
+def _candidates(
+    repository: Repository, environ: Mapping[str, str], wanted: str | None, remote: str
+) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+    if wanted:
+        yield wanted, "--ref", ("branch", "tag")
+        return
+    tag = environ.get("BUILD_TAG", "")
+    if tag and not tag.startswith("jenkins-"):
+        yield tag, "BUILD_TAG", ("tag",)
+    branch = environ.get("GIT_BRANCH", "")
+    if branch:
+        yield branch, "GIT_BRANCH", ("branch",)
+    active = ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
+    if active is None:
+        for variable in DETACHED_HEAD:
+            if environ.get(variable):
+                yield environ[variable], variable, ("tag",) if variable.endswith("TAG") else ("branch",)
+        if environ.get("GITHUB_REF_NAME"):
+            yield environ["GITHUB_REF_NAME"], "GITHUB_REF_NAME", (environ.get("GITHUB_REF_TYPE", "branch"),)
+    else:
+        yield active, "active branch", ("branch",)
+
+
+def _full_name(repository: Repository, remote: str, name: str, kinds: tuple[str, ...]) -> str | None:
+    """The full ref name that `name` means, known here or else on the remote."""
+    if name.startswith(("refs/heads/", "refs/tags/")):
+        return name
+    folders = [{"branch": "refs/heads/", "tag": "refs/tags/"}[kind] for kind in kinds]
+    # Jenkins writes GIT_BRANCH=origin/main; a branch that is really called so comes first.
+    names = [name, name[len(remote) + 1 :]] if name.startswith(f"{remote}/") else [name]
+    refs = [folder + candidate for candidate in names for folder in folders]
+    for ref in refs:
+        if object_of(repository, _local_name(repository, remote, ref)):
+            return ref
+    on_remote = ask_remote(repository, remote, *refs).refs
+    return next((ref for ref in refs if ref in on_remote), None)
+
+
+def _local_name(repository: Repository, remote: str, ref: str) -> str:
+    """Where this clone holds `ref`: itself, else what follows it here."""
+    if object_of(repository, ref):
+        return ref
+    return tracking_ref(repository, remote, ref) or ref
+
+
+def default_remote(repository: Repository) -> str:
+    """The remote that a push of the active branch would go to.
+
+    As `git push` decides: `branch.<name>.pushRemote`, `remote.pushDefault`, `branch.<name>.remote`,
+    the only remote, `origin`.
+
+    Raises:
+        UsageError: the repository has no remote.
+    """
+    active = ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
+    for key in (f"branch.{active}.pushRemote", "remote.pushDefault", f"branch.{active}.remote"):
+        configured = ask(repository, "config", key)
+        if configured and configured != ".":
+            return configured
+    remotes = all_remotes(repository)
+    if not remotes:
+        raise UsageError(
+            "this repository has no remote, and agents clone from one",
+            "add it with `git remote add origin URL`, then push",
+        )
+    return remotes[0] if len(remotes) == 1 or "origin" not in remotes else "origin"
+
+
+def all_remotes(repository: Repository) -> list[str]:
+    """Names of the configured remotes."""
+    from git import Repo
+
+    with Repo(repository.git_dir) as repo:
+        return [remote.name for remote in repo.remotes]
+
+
+def remote_url(repository: Repository, remote: str) -> str:
+    """The URL that this clone fetches from, `insteadOf` applied, without credentials."""
+    return without_credentials(ask(repository, "ls-remote", "--get-url", "--", remote) or redact(remote))
+
+
+def fetch_url(repository: Repository, update: RefUpdate) -> str:
+    """The URL that others fetch from what is pushed here: the remote's own, else the URL of the push."""
+    named = ask(repository, "config", f"remote.{update.remote}.url")
+    return remote_url(repository, update.remote) if named else update.url

@@ -1,0 +1,88 @@
+"""The pushed tree as raw blobs, in a folder of its own, updated incrementally.
+
+A private bare repository borrows the objects of the user's and writes what dulwich writes in an
+agent: no LFS download, no line-end conversion, no `ident`, no sparse checkout. It is not a linked
+worktree, so nothing of it shows in `git worktree list` or `git status`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..errors import UsageError
+from .git import Repository, clean_environment, run_git
+
+ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding\n"
+"""Raw blobs, whatever the repository's own .gitattributes ask for: info/attributes wins over them."""
+
+
+@contextmanager
+def snapshot_of(repository: Repository, tree: str) -> Iterator[Path]:
+    """The folder that holds exactly the files of `tree`, for as long as the context lasts.
+
+    A lock is held meanwhile: two pushes at once take turns. Submodules are empty folders, as for an agent.
+
+    Raises:
+        UsageError: the folder cannot be written (a full disk, a read-only git directory).
+    """
+    home = Path(repository.state_dir, "snapshot")
+    with ExitStack() as held:
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = held.enter_context(open(home / "lock", "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            folder = _written(repository, home, tree)
+        except (OSError, subprocess.CalledProcessError) as error:
+            said = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+            raise UsageError(
+                f"{home}: the pushed commit could not be written there ({said})",
+                f"free some space or mend the permissions, or remove {home} and push again",
+            ) from error
+        yield folder
+
+
+def _written(repository: Repository, home: Path, tree: str) -> Path:
+    bare, folder = home / "repository.git", home / "tree"
+    if not (bare / "info" / "attributes").exists():
+        _create(repository, bare)
+    # Written each time: a repository may have been moved since.
+    (bare / "objects" / "info" / "alternates").write_text(f"{Path(repository.common_dir, 'objects')}\n")
+    (bare / "index.lock").unlink(missing_ok=True)
+    folder.mkdir(exist_ok=True)
+    _git(bare, folder, "read-tree", "--reset", "-u", tree)
+    _git(bare, folder, "clean", "-ffdxq")
+    return folder
+
+
+def _create(repository: Repository, bare: Path) -> None:
+    """An empty bare repository with the same object format that borrows the user's objects."""
+    length = len(run_git(repository, "hash-object", "-t", "tree", os.devnull).strip())
+    _git(None, None, "init", "--quiet", "--bare", f"--object-format={'sha1' if length == 40 else 'sha256'}", str(bare))
+    for key, value in (
+        ("core.bare", "false"), ("core.autocrlf", "false"), ("core.symlinks", "true"), ("core.fileMode", "true"),
+        ("core.sparseCheckout", "false"), ("core.hooksPath", os.devnull), ("core.fsmonitor", "false"), ("gc.auto", "0"),
+    ):  # fmt: skip
+        _git(None, None, f"--git-dir={bare}", "config", key, value)
+    (bare / "info").mkdir(exist_ok=True)
+    (bare / "info" / "attributes").write_text(ATTRIBUTES)
+
+
+def _git(bare: Path | None, folder: Path | None, *arguments: str) -> None:
+    place = [f"--git-dir={bare}", f"--work-tree={folder}"] if bare else []
+    environment = {
+        **clean_environment(os.environ),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_COUNT": "0",
+        "GIT_ATTR_NOSYSTEM": "1",
+    }
+    environment.pop("GIT_CONFIG_PARAMETERS", None)
+    subprocess.run(
+        ["git", *place, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
