@@ -1,0 +1,113 @@
+"""Carries a plan out, and reads back what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ..errors import GitPrefectError, UsageError
+from ..model import PlannedFlow, RefUpdate, Registration
+from ..settings import Target
+from .api import Api, Registered, RegisteredFlow
+from .storage import describe
+from .structure import differences
+
+PARALLEL = 8
+"""Flows that are registered at once; the registrations of one flow never are."""
+
+
+def project_id(api: Api, registered: Registered, target: Target, project: str) -> str:
+    """The project's id; created first if it does not exist and the target says so.
+
+    Raises:
+        UsageError: it does not exist, and the target does not let us create it.
+    """
+    found = registered.project_ids.get(project)
+    if found:
+        return found
+    if not target.create_project:
+        raise UsageError(
+            f"project {project!r} does not exist at {api.address}",
+            f"create it with `prefect create project {project!r}`, or set `create-project = true` in its target",
+        )
+    return api.create_project(project)
+
+
+def apply(
+    api: Api, plan: Sequence[PlannedFlow], registered: Registered, target: Target, update: RefUpdate
+) -> list[Registration]:
+    """Register what the plan says, different flows in parallel, then read back once what the API holds.
+
+    What counts is what is read back: a request whose answer was lost may have been carried out.
+
+    Raises:
+        OutOfReach: the API cannot tell any more; what is registered is then unknown, and trying again is safe.
+        UsageError: the project does not exist.
+    """
+    todo = [one for one in plan if one.action in ("created", "updated")]
+    errors: dict[str, str] = {}
+    now = registered
+    if todo:
+        project = project_id(api, registered, target, todo[0].project)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            outcomes = list(pool.map(lambda one: _attempt(api, project, one), todo))
+        errors = {one.flow: error for one, error in zip(todo, outcomes) if error}
+        now = api.registered([todo[0].project], [one.flow for one in todo])
+    return [
+        _became(api, one, now, errors.get(one.flow, ""), update) if one in todo else _untouched(api, one, registered, update)
+        for one in plan
+    ]
+
+
+def _attempt(api: Api, project: str, one: PlannedFlow) -> str:
+    """Register one flow; what went wrong, or an empty text."""
+    try:
+        api.create_flow(project, one.serialized, one.schedule_active)
+    except GitPrefectError as error:
+        return error.message
+    return ""
+
+
+def _became(api: Api, one: PlannedFlow, now: Registered, error: str, update: RefUpdate) -> Registration:
+    versions = [held for held in now.flows if held.name == one.flow and held.project == one.project]
+    held = now.holder(one.project, one.flow)
+    wrong = error
+    if held is None:
+        wrong = error or "the API took it, but has no active version of it now"
+    elif held.id == one.registered_id:
+        wrong = error or "the API took it, but still has the version from before"
+    elif differences(held.serialized, one.serialized):
+        wrong = error or "another client registered this flow at the same time"
+    elif len(versions) > 1:
+        wrong = f"{len(versions)} versions of it are active at once"
+    else:
+        wrong = ""
+    if wrong or held is None:
+        hint = f"{wrong}. What runs now: {_running(held)}"
+        return _row(api, one, held, now, update)._replace(action="failed", reason=hint)
+    return _row(api, one, held, now, update)
+
+
+def _running(held: RegisteredFlow | None) -> str:
+    return f"version {held.version}, {describe(held.storage)}" if held else "nothing under this name"
+
+
+def _untouched(api: Api, one: PlannedFlow, registered: Registered, update: RefUpdate) -> Registration:
+    return _row(api, one, registered.holder(one.project, one.flow), registered, update)
+
+
+def _row(
+    api: Api, one: PlannedFlow, held: RegisteredFlow | None, registered: Registered, update: RefUpdate
+) -> Registration:
+    return Registration(
+        ref=update.ref,
+        flow=one.flow,
+        path=one.path,
+        project=one.project,
+        action=one.action,
+        version=held.version if held else None,
+        changes=one.changes,
+        reason=one.reason,
+        storage=describe(held.storage) if held else "",
+        url=api.page(registered.tenant_slug, held.flow_group_id) if held else "",
+    )
