@@ -40,7 +40,7 @@ class Target(Table, frozen=True):
 
     def __post_init__(self) -> None:
         if (self.branch is None) == (self.tag is None):
-            raise ValueError("needs either `branch` or `tag`, a pattern such as \"feature/**\"")
+            raise ValueError('needs either `branch` or `tag`, a pattern such as "feature/**"')
         if not self.project.strip():
             raise ValueError("needs a `project` that is not empty")
 
@@ -83,7 +83,9 @@ class Settings(Table, frozen=True):
         if self.timeout <= 0:
             raise ValueError("`timeout` is in seconds and has to be above 0")
         if self.clone_url_secret and (self.token_secret or self.token_username):
-            raise ValueError("`clone-url-secret` is the whole URL: it goes without `token-secret` and `token-username`")
+            raise ValueError(
+                "`clone-url-secret` is the whole URL: it goes without `token-secret` and `token-username`"
+            )
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -131,7 +133,13 @@ def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
     return document
 
 
-_PER_MACHINE = {"python": str, "timeout": float, "token-secret": str, "token-username": str, "clone-url-secret": str}
+_PER_MACHINE = {
+    "python": str,
+    "timeout": float,
+    "token-secret": str,
+    "token-username": str,
+    "clone-url-secret": str,
+}
 
 
 def _machine_table(config: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -140,13 +148,20 @@ def _machine_table(config: Mapping[str, str], environ: Mapping[str, str]) -> dic
         variable = "GIT_PREFECT_" + key.upper().replace("-", "_")
         # git config keys have no case: `prefect.tokenSecret` and `prefect.token-secret` are both written.
         configured = config.get(key) or config.get(key.replace("-", ""))
-        value, where = (environ[variable], variable) if environ.get(variable) else (configured, f"git config prefect.{key}")
+        value, where = (
+            (environ[variable], variable)
+            if environ.get(variable)
+            else (configured, f"git config prefect.{key}")
+        )
         if not value:
             continue
         try:
             table[key] = kind(value)
         except ValueError as error:
-            raise UsageError(f"{where}: expected a number of seconds, got {value!r}", f"set {where} to a number, or unset it") from error
+            raise UsageError(
+                f"{where}: expected a number of seconds, got {value!r}",
+                f"set {where} to a number, or unset it",
+            ) from error
     return table
 
 
@@ -170,7 +185,9 @@ def _checked(value: Any, kind: type[Table], origin: str, place: str) -> None:
         message = str(error)
         unknown = re.search(r"unknown field `([^`]*)`", message)
         at = re.search(r" - at `\$\.?(.*)`$", message)
-        key = ".".join(part for part in (place, at.group(1) if at else "", unknown.group(1) if unknown else "") if part)
+        key = ".".join(
+            part for part in (place, at.group(1) if at else "", unknown.group(1) if unknown else "") if part
+        )
         if unknown:
             known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
             raise _refused(origin, key, f"unknown key; known here: {known}") from error

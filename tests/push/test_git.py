@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from git_prefect.errors import OutOfReach, UsageError
 from git_prefect.model import TreeEntry
 from git_prefect.push import git
@@ -14,7 +13,9 @@ from git_prefect.push import git
 from ..repository import Clone, clone
 
 
-def test_a_hooks_variables_do_not_lead_astray(work: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hooks_variables_do_not_lead_astray(
+    work: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repository = work.repository
     head = work.head()
     other = Clone(tmp_path / "other")
@@ -117,7 +118,9 @@ def test_a_remote_out_of_reach_is_named_without_its_credentials(work: Clone) -> 
     with pytest.raises(OutOfReach) as raised:
         git.ask_remote(work.repository, url)
     assert "s3cret" not in str(raised.value)
-    assert str(raised.value).startswith("https://127.0.0.1:9/r.git: the remote could not be asked (fatal: unable to access")
+    assert str(raised.value).startswith(
+        "https://127.0.0.1:9/r.git: the remote could not be asked (fatal: unable to access"
+    )
 
 
 def test_fetching_moves_no_ref_of_the_user(work: Clone, remote: Path, tmp_path: Path) -> None:

@@ -74,7 +74,10 @@ def test_a_closed_entry_is_a_line_of_the_log(work: Clone) -> None:
 
 
 def test_one_settles_at_a_time(work: Clone) -> None:
-    with pending.settling(work.repository, wait=False) as first, pending.settling(work.repository, wait=False) as second:
+    with (
+        pending.settling(work.repository, wait=False) as first,
+        pending.settling(work.repository, wait=False) as second,
+    ):
         assert (first, second) == (True, False)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from git_prefect.errors import UsageError
 from git_prefect.model import RefUpdate
 from git_prefect.push import refs
@@ -42,7 +41,9 @@ def test_a_root_commit_is_found_by_its_local_branch(work: Clone, remote: object)
 def test_a_tag_object_is_peeled_and_remembered(work: Clone, remote: object) -> None:
     work.git("tag", "-a", "v1", "-m", "one")
     tag = work.git("rev-parse", "v1")
-    found = refs.from_pre_commit(work.repository, pre_commit("refs/tags/v1", "refs/tags/v1", str(remote), tag))
+    found = refs.from_pre_commit(
+        work.repository, pre_commit("refs/tags/v1", "refs/tags/v1", str(remote), tag)
+    )
     assert found == [RefUpdate("origin", str(remote), "refs/tags/v1", work.head(), tag, None, "push")]
     assert (found[0].kind, found[0].name) == ("tag", "v1")
 
@@ -75,7 +76,11 @@ def test_a_push_by_url_never_keeps_its_credentials(work: Clone) -> None:
         ({"GIT_BRANCH": "origin/feature/x"}, None, ("refs/heads/feature/x", "GIT_BRANCH")),
         ({"GIT_BRANCH": "feature/x", "BUILD_TAG": "v1"}, None, ("refs/tags/v1", "BUILD_TAG")),
         ({"BUILD_TAG": "jenkins-etl-41"}, None, ("refs/heads/main", "active branch")),
-        ({"BUILD_TAG": "jenkins-etl-41", "GIT_BRANCH": "origin/main"}, None, ("refs/heads/main", "GIT_BRANCH")),
+        (
+            {"BUILD_TAG": "jenkins-etl-41", "GIT_BRANCH": "origin/main"},
+            None,
+            ("refs/heads/main", "GIT_BRANCH"),
+        ),
         ({"BUILD_TAG": "v1", "GIT_BRANCH": "main"}, "feature/x", ("refs/heads/feature/x", "--ref")),
         ({}, "refs/tags/v1", ("refs/tags/v1", "--ref")),
         ({"GIT_BRANCH": "origin/kept"}, None, ("refs/heads/origin/kept", "GIT_BRANCH")),

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pytest
-
 from git_prefect.model import GitStorage
-from git_prefect.push.remotes import Location, locate, redact, storage_of, why_not_clonable, without_credentials
+from git_prefect.push.remotes import (
+    Location,
+    locate,
+    redact,
+    storage_of,
+    why_not_clonable,
+    without_credentials,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,7 +19,10 @@ from git_prefect.push.remotes import Location, locate, redact, storage_of, why_n
     [
         ("https://github.com/team/etl.git", Location("https", None, "github.com", "team/etl")),
         ("https://ada:t0ken@gitlab.com/a/b/c/etl", Location("https", None, "gitlab.com", "a/b/c/etl")),
-        ("https://git.example.com:8443/team/etl.git/", Location("https", None, "git.example.com:8443", "team/etl")),
+        (
+            "https://git.example.com:8443/team/etl.git/",
+            Location("https", None, "git.example.com:8443", "team/etl"),
+        ),
         ("git@github.com:team/etl.git", Location("ssh", "git", "github.com", "team/etl")),
         ("github.com:team/etl", Location("ssh", None, "github.com", "team/etl")),
         ("ssh://git@example.com:2222/team/etl.git", Location("ssh", "git", "example.com:2222", "team/etl")),
@@ -58,7 +67,9 @@ def test_a_token_makes_agents_clone_over_https_also_where_people_push_over_ssh()
 
 
 def test_ssh_without_a_token() -> None:
-    assert storage_of("git@github.com:team/etl.git") == GitStorage("github.com", "team/etl", True, None, None, None)
+    assert storage_of("git@github.com:team/etl.git") == GitStorage(
+        "github.com", "team/etl", True, None, None, None
+    )
 
 
 def test_the_username_of_a_deploy_token() -> None:

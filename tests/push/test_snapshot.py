@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from prefect.utilities.git import TemporaryGitRepo
-
 from git_prefect.push.git import run_git, tree_of
 from git_prefect.push.snapshot import snapshot_of
+from prefect.utilities.git import TemporaryGitRepo
 
 from ..repository import Clone
 
@@ -83,10 +82,18 @@ def test_what_loads_leave_behind_is_gone_the_next_time(work: Clone) -> None:
 
 
 def test_it_leaves_no_trace_in_the_users_repository(work: Clone) -> None:
-    before = work.git("status", "--porcelain", "--ignored"), work.git("worktree", "list"), work.git("for-each-ref")
+    before = (
+        work.git("status", "--porcelain", "--ignored"),
+        work.git("worktree", "list"),
+        work.git("for-each-ref"),
+    )
     with snapshot_of(work.repository, tree_of(work.repository, "HEAD")):
         pass
-    assert (work.git("status", "--porcelain", "--ignored"), work.git("worktree", "list"), work.git("for-each-ref")) == before
+    assert (
+        work.git("status", "--porcelain", "--ignored"),
+        work.git("worktree", "list"),
+        work.git("for-each-ref"),
+    ) == before
 
 
 def test_sha256(tmp_path: Path) -> None:

@@ -7,15 +7,14 @@ from datetime import timedelta
 from typing import Any, Callable
 
 import pytest
-from prefect import Flow, Parameter, task
-from prefect.schedules import IntervalSchedule
-
 from git_prefect.errors import OutOfReach, UsageError
 from git_prefect.model import RefUpdate, Registration
 from git_prefect.registration.api import Api
 from git_prefect.registration.apply import apply
 from git_prefect.registration.plan import Wanted, plan
 from git_prefect.settings import Target
+from prefect import Flow, Parameter, task
+from prefect.schedules import IntervalSchedule
 
 from .conftest import WHERE, update
 
@@ -197,4 +196,7 @@ def test_an_api_that_is_down(api: Api) -> None:
     api._client.api_server = "http://127.0.0.1:9"
     with pytest.raises(OutOfReach) as raised:
         api.registered(["dev"])
-    assert str(raised.value).splitlines()[0] == "the Prefect API at http://127.0.0.1:9 is out of reach: no connection"
+    assert (
+        str(raised.value).splitlines()[0]
+        == "the Prefect API at http://127.0.0.1:9 is out of reach: no connection"
+    )

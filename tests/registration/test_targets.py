@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from git_prefect.model import RefUpdate
 from git_prefect.registration.targets import matches, project_of, slug, target_of
 from git_prefect.settings import Target
@@ -42,7 +41,13 @@ def test_the_first_target_that_matches_wins() -> None:
     ]
     found = [
         target_of(targets, update(ref))
-        for ref in ("refs/heads/feature/hot", "refs/heads/feature/x", "refs/tags/v1", "refs/heads/v1", "refs/notes/v1")
+        for ref in (
+            "refs/heads/feature/hot",
+            "refs/heads/feature/x",
+            "refs/tags/v1",
+            "refs/heads/v1",
+            "refs/notes/v1",
+        )
     ]
     assert found == [targets[0], targets[1], targets[2], None, None]
 
@@ -64,7 +69,19 @@ def test_slugs(name: str, expected: str) -> None:
 
 
 def test_no_two_branches_share_a_project() -> None:
-    names = ["feature/x", "feature--x", "feature-x", "Feature/x", "feature/X", "f/x", "x" * 61, "x" * 62, "ä", "ö", "-"]
+    names = [
+        "feature/x",
+        "feature--x",
+        "feature-x",
+        "Feature/x",
+        "feature/X",
+        "f/x",
+        "x" * 61,
+        "x" * 62,
+        "ä",
+        "ö",
+        "-",
+    ]
     assert len({slug(name) for name in names}) == len(names)
 
 

@@ -141,7 +141,9 @@ def tree_of(repository: Repository, commit: str) -> str:
 
 def tree_entries(repository: Repository, tree: str) -> list[TreeEntry]:
     """Every file of a commit or tree, submodules and symlinks included, sorted as git sorts."""
-    listing = run_git(repository, "ls-tree", "-r", "-z", "--full-tree", tree).decode("utf-8", "surrogateescape")
+    listing = run_git(repository, "ls-tree", "-r", "-z", "--full-tree", tree).decode(
+        "utf-8", "surrogateescape"
+    )
     entries = []
     for line in listing.split("\0")[:-1]:
         facts, path = line.split("\t", 1)
@@ -155,7 +157,9 @@ def read_blobs(repository: Repository, blobs: Iterable[str]) -> dict[str, bytes]
     wanted = list(dict.fromkeys(blobs))
     if not wanted:
         return {}
-    answer = run_git(repository, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in wanted).encode())
+    answer = run_git(
+        repository, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in wanted).encode()
+    )
     contents: dict[str, bytes] = {}
     position = 0
     for blob in wanted:
@@ -210,7 +214,9 @@ def changed_paths(repository: Repository, old: str | None, new: str) -> set[str]
 def machine_settings(repository: Repository) -> dict[str, str]:
     """`git config prefect.*` of this machine, keys without the prefix, in lower case."""
     try:
-        listing = run_git(repository, "config", "-z", "--get-regexp", r"^prefect\.").decode("utf-8", "replace")
+        listing = run_git(repository, "config", "-z", "--get-regexp", r"^prefect\.").decode(
+            "utf-8", "replace"
+        )
     except GitError:
         return {}
     pairs = (line.partition("\n") for line in listing.split("\0")[:-1])
@@ -333,12 +339,16 @@ def fetch_commit(repository: Repository, remote: str, ref: str) -> str:
     except (GitError, subprocess.TimeoutExpired) as error:
         said = _last_line(error.stderr) if isinstance(error, GitError) else "no answer"
         raise OutOfReach(
-            f"{redact(remote)}: {ref} could not be fetched ({said})", f"check that `git fetch {redact(remote)}` works"
+            f"{redact(remote)}: {ref} could not be fetched ({said})",
+            f"check that `git fetch {redact(remote)}` works",
         ) from error
     commit = commit_of(repository, private)
     run_git(repository, "update-ref", "-d", private)
     if commit is None:
-        raise OutOfReach(f"{redact(remote)}: {ref} does not lead to a commit", f"look at `git ls-remote {redact(remote)} {ref}`")
+        raise OutOfReach(
+            f"{redact(remote)}: {ref} does not lead to a commit",
+            f"look at `git ls-remote {redact(remote)} {ref}`",
+        )
     return commit
 
 

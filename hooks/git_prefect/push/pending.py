@@ -54,7 +54,11 @@ def _folder(repository: Repository) -> Path:
 
 
 def record(
-    repository: Repository, update: RefUpdate, tracking_before: str | None, pusher: Process | None, project: str | None
+    repository: Repository,
+    update: RefUpdate,
+    tracking_before: str | None,
+    pusher: Process | None,
+    project: str | None,
 ) -> Entry:
     """Write the entry of a push that is about to happen; it is on disk when this returns."""
     assert update.commit and update.pushed_object, "a deletion registers nothing"
@@ -121,7 +125,10 @@ def postpone(repository: Repository, entry: Entry, error: str) -> Entry:
 
 def close(repository: Repository, entry: Entry, result: str, detail: dict[str, Any]) -> None:
     """Take an entry away and log what became of it: first the log, so that a kill in between loses nothing."""
-    log(repository, {"result": result, "ref": entry.ref, "remote": entry.remote, "commit": entry.commit, **detail})
+    log(
+        repository,
+        {"result": result, "ref": entry.ref, "remote": entry.remote, "commit": entry.commit, **detail},
+    )
     (_folder(repository) / f"{entry.id}.json").unlink(missing_ok=True)
 
 

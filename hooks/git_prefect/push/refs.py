@@ -9,7 +9,12 @@ from ..model import RefUpdate
 from .git import Repository, ask, ask_remote, commit_of, object_of, tracking_ref
 from .remotes import redact, without_credentials
 
-DETACHED_HEAD = ("CI_COMMIT_TAG", "CI_COMMIT_BRANCH", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "GITHUB_HEAD_REF")
+DETACHED_HEAD = (
+    "CI_COMMIT_TAG",
+    "CI_COMMIT_BRANCH",
+    "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
+    "GITHUB_HEAD_REF",
+)
 """Where GitLab and GitHub name the ref of a job, whose checkout has a detached HEAD."""
 
 
@@ -62,7 +67,9 @@ def _update(
     # git gives the URL as the name when a push names no configured remote.
     shown = without_credentials(remote) if remote == url else remote
     commit = commit_of(repository, pushed) if pushed else None
-    return RefUpdate(shown, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push")
+    return RefUpdate(
+        shown, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push"
+    )
 
 
 def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | None, remote: str) -> RefUpdate:

@@ -62,7 +62,15 @@ def _written(repository: Repository, home: Path, tree: str) -> Path:
 def _create(repository: Repository, bare: Path) -> None:
     """An empty bare repository with the same object format that borrows the user's objects."""
     length = len(run_git(repository, "hash-object", "-t", "tree", os.devnull).strip())
-    _git(None, None, "init", "--quiet", "--bare", f"--object-format={'sha1' if length == 40 else 'sha256'}", str(bare))
+    _git(
+        None,
+        None,
+        "init",
+        "--quiet",
+        "--bare",
+        f"--object-format={'sha1' if length == 40 else 'sha256'}",
+        str(bare),
+    )
     for key, value in (
         ("core.bare", "false"), ("core.autocrlf", "false"), ("core.symlinks", "true"), ("core.fileMode", "true"),
         ("core.sparseCheckout", "false"), ("core.hooksPath", os.devnull), ("core.fsmonitor", "false"), ("gc.auto", "0"),

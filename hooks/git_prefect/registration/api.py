@@ -59,7 +59,9 @@ class Api:
         try:
             self._client = _client()
         except ValueError as error:
-            raise UsageError(f"Prefect's configuration: {error}", "look at ~/.prefect/config.toml and PREFECT__CLOUD__*") from error
+            raise UsageError(
+                f"Prefect's configuration: {error}", "look at ~/.prefect/config.toml and PREFECT__CLOUD__*"
+            ) from error
 
     @property
     def address(self) -> str:
@@ -90,7 +92,9 @@ class Api:
             if status in (401, 403):
                 raise self._not_authorised(f"HTTP {status}") from error
             if status == 413:
-                raise ApiRefused("HTTP 413: the request is larger than the API takes (5 MB)", "split the flow") from error
+                raise ApiRefused(
+                    "HTTP 413: the request is larger than the API takes (5 MB)", "split the flow"
+                ) from error
             raise self._out_of_reach(f"it answered HTTP {status}") from error
         except requests.Timeout as error:
             raise self._out_of_reach("it did not answer in time") from error
@@ -176,7 +180,13 @@ class Api:
         data = self.ask(
             "mutation($input: create_flow_from_compressed_string_input!)"
             " { create_flow_from_compressed_string(input: $input) { id } }",
-            {"input": {"project_id": project_id, "serialized_flow": compress(serialized), "set_schedule_active": schedule_active}},
+            {
+                "input": {
+                    "project_id": project_id,
+                    "serialized_flow": compress(serialized),
+                    "set_schedule_active": schedule_active,
+                }
+            },
         )
         created: str = data["create_flow_from_compressed_string"]["id"]
         return created

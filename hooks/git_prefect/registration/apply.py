@@ -54,7 +54,9 @@ def apply(
         errors = {one.flow: error for one, error in zip(todo, outcomes) if error}
         now = api.registered([todo[0].project], [one.flow for one in todo])
     return [
-        _became(api, one, now, errors.get(one.flow, ""), update) if one in todo else _untouched(api, one, registered, update)
+        _became(api, one, now, errors.get(one.flow, ""), update)
+        if one in todo
+        else _untouched(api, one, registered, update)
         for one in plan
     ]
 

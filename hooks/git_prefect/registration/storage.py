@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import UsageError
@@ -23,11 +24,7 @@ def git_storage(where: GitStorage, update: RefUpdate, path: str, flow: str) -> d
     import prefect
     from prefect.serialization.storage import StorageSchema
 
-    # With a clone-URL secret Prefect warns that the other fields are ignored; they stay for people and for us.
-    logger = logging.getLogger("prefect")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with _without_warnings():
         storage = prefect.storage.Git(
             flow_path=path,
             flow_name=flow,
@@ -35,11 +32,20 @@ def git_storage(where: GitStorage, update: RefUpdate, path: str, flow: str) -> d
             tag=update.name if update.kind == "tag" else None,
             **where._asdict(),
         )
-    finally:
-        logger.setLevel(level)
     storage.flows[flow] = path
     serialized: dict[str, Any] = StorageSchema().dump(storage)
     return serialized
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    # Beside a clone-URL secret Prefect warns that host and repository are ignored; they stay for people and for us.
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def describe(storage: dict[str, Any]) -> str:
@@ -102,11 +108,17 @@ def _template(place: str, path: str, read_file: ReadFile) -> Any:
     try:
         return yaml.safe_load(content)
     except yaml.YAMLError as error:
-        raise UsageError(f"settings: {place}: {path} is not valid YAML ({error})", f"mend {path} and commit it") from error
+        raise UsageError(
+            f"settings: {place}: {path} is not valid YAML ({error})", f"mend {path} and commit it"
+        ) from error
 
 
 def run_config_of(
-    flow: LoadedFlow, path: str, runtimes: Sequence[Runtime], configs: Sequence[dict[str, Any]], labels: Sequence[str]
+    flow: LoadedFlow,
+    path: str,
+    runtimes: Sequence[Runtime],
+    configs: Sequence[dict[str, Any]],
+    labels: Sequence[str],
 ) -> dict[str, Any]:
     """The run config that a flow gets: its own, else its runtime's, else Prefect's default; labels are added."""
     from pathspec import GitIgnoreSpec
@@ -114,7 +126,11 @@ def run_config_of(
     chosen = flow.declared_run_config
     if chosen is None:
         runtime = next(
-            (config for entry, config in zip(runtimes, configs) if GitIgnoreSpec.from_lines(entry.flows).match_file(path)),
+            (
+                config
+                for entry, config in zip(runtimes, configs)
+                if GitIgnoreSpec.from_lines(entry.flows).match_file(path)
+            ),
             None,
         )
         # What `prefect register` gives a flow that sets none.
@@ -130,9 +146,12 @@ def with_storage(flow: LoadedFlow, storage: dict[str, Any], run_config: dict[str
     """
     from prefect.serialization.flow import FlowSchema
 
-    serialized: dict[str, Any] = json.loads(json.dumps({**flow.serialized, "storage": storage, "run_config": run_config}))
+    serialized: dict[str, Any] = json.loads(
+        json.dumps({**flow.serialized, "storage": storage, "run_config": run_config})
+    )
     try:
-        FlowSchema().load(json.loads(json.dumps(serialized)))
+        with _without_warnings():
+            FlowSchema().load(json.loads(json.dumps(serialized)))
     except Exception as error:
         raise ValueError(f"Prefect cannot read the serialized flow back: {error!r}") from error
     return serialized

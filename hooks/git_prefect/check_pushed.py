@@ -1,0 +1,165 @@
+"""prefect-check-pushed: is this ref on the remote, and is it the code we hold."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from .errors import ExitCode
+from .findings import finding
+from .model import ERROR, Finding, RefUpdate
+from .push import git, refs
+from .report import text
+
+
+def main(argv: Sequence[str]) -> int:
+    """The hook `prefect-check-pushed`, and `git prefect check-pushed`: exit code 1 when agents would run other code.
+
+    In a push nothing is asked of the remote: it says what the push will do, and refuses what no agent
+    could run. By hand and in CI the remote is asked.
+    """
+    options = _arguments(argv)
+    repository = git.open_repository()
+    if refs.in_push(os.environ):
+        return max(
+            [_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0
+        )
+    remote = options.remote or refs.default_remote(repository)
+    update = refs.by_hand(repository, os.environ, options.ref, remote)
+    found = [*against_remote(repository, update), *uncommitted(repository)]
+    if found:
+        print(text.findings(found))
+        return ExitCode.FINDINGS if any(one.severity == ERROR for one in found) else ExitCode.OK
+    print(f"{text.place(update)} is at {text.short(update.commit)}, as here: agents run this code")
+    return ExitCode.OK
+
+
+def _arguments(argv: Sequence[str]) -> Namespace:
+    parser = ArgumentParser(
+        prog="git prefect check-pushed",
+        description="Ask the remote whether it has this branch or tag, and whether it is the code that is here.",
+        epilog="Exit codes: 0 the same code, 1 findings, 2 usage, 4 the remote is out of reach.",
+    )
+    parser.add_argument("--ref", help="branch or tag; default: BUILD_TAG, GIT_BRANCH, else the active branch")
+    parser.add_argument("--remote", help="default: the one that git push would use")
+    parser.add_argument("files", nargs="*", help="ignored: pre-commit names files")
+    return parser.parse_args(argv)
+
+
+def _push(repository: git.Repository, update: RefUpdate) -> int:
+    found = annotated_tag(repository, update)
+    if found:
+        print(text.findings(found))
+        return ExitCode.FINDINGS
+    print(what_it_does(repository, update))
+    return ExitCode.OK
+
+
+def what_it_does(repository: git.Repository, update: RefUpdate) -> str:
+    """What a push does to its ref, from what this clone knows of the remote."""
+    where, old, new = text.place(update), update.remote_commit, update.commit
+    if new is None:
+        return f"{where}: deleted; flows registered from it cannot be loaded any more"
+    if old is None:
+        return f"{where}: new, at {text.short(new)}"
+    if old == new:
+        return f"{where}: stays at {text.short(new)}"
+    if git.commit_of(repository, old) is None:
+        return f"{where}: moves from {text.short(old)}, which is not here, to {text.short(new)}"
+    ahead = git.count_commits(repository, new, old)
+    behind = git.count_commits(repository, old, new)
+    forced = f", dropping {text.plural(behind, 'commit')} that it has" if behind else ""
+    return f"{where}: {text.plural(ahead, 'commit')} from {text.short(old)} to {text.short(new)}{forced}"
+
+
+def annotated_tag(repository: git.Repository, update: RefUpdate) -> list[Finding]:
+    """The finding for a tag that is an object of its own: dulwich's clone in the agent cannot follow it."""
+    if update.kind != "tag" or update.pushed_object in (None, update.commit):
+        return []
+    name = update.name
+    return [
+        finding(
+            "annotated-tag",
+            f"{text.place(update)} is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree'",
+            f"make it a lightweight tag: git tag -f {name} '{name}^{{}}' && git push --force {update.remote} {name}",
+            ref=update.ref,
+        )
+    ]
+
+
+def against_remote(repository: git.Repository, update: RefUpdate) -> list[Finding]:
+    """Ask the remote: findings when it lacks the ref, has another commit, or a tag that agents cannot run."""
+    answer = git.ask_remote(repository, update.remote, update.ref)
+    theirs = answer.commit(update.ref)
+    where = text.place(update)
+    if theirs is None:
+        return [
+            finding(
+                "not-on-remote",
+                f"{where} does not exist: an agent that is told to run it fails with KeyError",
+                f"git push {update.remote} {update.name}",
+                ref=update.ref,
+            )
+        ]
+    tags = annotated_tag(repository, update._replace(pushed_object=answer.refs[update.ref], commit=theirs))
+    if theirs == update.commit:
+        return tags
+    return [*tags, finding(
+        "remote-differs",
+        f"{where} {_difference(repository, update, theirs)}: agents run {text.short(theirs)}, not what is here",
+        _remedy(repository, update, theirs),
+        ref=update.ref,
+    )]  # fmt: skip
+
+
+def _difference(repository: git.Repository, update: RefUpdate, theirs: str) -> str:
+    ours = update.commit or ""
+    if git.commit_of(repository, theirs) is None:
+        return f"is at {text.short(theirs)}, which is not here"
+    behind, ahead = git.count_commits(repository, ours, theirs), git.count_commits(repository, theirs, ours)
+    if behind and ahead:
+        return (
+            f"has diverged: it lacks {text.plural(behind, 'commit')} of yours and has {ahead} that you lack"
+        )
+    return (
+        f"is {text.plural(behind, 'commit')} behind" if behind else f"is {text.plural(ahead, 'commit')} ahead"
+    )
+
+
+def _remedy(repository: git.Repository, update: RefUpdate, theirs: str) -> str:
+    if git.commit_of(repository, theirs) is None or not git.is_ancestor(
+        repository, theirs, update.commit or ""
+    ):
+        return f"git pull {update.remote} {update.name}, then push"
+    return f"git push {update.remote} {update.name}"
+
+
+def uncommitted(repository: git.Repository) -> list[Finding]:
+    """A finding for each flow file whose changes are in no commit: agents pull from the remote.
+
+    `pre-commit run` without `--all-files` has put such changes away before we look.
+    """
+    from .flows.discovery import flow_paths
+    from .validate import settings_at, tree_of_work_tree
+
+    if repository.top is None:
+        return []
+    status = git.run_git(
+        repository, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"
+    )
+    changed = {line[3:] for line in status.decode("utf-8", "surrogateescape").split("\0")[:-1]}
+    changed = {path for path in changed if path.endswith(".py")}
+    if not changed:
+        return []
+    settings = settings_at(repository, None, "origin").settings
+    return [
+        finding(
+            "uncommitted-flow",
+            "has changes that are in no commit: agents pull from the remote, these changes will not run",
+            f"git add {path} && git commit && git push",
+            path=path,
+        )
+        for path in flow_paths(tree_of_work_tree(repository), settings)
+        if path in changed
+    ]

@@ -1,0 +1,1 @@
+"""The commands of `git prefect`: one command, one module."""

@@ -1,0 +1,1 @@
+"""What the pushed files define."""

@@ -1,0 +1,185 @@
+"""Runs the worker in the flows' interpreter and gathers what became of each file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Optional
+
+from .environment import worker_environment
+
+WORKER = Path(__file__).with_name("worker.py")
+GRACE = 0.5
+"""Seconds that the worker has to end its children before it is killed."""
+
+
+class Job(NamedTuple):
+    """A file to load, and the installed modules that it imports before anything else."""
+
+    path: str
+    imports: tuple[str, ...]
+
+
+class EnvironmentBroken(Exception):
+    """The interpreter cannot even import Prefect; the text is its traceback."""
+
+
+class Loader:
+    """A worker that imports Prefect while the caller prepares the files; then `load` hands them over.
+
+    A context: on its exit the worker and all that it started are gone.
+    """
+
+    def __init__(self, python: str, library_cache: Path, env: Mapping[str, str]) -> None:
+        self._python = python
+        self._library_cache = library_cache
+        self._env = env
+        self._control = Path()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Loader:
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _start(self) -> None:
+        # Resolved: /tmp is a link on macOS, and what a load opens is compared with its place.
+        self._control = Path(os.path.realpath(tempfile.mkdtemp(prefix="git-prefect-")))
+        (self._control / "work").mkdir()
+        (self._control / "home").mkdir()
+        self._library_cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self._control / "worker.log", "wb") as log:
+            self._process = subprocess.Popen(
+                [self._python, str(WORKER), str(self._control)],
+                cwd=self._control / "work",
+                env=worker_environment(
+                    os.environ, self._python, self._control / "home", self._library_cache, self._env
+                ),
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def _end(self) -> None:
+        process = self._process
+        if process is not None:
+            if process.stdin:
+                process.stdin.close()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                try:
+                    process.wait(GRACE)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        self._process = None
+        shutil.rmtree(self._control, ignore_errors=True)
+
+    def load(
+        self,
+        root: Path,
+        jobs: Sequence[Job],
+        files: Sequence[str],
+        import_roots: Sequence[str],
+        timeout: float,
+        preload: bool = True,
+    ) -> dict[str, dict[str, Any]]:
+        """What the worker answers for each path; `files` are all files of the tree below `root`.
+
+        A file whose load kills the process that watches it is loaded alone, so that the others are told well.
+
+        Raises:
+            EnvironmentBroken: Prefect cannot be imported there.
+        """
+        root = Path(os.path.realpath(root))
+        found: dict[str, dict[str, Any]] = {}
+        waiting = list(jobs)
+        alone: list[Job] = []
+        while waiting or alone:
+            batch = waiting or [alone.pop()]
+            tried_alone = not waiting
+            if self._process is None:
+                self._start()
+            answers, begun = self._run(root, batch, files, import_roots, timeout, preload)
+            found.update(answers)
+            left = [job for job in batch if job.path not in answers]
+            if tried_alone:
+                for job in left:
+                    found[job.path] = _killed(job)
+                waiting = []
+            else:
+                suspects = [job for job in left if job.path in begun] or left[:1]
+                alone += suspects
+                waiting = [job for job in left if job not in suspects]
+            if waiting or alone:
+                self._end()
+        return found
+
+    def _run(
+        self, root: Path, jobs: Sequence[Job], files: Sequence[str], import_roots: Sequence[str], timeout: float,
+        preload: bool,
+    ) -> tuple[dict[str, dict[str, Any]], set[str]]:  # fmt: skip
+        process, control = self._process, self._control
+        assert process is not None and process.stdin is not None
+        entries = control / "entries"
+        entries.write_bytes("\0".join(files).encode("utf-8", "surrogateescape"))
+        orders = {
+            "root": str(root),
+            "entries": str(entries),
+            "jobs": [{"path": job.path, "imports": job.imports if preload else ()} for job in jobs],
+            "lanes": min(len(jobs), cores() + 1),
+            "timeout": timeout,
+            "import_roots": [os.path.normpath(os.path.join(root, one)) for one in import_roots],
+        }
+        (control / "jobs.json").write_text(json.dumps(orders), "utf-8", "surrogateescape")
+        try:
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        process.wait()
+        broken = _read(control / "environment.json")
+        if broken is not None:
+            raise EnvironmentBroken(broken["error"])
+        answers = {}
+        begun = set()
+        names = set(os.listdir(control))
+        if "queue" not in names:
+            raise EnvironmentBroken((control / "worker.log").read_text("utf-8", "replace"))
+        for number, job in enumerate(jobs):
+            answer = _read(control / f"{number}.json") if f"{number}.json" in names else None
+            if answer is not None:
+                answers[job.path] = answer
+            if f"{number}.begun" in names:
+                begun.add(job.path)
+        return answers, begun
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _killed(job: Job) -> dict[str, Any]:
+    return {
+        "path": job.path, "status": "died", "signal": int(signal.SIGKILL), "trace": "", "output": "", "touched": ["?"],
+    }  # fmt: skip
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return answer if isinstance(answer, dict) else None

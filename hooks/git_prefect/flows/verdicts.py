@@ -1,0 +1,310 @@
+"""What need not be loaded again: the verdict on a file, kept as long as nothing that it rests on has changed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from ..model import ERROR, Finding, LoadedFlow, TreeEntry
+from .discovery import Memory
+
+FORMAT = 1
+"""Of everything in the folder; files of another format are not ours."""
+AGE_LIMIT = 7 * 24 * 3600
+"""Seconds after which a file is loaded again, whatever the key says: flows may read the clock or the network."""
+MOST_CONTEXTS = 16
+"""Combinations of interpreter, settings and import roots that are remembered."""
+MOST_OF_A_PATH = 8
+"""Verdicts on one path, of several branches and trees."""
+MOST_SOURCES = 50_000
+MOST_PATHS = 20_000
+
+
+class KnownFlow(NamedTuple):
+    """What a verdict says of a flow without its serialized form."""
+
+    name: str
+    tasks: int
+    storage: dict[str, Any] | None
+
+
+class Verdict(NamedTuple):
+    """What a load said of a file."""
+
+    blob: str
+    tree: str
+    """The whole tree when the load may have looked at it; empty when the file alone decides."""
+    at: float
+    """When it was loaded, in seconds since the epoch."""
+    flows: tuple[KnownFlow, ...]
+    findings: tuple[Finding, ...]
+    missing: str
+    """Module that the hook's own interpreter lacks; the file is then unchecked."""
+    content: str
+    """Name of the file with the serialized flows."""
+    outside: Mapping[str, Sequence[int] | None]
+    """Files outside of the repository and of the packages that were opened: time and size, None when missing."""
+
+
+def context_of(
+    entries: Sequence[TreeEntry],
+    fingerprint: str,
+    env: Mapping[str, str],
+    import_roots: Sequence[str],
+    timeout: float,
+) -> str | None:
+    """What all verdicts of a run rest on: interpreter, packages, settings, import roots, and our own code.
+
+    None when that cannot be told: an import root outside of the repository, or with files without an object name.
+    """
+    content = hashlib.sha256(
+        json.dumps([FORMAT, fingerprint, sorted(env.items()), list(import_roots), timeout]).encode()
+    )
+    for name in ("worker.py", "checks.py", "discovery.py", "environment.py"):
+        content.update(Path(__file__).with_name(name).read_bytes())
+    roots = [os.path.normpath(root) for root in import_roots]
+    if any(root.startswith(("/", "..")) for root in roots):
+        return None
+    if roots:
+        folders = tuple("" if root == "." else root + "/" for root in roots)
+        for entry in entries:
+            if entry.path.startswith(folders):
+                if not entry.blob:
+                    return None
+                content.update(
+                    f"{entry.path}\0{entry.blob}\0{entry.mode}\n".encode("utf-8", "surrogateescape")
+                )
+    return content.hexdigest()[:32]
+
+
+class Store:
+    """Verdicts of one context under the state folder. Reading never fails; writing that fails costs only time."""
+
+    def __init__(self, state: Path, context: str | None) -> None:
+        self._folder = state / "verdicts"
+        self._context = context
+        self._new: dict[str, list[Any]] = {}
+        self._records = self._read_records()
+        self.sources: Memory = _read_sources(self._folder / "sources")
+        self._sources_before = len(self.sources)
+
+    def get(self, path: str, blob: str, tree: str) -> Verdict | None:
+        """The verdict on a file; None when it has to be loaded."""
+        for record in self._records.get(path, ()):
+            try:
+                if (
+                    record[0] != blob
+                    or (record[1] and record[1] != tree)
+                    or not -60 < time.time() - record[2] < AGE_LIMIT
+                ):
+                    continue
+                verdict = _verdict(path, record)
+            except (TypeError, ValueError, KeyError, IndexError):
+                continue
+            if all(_stat(file) == known for file, known in verdict.outside.items()):
+                return verdict
+        return None
+
+    def flows(self, verdict: Verdict) -> tuple[LoadedFlow, ...] | None:
+        """The flows of a verdict in full; None when they are no longer there."""
+        try:
+            data = (self._folder / "flows" / verdict.content).read_bytes()
+            if hashlib.sha256(data).hexdigest() != verdict.content:
+                return None
+            return tuple(LoadedFlow(*flow) for flow in json.loads(data))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def put(self, path: str, verdict: Verdict, flows: Sequence[LoadedFlow]) -> None:
+        """Keep a verdict; it is written by `save`."""
+        data = json.dumps(flows, separators=(",", ":")).encode()
+        content = hashlib.sha256(data).hexdigest()
+        if self._context is not None:
+            _write(self._folder / "flows" / content, data)
+        self._new.setdefault(path, []).insert(0, _record(verdict._replace(content=content)))
+
+    def save(self, loaded: Sequence[str]) -> None:
+        """Write what is new, in one go and beside others that do so at the same time; remember paths that load."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _locked(self._folder / "lock"):
+                if len(self.sources) > self._sources_before:
+                    _write_sources(self._folder / "sources", self.sources)
+                if self._new and self._context is not None:
+                    self._merge()
+                if loaded:
+                    _remember_loaded(self._folder, loaded)
+                if self._new:
+                    _prune(self._folder)
+        except OSError:
+            pass
+
+    def _merge(self) -> None:
+        records = self._read_records()
+        for path, new in self._new.items():
+            old = [
+                one
+                for one in records.get(path, [])
+                if isinstance(one, list) and one[:2] not in [n[:2] for n in new]
+            ]
+            records[path] = [*new, *old][:MOST_OF_A_PATH]
+        limit = time.time() - AGE_LIMIT
+        kept = {path: [one for one in found if _is_newer(one, limit)] for path, found in records.items()}
+        kept = {
+            path: found for path, found in sorted(kept.items(), key=lambda item: _newest(item[1])) if found
+        }
+        while len(kept) > MOST_PATHS:
+            del kept[next(iter(kept))]
+        _write(self._file(), json.dumps({"format": FORMAT, "files": kept}, separators=(",", ":")).encode())
+
+    def _read_records(self) -> dict[str, list[Any]]:
+        if self._context is None:
+            return {}
+        try:
+            content = json.loads(self._file().read_bytes())
+        except (OSError, ValueError):
+            return {}
+        if (
+            not isinstance(content, dict)
+            or content.get("format") != FORMAT
+            or not isinstance(content.get("files"), dict)
+        ):
+            return {}
+        return {path: found for path, found in content["files"].items() if isinstance(found, list)}
+
+    def _file(self) -> Path:
+        return self._folder / f"context-{self._context}.json"
+
+
+def loaded_before(state: Path, path: str) -> bool:
+    """Whether any earlier content of this path loaded without an error, as far as is remembered."""
+    return path in _read_loaded(state / "verdicts")
+
+
+def _verdict(path: str, record: Sequence[Any]) -> Verdict:
+    blob, tree, at, flows, findings, missing, content, outside = record
+    return Verdict(
+        blob, tree, at,
+        tuple(KnownFlow(*flow) for flow in flows),
+        tuple(Finding(code, severity, message, hint, path, line, flow, None, detail)
+              for code, severity, message, hint, line, flow, detail in findings),
+        missing, content, outside,
+    )  # fmt: skip
+
+
+def _record(verdict: Verdict) -> list[Any]:
+    findings = [
+        (one.code, one.severity, one.message, one.hint, one.line, one.flow, one.detail)
+        for one in verdict.findings
+    ]
+    # Through JSON, so that it is as it will be when it is read.
+    record: list[Any] = json.loads(json.dumps([
+        verdict.blob, verdict.tree, verdict.at, verdict.flows, findings, verdict.missing, verdict.content,
+        dict(verdict.outside),
+    ]))  # fmt: skip
+    return record
+
+
+def _stat(path: str) -> list[int] | None:
+    try:
+        known = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [known.st_mtime_ns, known.st_size]
+
+
+def _is_newer(record: Any, limit: float) -> bool:
+    return (
+        isinstance(record, list)
+        and len(record) > 2
+        and isinstance(record[2], (int, float))
+        and record[2] > limit
+    )
+
+
+def _newest(records: Sequence[Any]) -> float:
+    return max((record[2] for record in records), default=0.0)
+
+
+def is_clean(findings: Sequence[Finding]) -> bool:
+    """Whether an agent loads the file and the API takes its flows."""
+    return all(one.severity != ERROR for one in findings)
+
+
+# The files ------------------------------------------------------------------------------------------
+
+
+def _read_sources(file: Path) -> Memory:
+    try:
+        words = file.read_text("ascii").split()
+    except (OSError, ValueError):
+        return {}
+    if words[:2] != ["sources", str(FORMAT)] or len(words) % 2:
+        return {}
+    return dict(zip(words[2::2], words[3::2]))
+
+
+def _write_sources(file: Path, sources: Memory) -> None:
+    known = {**_read_sources(file), **sources}
+    kept = list(known.items())[-MOST_SOURCES:]
+    _write(file, "\n".join([f"sources {FORMAT}", *(f"{blob} {told}" for blob, told in kept)]).encode())
+
+
+def _read_loaded(folder: Path) -> dict[str, int]:
+    try:
+        content = json.loads((folder / "loaded.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    paths = content.get("paths") if isinstance(content, dict) and content.get("format") == FORMAT else None
+    return paths if isinstance(paths, dict) else {}
+
+
+def _remember_loaded(folder: Path, paths: Sequence[str]) -> None:
+    known = _read_loaded(folder)
+    new = [path for path in paths if path not in known]
+    if new:
+        known.update(dict.fromkeys(new, int(time.time())))
+        kept = dict(list(known.items())[-MOST_SOURCES:])
+        _write(folder / "loaded.json", json.dumps({"format": FORMAT, "paths": kept}).encode())
+
+
+def _prune(folder: Path) -> None:
+    contexts = sorted(folder.glob("context-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    limit = time.time() - AGE_LIMIT
+    for number, file in enumerate(contexts):
+        if number >= MOST_CONTEXTS or file.stat().st_mtime < limit:
+            file.unlink(missing_ok=True)
+    with os.scandir(folder / "flows") as entries:
+        for entry in entries:
+            if entry.stat().st_mtime < limit - 3600:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Atomically and for this user only; a folder that cannot be written is none of the push's business."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(data)
+        os.replace(name, file)
+    except OSError:
+        pass

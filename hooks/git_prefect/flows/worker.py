@@ -1,0 +1,355 @@
+"""Loads flow files as a Prefect agent does, each in a forked child of its own.
+
+A stand-alone script for a foreign interpreter (Python 3.8 or newer with Prefect 1): standard library
+and prefect only. `python worker.py CONTROL` imports prefect, then waits for a line on stdin; with it
+`CONTROL/jobs.json` is there:
+
+    {"root": folder of the repository, "jobs": [{"path", "imports"}], "lanes": processes at a time,
+     "timeout": seconds for a file, "import_roots": folders for sys.path, "entries": files of the tree}
+
+The answer for job `n` is `CONTROL/<n>.json`, whatever becomes of the load; its `status` is `loaded`,
+`failed`, `exited`, `died` or `timeout`. Without an answer the process that was to write it was killed.
+"""
+
+import fcntl
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+
+OUTPUT_LIMIT = 16 * 1024
+"""Bytes of a flow file's output that are kept; the rest is read and thrown away."""
+PRELOAD_LIMIT = 60.0
+"""Seconds for importing one installed module ahead of the files that need it."""
+WORTH_PRELOADING = 3
+"""So many files have to import a module before it is imported ahead of them."""
+
+
+def sibling(name):
+    """A module beside this script, under no name that a flow file could import."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), name + ".py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+child = sibling("child")
+
+
+def main():
+    control = os.path.abspath(sys.argv[1])
+    # `python worker.py` puts our folder first on sys.path, where the agent has its working directory.
+    sys.path[0] = os.path.join(control, "work")
+    sys.argv[:] = ["prefect", "execute", "flow-run"]
+    os.chdir(sys.path[0])
+    try:
+        import prefect
+        import prefect.cli  # noqa: F401 - `python -m prefect` has it
+        import prefect.serialization.flow  # noqa: F401
+    except BaseException:
+        child.answer(control, "environment", {"error": traceback.format_exc()})
+        return
+    sys.argv[0] = os.path.join(os.path.dirname(prefect.__file__), "__main__.py")
+    child.warm_up()
+    if not sys.stdin.readline():
+        return
+    with open(os.path.join(control, "jobs.json"), encoding="utf-8", errors="surrogateescape") as file:
+        orders = json.load(file)
+    gc.collect()
+    gc.freeze()
+    run_lanes(control, orders)
+
+
+# Lanes: as many at a time as there are cores ------------------------------------------------------
+
+
+class Lane:
+    """One process that takes jobs from the common queue and forks a child for each."""
+
+    def __init__(self, control, number, orders, queue):
+        self.control = control
+        self.orders = orders
+        self.queue = queue
+        self.work = os.path.join(control, "work-%d" % number)
+        self.home = os.path.join(control, "home-%d" % number)
+        self.trace = os.path.join(control, "trace-%d" % number)
+        self.worker = os.getppid()
+        self.child = 0
+        self.useless = set()
+        """Imports that cannot be done ahead: they fail, hang or start threads."""
+
+    def next_job(self):
+        """Index of the next job; None when there are none left, or nobody waits for them any more."""
+        if os.getppid() != self.worker:
+            return None
+        fcntl.lockf(self.queue, fcntl.LOCK_EX)
+        try:
+            data = os.read(self.queue, 4)
+        finally:
+            fcntl.lockf(self.queue, fcntl.LOCK_UN)
+        return int.from_bytes(data, "big") if data else None
+
+
+def run_lanes(control, orders):
+    jobs = orders["jobs"]
+    plan_imports(jobs, orders["import_roots"])
+    order = sorted(range(len(jobs)), key=lambda number: jobs[number]["imports"], reverse=True)
+    queue = os.open(os.path.join(control, "queue"), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    for number in order:
+        os.write(queue, number.to_bytes(4, "big"))
+    os.lseek(queue, 0, os.SEEK_SET)
+    lanes = []
+    for number in range(orders["lanes"]):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                lane = Lane(control, number, orders, queue)
+                signal.signal(signal.SIGTERM, lambda *_: stop(lane))
+                serve(lane, (), None)
+            finally:
+                os._exit(0)
+        lanes.append(pid)
+    for pid in lanes:
+        os.waitpid(pid, 0)
+
+
+def stop(lane):
+    """Somebody pressed Ctrl-C: the child has a session of its own, and would stay."""
+    if lane.child:
+        kill_group(lane.child)
+    os._exit(1)
+
+
+def plan_imports(jobs, import_roots):
+    """Order the imports of each job so that many jobs share a beginning; keep what is worth doing ahead.
+
+    Only modules that the file itself imports are there before it runs: a module that merely another
+    file needs would make `import scipy; scipy.stats` work here and fail on the agent.
+    """
+    count = {}
+    shadowed = {name.partition(".")[0] for root in import_roots for name in listed(root)}
+    wanted = {name for job in jobs for name in job["imports"]}
+    installed = {name for name in wanted if name not in sys.modules and is_installed(name, shadowed)}
+    for job in jobs:
+        leading = []
+        for name in job["imports"]:
+            if name in installed:
+                leading.append(name)
+            elif name not in sys.modules:
+                break
+        job["imports"] = leading
+        for name in set(leading):
+            count[name] = count.get(name, 0) + 1
+    prefixes = {}
+    for job in jobs:
+        job["imports"] = tuple(sorted(set(job["imports"]), key=lambda name: (-count[name], name)))
+        for length in range(1, len(job["imports"]) + 1):
+            prefix = job["imports"][:length]
+            prefixes[prefix] = prefixes.get(prefix, 0) + 1
+    for job in jobs:
+        length = len(job["imports"])
+        while length and prefixes[job["imports"][:length]] < WORTH_PRELOADING:
+            length -= 1
+        job["imports"] = job["imports"][:length]
+
+
+def listed(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def is_installed(name, shadowed):
+    """Whether a module comes from site-packages: never from the repository, nor from an editable install."""
+    top = name.partition(".")[0]
+    if top in shadowed:
+        return False
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
+    return bool(places) and all(
+        "/site-packages/" in place or "/dist-packages/" in place for place in places if place
+    )
+
+
+def serve(lane, ahead, job):
+    """Take jobs whose imports begin with `ahead`, which is imported here; the first that does not is returned.
+
+    A longer beginning that several jobs share gets a process of its own, forked from this one.
+    """
+    while True:
+        if job is None:
+            job = lane.next_job()
+        if job is None:
+            return None
+        imports = lane.orders["jobs"][job]["imports"]
+        if imports[: len(ahead)] != ahead:
+            return job
+        further = imports[: len(ahead) + 1]
+        if further != ahead and further not in lane.useless:
+            job = serve_apart(lane, further, job)
+        else:
+            load_apart(lane, job)
+            job = None
+
+
+def serve_apart(lane, ahead, job):
+    """`serve` in a fork that has imported the last of `ahead`; what it did not take comes back."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reader)
+            lane.worker = os.getppid()
+            lane.useless = set()
+            importlib.import_module(ahead[-1])
+            if threading.active_count() == 1:
+                gc.collect()
+                gc.freeze()
+                os.write(writer, b"+")
+                left = serve(lane, ahead, job)
+                os.write(writer, b"" if left is None else b"%d" % left)
+        except BaseException:
+            pass
+        finally:
+            os._exit(0)
+    os.close(writer)
+    lane.child = pid
+    ready, _, _ = select.select([reader], [], [], PRELOAD_LIMIT)
+    if not ready or not os.read(reader, 1):
+        os.kill(pid, signal.SIGKILL)
+        lane.useless.add(ahead)
+        left = job
+    else:
+        handed_back = b"".join(iter(lambda: os.read(reader, 64), b""))
+        left = int(handed_back) if handed_back else None
+    os.close(reader)
+    os.waitpid(pid, 0)
+    lane.child = 0
+    return left
+
+
+# A job: a forked child, watched --------------------------------------------------------------------
+
+
+def load_apart(lane, number):
+    """Load one file in a child and see to it that there is an answer."""
+    job = lane.orders["jobs"][number]
+    os.close(os.open(os.path.join(lane.control, f"{number}.begun"), os.O_WRONLY | os.O_CREAT, 0o600))
+    end = watch(lane, number, lane.orders["root"], False)
+    if end.get("status") == "touches":
+        # It was about to change the repository's files, which others still load from: give it its own.
+        private = os.path.join(lane.control, "private-%d" % number)
+        try:
+            copy_files(lane.orders["root"], lane.orders["entries"], private)
+            end = watch(lane, number, private, True)
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+    if end:
+        end["path"] = job["path"]
+        child.answer(lane.control, number, end)
+
+
+def copy_files(root, listing, target):
+    with open(listing, encoding="utf-8", errors="surrogateescape") as file:
+        paths = file.read().split("\0")
+    for path in paths:
+        source, copy = os.path.join(root, path), os.path.join(target, path)
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        if os.path.isdir(source) and not os.path.islink(source):
+            os.makedirs(copy, exist_ok=True)
+        else:
+            shutil.copy2(source, copy, follow_symlinks=False)
+
+
+def watch(lane, number, root, private):
+    """Fork, wait, and tell how the child ended when it did not answer by itself; else an empty dict."""
+    for folder in (lane.work, lane.home):
+        if not os.path.isdir(folder) or os.listdir(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            os.makedirs(folder)
+    reader, writer = os.pipe()
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(woken, False)
+    before = signal.set_wakeup_fd(wake)
+    handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+    trace = os.open(lane.trace, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        child.be_child(lane, number, root, private, writer, trace, (reader, woken, wake, before))
+    lane.child = pid
+    os.close(writer)
+    output = bytearray()
+    deadline = time.monotonic() + lane.orders["timeout"]
+    status = wait_for(pid, reader, woken, deadline, output)
+    if status is None:
+        # The child writes where it was into the trace file (faulthandler), then all of its group is killed.
+        os.kill(pid, signal.SIGUSR2)
+        wait_for(pid, reader, woken, time.monotonic() + 0.5, output)
+    kill_group(pid)
+    if status is None:
+        os.waitpid(pid, 0)
+    lane.child = 0
+    signal.set_wakeup_fd(before)
+    signal.signal(signal.SIGCHLD, handler)
+    for descriptor in (reader, woken, wake):
+        os.close(descriptor)
+    where = os.pread(trace, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
+    os.close(trace)
+    report = {"trace": where, "output": output.decode("utf-8", "replace"), "touched": ["?"]}
+    path = os.path.join(lane.control, "%d.json" % number)
+    if status is None:
+        return dict(report, status="timeout")
+    if status == child.TOUCHES << 8 and not private:
+        return {"status": "touches"}
+    if os.path.exists(path):
+        return {}
+    if os.WIFSIGNALED(status):
+        return dict(report, status="died", signal=os.WTERMSIG(status))
+    return dict(report, status="exited", code=os.WEXITSTATUS(status))
+
+
+def wait_for(pid, reader, woken, deadline, output):
+    """The child's wait status, None at the deadline; its output is read so that it never blocks on it."""
+    open_ends = [reader, woken]
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None
+        for end in select.select(open_ends, [], [], left)[0]:
+            data = os.read(end, 65536)
+            if end == reader:
+                output += data[: OUTPUT_LIMIT - len(output)]
+                if not data:
+                    open_ends.remove(reader)
+
+
+def kill_group(pid):
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+if __name__ == "__main__":
+    main()

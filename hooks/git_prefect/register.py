@@ -1,0 +1,319 @@
+"""prefect-register: plan, confirm on the remote, register; in a push, leave it to when the push has arrived."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from .check_pushed import annotated_tag
+from .errors import ExitCode, UsageError
+from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration
+from .push import git, pending, process, refs
+from .report import text
+from .report.command import git_prefect
+from .validate import branch_point, check, settings_at, storage_for, tree_of_commit, validate
+
+if TYPE_CHECKING:
+    from .push.pending import Entry
+    from .registration.api import Api, Registered
+    from .settings import Settings, Source, Target
+
+
+class Planned(NamedTuple):
+    """What registering a ref would do, and all that carrying it out needs."""
+
+    update: RefUpdate
+    target: Target
+    plan: list[PlannedFlow]
+    registered: Registered
+    errors: list[Finding]
+    """Errors of flow files: their flows are left out."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """The hook `prefect-register`, and `git prefect register`: exit code 1 when a flow could not be registered.
+
+    In a push nothing is registered: the push has not arrived yet. It is written down, and a watcher
+    registers it once the remote has the commit.
+    """
+    options = _arguments(argv)
+    repository = git.open_repository()
+    if refs.in_push(os.environ):
+        return _queue(repository, refs.from_pre_commit(repository, os.environ), options.project)
+    if options.pending:
+        return _pending_now(repository)
+    if "PRE_COMMIT" in os.environ and not process.asked_for_stage("manual"):
+        print(
+            f"nothing is being pushed, so nothing is queued; to register what the remote has: {git_prefect('register')}"
+        )
+        return ExitCode.OK
+    from .registration.api import Api
+
+    remote = options.remote or refs.default_remote(repository)
+    update = confirmed(repository, refs.by_hand(repository, os.environ, options.ref, remote))
+    source = settings_at(repository, update.commit, remote)
+    api = Api()
+    planned = plan_ref(repository, update, source, api, options.project)
+    print(
+        f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {source.origin}"
+    )
+    if planned.errors:
+        print(text.findings(planned.errors))
+    if options.dry_run:
+        print(text.plan(planned.plan))
+        refused = any(one.action == "failed" for one in planned.plan)
+        return ExitCode.FINDINGS if planned.errors or refused else ExitCode.OK
+    rows = apply_plan(api, planned)
+    print(text.registrations(rows))
+    return ExitCode.FINDINGS if planned.errors or any(row.action == "failed" for row in rows) else ExitCode.OK
+
+
+def _arguments(argv: Sequence[str]) -> Namespace:
+    parser = ArgumentParser(
+        prog="git prefect register",
+        description="Register the flows of a branch (followed) or tag (pinned) as the remote has it now.",
+        epilog="Exit codes: 0 all registered or unchanged, 1 something was not, 2 usage or settings, "
+        "3 not authorised, 4 API or remote out of reach.",
+    )
+    parser.add_argument("--ref", help="branch or tag; default: BUILD_TAG, GIT_BRANCH, else the active branch")
+    parser.add_argument("--remote", help="default: the one that git push would use")
+    parser.add_argument("--project", help="register here, whatever the targets say")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
+    parser.add_argument("--pending", action="store_true", help="only settle the pushes that wait, now")
+    parser.add_argument("files", nargs="*", help="ignored: pre-commit names files")
+    return parser.parse_args(argv)
+
+
+def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
+    """The ref as the remote has it now: that is what agents run, and what is registered.
+
+    Raises:
+        UsageError: the remote lacks it, or has a tag that no agent can run.
+        OutOfReach: the remote does not answer.
+    """
+    answer = git.ask_remote(repository, update.remote, update.ref)
+    theirs = answer.commit(update.ref)
+    if theirs is None:
+        raise UsageError(
+            f"{text.place(update)} does not exist, and agents clone from there [not-on-remote]",
+            f"push it first: git push {update.remote} {update.name}",
+        )
+    found = update._replace(commit=theirs, pushed_object=answer.refs[update.ref])
+    for one in annotated_tag(repository, found):
+        raise UsageError(f"{one.message} [{one.code}]", one.hint)
+    if git.commit_of(repository, theirs) is None:
+        git.fetch_commit(repository, update.remote, update.ref)
+    return found
+
+
+def target_for(settings: Settings, update: RefUpdate, project: str | None) -> Target | None:
+    """The target that takes a ref, with the project given by hand in place of its own."""
+    from . import settings as tables
+    from .registration.targets import target_of
+
+    found = target_of(settings.target, update)
+    if project is None:
+        return found
+    if found is None:
+        branch, tag = (update.name, None) if update.kind == "branch" else (None, update.name)
+        return tables.Target(project=project, branch=branch, tag=tag)
+    return tables.with_project(found, project)
+
+
+def plan_ref(
+    repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
+) -> Planned:
+    """Plan the registration of a ref whose commit the remote has. Changes nothing.
+
+    Raises:
+        UsageError: no target takes the ref, or no agent can clone this remote as it is set.
+        OutOfReach, NotAuthorised: the API.
+    """
+    from .push.remotes import why_not_clonable
+    from .registration import storage
+    from .registration.plan import Wanted, plan
+    from .registration.targets import project_of
+
+    assert update.commit, "a deletion registers nothing"
+    settings = source.settings
+    target = target_for(settings, update, project)
+    if target is None:
+        raise UsageError(
+            f"{update.name}: no target takes this {update.kind}, so it is not registered [no-target]",
+            f'add a [[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project, or use --project',
+        )
+    where = storage_for(repository, update, settings)
+    obstacle = why_not_clonable(refs.fetch_url(repository, update), where)
+    if obstacle:
+        raise UsageError(
+            f"{update.url}: Prefect's Git storage cannot say where this remote is: {obstacle}",
+            "set `clone-url-secret` to the name of a Prefect secret that holds the whole clone URL",
+        )
+    files = check(
+        repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True
+    )
+    read_file = lambda path: git.read_file(repository, update.commit or "", path)  # noqa: E731
+    configs = storage.run_configs(settings.runtime, read_file)
+    concerned = _concerned(repository, update, settings)
+    name = project_of(target, update, _user(repository), where.repo)
+    wanted = [
+        Wanted(
+            file.path, flow.name,
+            storage.with_storage(
+                flow, storage.git_storage(where, update, file.path, flow.name),
+                storage.run_config_of(flow, file.path, settings.runtime, configs, target.labels),
+            ),
+            concerned is None or file.path in concerned,
+        )
+        for file in registrable(files, settings) for flow in file.flows
+    ]  # fmt: skip
+    registered = api.registered([name], [one.flow for one in wanted])
+    planned = plan(wanted, registered, target, name, update, None)
+    if any(one.action == "failed" for one in planned):
+        # Whether the branch that holds a name is gone is worth a question only when one is held.
+        planned = plan(
+            wanted, registered, target, name, update, git.ask_remote(repository, update.remote).refs
+        )
+    errors = [one for file in files for one in file.findings if one.severity == ERROR]
+    return Planned(update, target, planned, registered, errors)
+
+
+def registrable(files: Sequence[CheckedFile], settings: Settings) -> list[CheckedFile]:
+    """The files whose flows can be registered: they load, and their flows may move to git storage."""
+    return [
+        file._replace(
+            flows=tuple(flow for flow in file.flows if not _stays_elsewhere(file, flow.name, settings))
+        )
+        for file in files
+        if not file.failed and not file.unchecked
+    ]
+
+
+def _stays_elsewhere(file: CheckedFile, flow: str, settings: Settings) -> bool:
+    return settings.storage == "keep" and any(
+        one.code == "other-storage" and one.flow == flow for one in file.findings
+    )
+
+
+def _concerned(repository: git.Repository, update: RefUpdate, settings: Settings) -> set[str] | None:
+    """Paths that a branch changes since it left the default branch; None: tags and the default branch have all."""
+    default = settings.default_branch or git.default_branch(repository, update.remote)
+    if update.kind == "tag" or default is None or update.name == default:
+        return None
+    assert update.commit
+    base = branch_point(repository, update, default)
+    return git.changed_paths(repository, base, update.commit) if base else None
+
+
+def _user(repository: git.Repository) -> str:
+    email = git.ask(repository, "config", "user.email") or ""
+    return email.partition("@")[0] or git.ask(repository, "config", "user.name") or "nobody"
+
+
+def apply_plan(api: Api, planned: Planned) -> list[Registration]:
+    """Carry a plan out; what became of each flow, as the API holds it afterwards."""
+    from .registration.apply import apply
+
+    return apply(api, planned.plan, planned.registered, planned.target, planned.update)
+
+
+def _pending_now(repository: git.Repository) -> int:
+    from . import settle
+    from .commands.status import queue
+
+    settle.settle(repository, due_only=False)
+    print(queue(repository))
+    return ExitCode.FINDINGS if any(one.error for one in pending.entries(repository)) else ExitCode.OK
+
+
+def _queue(repository: git.Repository, updates: Sequence[RefUpdate], project: str | None) -> int:
+    from . import settle
+
+    lines = settle.untold_failures(repository)
+    queued = [
+        entry
+        for update in updates
+        if update.commit is not None and update.kind != "other"
+        for entry in _queue_one(repository, update, project, lines)
+    ]
+    if os.environ.get("CI", "") not in ("", "0", "false"):
+        if queued:
+            lines.append(
+                f"CI is set, so nothing waits for this push. Register it in the job: {git_prefect('register')}"
+            )
+    elif queued or pending.entries(repository):
+        leave_watcher(repository, queued)
+    print("\n".join(lines))
+    return ExitCode.OK
+
+
+def _queue_one(
+    repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]
+) -> list[Entry]:
+    """Write down one push and say so in `lines`; its entry, or none when it is not to be registered."""
+    source = settings_at(repository, update.commit, update.remote)
+    target = target_for(source.settings, update, project)
+    if target is None:
+        why = (
+            "no target takes it"
+            if source.settings.target
+            else "there are no targets; `git prefect init` writes some"
+        )
+        lines.append(f"{text.place(update)}: not registered, {why} [no-target]")
+        return []
+    if annotated_tag(repository, update):
+        lines.append(
+            f"{text.place(update)}: nothing is queued, no agent can run an annotated tag [annotated-tag]"
+        )
+        return []
+    found = validate(repository, update, source)
+    if found.refused:
+        lines.append(
+            f"{text.place(update)}: nothing is queued, {text.plural(len(found.refused), 'error')} refuse this push"
+        )
+        return []
+    tracking = git.tracking_ref(repository, update.remote, update.ref)
+    before = git.commit_of(repository, tracking) if tracking else None
+    entry = pending.record(repository, update, before, process.pushing_process(), project)
+    from .registration.targets import project_of
+
+    name = project_of(
+        target, update, _user(repository), storage_for(repository, update, source.settings).repo
+    )
+    concerned = _concerned(repository, update, source.settings)
+    count = sum(
+        len(file.flows)
+        for file in registrable(found.files, source.settings)
+        if concerned is None or file.path in concerned
+    )
+    lines.append(
+        f"{text.place(update)}: {text.plural(count, 'flow')} → project {name}, once {update.remote} has "
+        f"{text.short(update.commit)}. What became of it: {git_prefect('status')}"
+    )
+    return [entry]
+
+
+def leave_watcher(repository: git.Repository, queued: Sequence[Entry] = ()) -> None:
+    """Start a process that outlives this hook and settles what waits once its push has ended.
+
+    Its stdio is closed and it has a session of its own: a child that held the hook's output would
+    stall pre-commit, and with it the push.
+    """
+    environment = {
+        name: value
+        for name, value in git.clean_environment(os.environ).items()
+        if not name.startswith("PRE_COMMIT")
+    }
+    subprocess.Popen(
+        [sys.executable, "-m", "git_prefect.settle", *(entry.id for entry in queued)],
+        cwd=repository.top or repository.git_dir,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,1 @@
+"""Reports: text, JSON, GitHub, GitLab, Markdown, all from the same results."""

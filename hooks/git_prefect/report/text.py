@@ -1,0 +1,100 @@
+"""What people read: problems first, grouped by file, then one line that sums up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration
+
+PAST = {"created": "registered", "updated": "registered"}
+"""`prefect register` calls both "registered" when it sums up."""
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 flow`, `2 flows`, `2 branches`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}es" if noun.endswith("ch") else f"{count} {noun}s"
+
+
+def short(commit: str | None) -> str:
+    """A commit's name as people say it."""
+    return (commit or "none")[:7]
+
+
+def place(update: RefUpdate) -> str:
+    """A ref as people name it: `origin/feature/x`, `tag v1.0 on origin`."""
+    return (
+        f"tag {update.name} on {update.remote}" if update.kind == "tag" else f"{update.remote}/{update.name}"
+    )
+
+
+def finding(one: Finding) -> str:
+    """A finding: place, severity unless it is an error, sentence, code; then details and the hint."""
+    where = f"{one.path}:{one.line}" if one.path and one.line else one.path or one.ref or ""
+    severity = "" if one.severity == ERROR else f"{one.severity}: "
+    lines = [
+        f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"
+    ]
+    lines += [f"    {line}" for line in one.detail.splitlines()]
+    if one.hint:
+        lines.append(f"  hint: {one.hint}")
+    return "\n".join(lines)
+
+
+def findings(found: Sequence[Finding]) -> str:
+    """Findings one below the other, those of one file together, errors first."""
+    rank = {ERROR: 0, "warning": 1}
+    ordered = sorted(found, key=lambda one: (rank.get(one.severity, 2), one.path or "", one.line or 0))
+    return "\n".join(finding(one) for one in ordered)
+
+
+def flows(files: Sequence[CheckedFile]) -> str:
+    """One line for each file that loads: its flows, with their number of tasks."""
+    return "\n".join(
+        f"{file.path}: " + ", ".join(f"{flow.name} ({plural(flow.tasks, 'task')})" for flow in file.flows)
+        for file in files
+        if file.flows and not file.failed
+    )
+
+
+def plan(planned: Sequence[PlannedFlow]) -> str:
+    """What a registration would do: a line for each flow, its differences below it; what is left alone is counted."""
+    lines = []
+    for one in planned:
+        if one.action == "skipped":
+            continue
+        version = {"created": "version 1", "updated": f"version {(one.registered_version or 0) + 1}"}.get(
+            one.action, f"version {one.registered_version}"
+        )
+        verb = {"created": "would register", "updated": "would register", "failed": "refused"}.get(
+            one.action, one.action
+        )
+        lines.append(
+            f"{verb}: {one.flow} → {one.project} ({version}){': ' if one.reason else ''}{one.reason}"
+        )
+        lines += [f"    {change}" for change in one.changes]
+    left = sum(one.action == "skipped" for one in planned)
+    if left:
+        lines.append(f"left alone: {plural(left, 'flow')} that this branch does not change")
+    return "\n".join(lines)
+
+
+def registrations(rows: Sequence[Registration]) -> str:
+    """What became of each flow, then the sum in Prefect's own words."""
+    lines = []
+    for row in rows:
+        if row.action == "skipped":
+            continue
+        version = f", version {row.version}" if row.version else ""
+        verb = PAST.get(row.action, row.action)
+        lines.append(f"{verb}: {row.flow} → {row.project}{version}{': ' if row.reason else ''}{row.reason}")
+        if row.action in PAST:
+            lines += [f"    {change}" for change in row.changes]
+            lines += [f"    runs from {row.storage}", f"    {row.url}"]
+    counts = {verb: 0 for verb in ("registered", "unchanged", "failed")}
+    for row in rows:
+        verb = PAST.get(row.action, row.action)
+        counts[verb] = counts.get(verb, 0) + 1
+    told = ", ".join(f"{count} {verb}" for verb, count in counts.items() if count or verb == "registered")
+    return "\n".join([*lines, told])

@@ -1,0 +1,300 @@
+"""prefect-validate: each flow file of what is pushed, loaded as an agent loads it."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import ExitCode
+from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, TreeEntry
+from .push import git, refs
+from .report import text
+from .report.command import git_prefect
+
+if TYPE_CHECKING:
+    from .flows.check import Tree
+    from .flows.interpreter import Interpreter
+    from .settings import Settings, Source
+
+
+class Validation(NamedTuple):
+    """The flow files of a commit, and what of their findings refuses its push."""
+
+    files: list[CheckedFile]
+    refused: list[Finding]
+    """Errors in what the push changes or breaks."""
+    older: list[Finding]
+    """Errors that were there before it: told in one line, and left out of the registration."""
+
+    @property
+    def remarks(self) -> list[Finding]:
+        """Warnings and notes."""
+        return [one for file in self.files for one in file.findings if one.severity != ERROR]
+
+
+def settings_at(repository: git.Repository, commit: str | None, remote: str) -> Source:
+    """The settings of a commit (None: of the work tree), with what this machine lays over.
+
+    A commit without settings, an old tag say, has those of the remote's default branch.
+    """
+    from . import settings
+
+    def read_file(path: str) -> bytes | None:
+        if commit is None:
+            file = Path(repository.top or ".", path)
+            return file.read_bytes() if file.is_file() else None
+        return git.read_file(repository, commit, path)
+
+    machine = git.machine_settings(repository)
+    source = settings.read(read_file, machine)
+    if source.origin != "defaults" or commit is None:
+        return source
+    default = git.default_branch(repository, remote)
+    elsewhere = default and git.commit_of(repository, f"refs/remotes/{remote}/{default}")
+    if not elsewhere or elsewhere == commit:
+        return source
+    borrowed = settings.read(lambda path: git.read_file(repository, elsewhere, path), machine)
+    if borrowed.origin == "defaults":
+        return source
+    return settings.Source(borrowed.settings, f"{borrowed.origin} of {remote}/{default}")
+
+
+def interpreter_for(repository: git.Repository, settings: Settings) -> Interpreter:
+    """The interpreter that has the flows' dependencies."""
+    from .flows import interpreter
+
+    return interpreter.find(
+        Path(repository.top or repository.git_dir), settings.python, Path(repository.state_dir)
+    )
+
+
+def tree_of_commit(repository: git.Repository, commit: str) -> Tree:
+    """The tree of a commit, to be checked out beside the work tree only when something has to be loaded."""
+    from .flows.check import Tree
+    from .push.snapshot import snapshot_of
+
+    tree = git.tree_of(repository, commit)
+    return Tree(
+        tree, git.tree_entries(repository, tree), lambda blobs: git.read_blobs(repository, blobs),
+        lambda: snapshot_of(repository, tree),
+    )  # fmt: skip
+
+
+def tree_of_index(repository: git.Repository) -> Tree:
+    """What the next commit will hold: git's `write-tree` of the index."""
+    return tree_of_commit(
+        repository, git.run_git(repository, "write-tree", environ=_index()).decode().strip()
+    )
+
+
+def _index() -> dict[str, str]:
+    # `git commit -a` and `git commit FILE` prepare the commit in an index of their own.
+    index = os.environ.get("GIT_INDEX_FILE")
+    return {"GIT_INDEX_FILE": os.path.abspath(index)} if index else {}
+
+
+def tree_of_work_tree(repository: git.Repository) -> Tree:
+    """The files of the work tree as they are now, untracked ones too unless ignored."""
+    from .flows.check import Tree
+
+    top = Path(repository.top or ".")
+    listing = git.run_git(
+        repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"
+    ).decode("utf-8", "surrogateescape")
+    paths = [path for path in listing.split("\0")[:-1] if "\n" not in path and (top / path).is_file()]
+    sources = [path for path in paths if path.endswith(".py")]
+    names = git.run_git(
+        repository, "hash-object", "--no-filters", "--stdin-paths", stdin="".join(f"{path}\n" for path in sources).encode()
+    ).decode().split()  # fmt: skip
+    blobs = dict(zip(sources, names))
+    entries = [TreeEntry(path, blobs.get(path, ""), "100644") for path in paths]
+    where = {entry.blob: entry.path for entry in entries}
+
+    @contextmanager
+    def root() -> Iterator[Path]:
+        yield top
+
+    return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root)
+
+
+def check(
+    repository: git.Repository,
+    tree: Tree,
+    settings: Settings,
+    only: Collection[str] | None = None,
+    where: GitStorage | None = None,
+    with_flows: bool = False,
+    no_cache: bool = False,
+) -> list[CheckedFile]:
+    """Check the flow files of a tree with the interpreter of the settings."""
+    from .flows.check import check_flow_files
+
+    return check_flow_files(
+        tree, settings, interpreter_for(repository, settings), Path(repository.state_dir),
+        only=only, repository=where, no_cache=no_cache, with_flows=with_flows,
+    )  # fmt: skip
+
+
+def branch_point(repository: git.Repository, update: RefUpdate, default: str | None) -> str | None:
+    """Where a branch left the remote's default branch, as this clone knows it; None: unknown or unrelated."""
+    tracking = default and git.commit_of(repository, f"refs/remotes/{update.remote}/{default}")
+    return git.merge_base(repository, tracking, update.commit) if tracking and update.commit else None
+
+
+def changed_by(repository: git.Repository, update: RefUpdate) -> set[str]:
+    """Paths that a push adds or changes, beside what the remote has or else where it left the default branch."""
+    assert update.commit, "a deletion changes no file"
+    base = update.remote_commit
+    if not base or git.commit_of(repository, base) is None:
+        base = branch_point(repository, update, git.default_branch(repository, update.remote))
+    return git.changed_paths(repository, base, update.commit)
+
+
+def validate(
+    repository: git.Repository, update: RefUpdate, source: Source, with_flows: bool = False
+) -> Validation:
+    """Check every flow file of the pushed commit, and tell what refuses the push from what is older.
+
+    A push is refused for errors in flow files that it adds or changes or that loaded before it, and only
+    on refs that have a target, or where there are no targets at all; with `strict`, for any error.
+    """
+    from .flows.verdicts import loaded_before
+    from .registration.targets import target_of
+
+    assert update.commit, "a deletion has no flows"
+    settings = source.settings
+    files = check(
+        repository, tree_of_commit(repository, update.commit), settings,
+        where=storage_for(repository, update, settings), with_flows=with_flows,
+    )  # fmt: skip
+    errors = [one for file in files for one in file.findings if one.severity == ERROR]
+    if settings.strict or not errors:
+        return Validation(files, errors, [])
+    if settings.target and target_of(settings.target, update) is None:
+        return Validation(files, [], errors)
+    changed = changed_by(repository, update)
+    state = Path(repository.state_dir)
+    new = [one for one in errors if one.path is None or one.path in changed or loaded_before(state, one.path)]
+    return Validation(files, new, [one for one in errors if one not in new])
+
+
+def storage_for(repository: git.Repository, update: RefUpdate, settings: Settings) -> GitStorage:
+    """The repository part of the storage that flows of this ref are registered with."""
+    from .push.remotes import storage_of
+
+    return storage_of(
+        refs.fetch_url(repository, update),
+        settings.token_secret,
+        settings.token_username,
+        settings.clone_url_secret,
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """The hook `prefect-validate`, and `git prefect validate [FILES…]`: exit code 1 when something refuses it.
+
+    In a push, the pushed commit is checked; in a commit, the index; by hand, the work tree (or `--ref`).
+    """
+    options = _arguments(argv)
+    repository = git.open_repository()
+    if refs.in_push(os.environ):
+        return max(
+            [_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0
+        )
+    remote = refs.default_remote(repository) if options.ref else "origin"
+    if options.ref:
+        update = refs.by_hand(repository, os.environ, options.ref, remote)
+        source = settings_at(repository, update.commit, remote)
+        tree = tree_of_commit(repository, update.commit or "")
+    else:
+        source = settings_at(repository, None, remote)
+        tree = tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository)
+    only = _from_top(repository, options.files) if options.files else None
+    files = check(repository, tree, source.settings, only=only, no_cache=options.no_cache)
+    errors = [one for file in files for one in file.findings if one.severity == ERROR]
+    remarks = [one for file in files for one in file.findings if one.severity != ERROR]
+    report = [text.findings([*errors, *remarks])]
+    if not _in_commit():
+        report += [
+            text.flows(files),
+            _summary(files, len(errors), interpreter_for(repository, source.settings)),
+        ]
+    _print(report)
+    return ExitCode.FINDINGS if errors else ExitCode.OK
+
+
+def _arguments(argv: Sequence[str]) -> Namespace:
+    parser = ArgumentParser(
+        prog="git prefect validate",
+        description="Load flow files as an agent loads them: those named, else all of the work tree.",
+        epilog="Exit codes: 0 all load, 1 findings, 2 usage or settings.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="flow files; default: every flow file")
+    parser.add_argument("--ref", help="check this branch's or tag's commit, not the work tree")
+    parser.add_argument("--no-cache", action="store_true", help="load everything again")
+    return parser.parse_args(argv)
+
+
+def _in_commit() -> bool:
+    # `git commit` names its index to the pre-commit hook; nothing else does.
+    return "GIT_INDEX_FILE" in os.environ
+
+
+def _from_top(repository: git.Repository, files: Sequence[str]) -> set[str]:
+    top = os.path.realpath(repository.top or ".")
+    return {
+        os.path.relpath(
+            os.path.join(os.path.realpath(os.path.dirname(file) or "."), os.path.basename(file)), top
+        )
+        for file in files
+    }
+
+
+def _push(repository: git.Repository, update: RefUpdate) -> int:
+    if update.commit is None or update.kind == "other":
+        return ExitCode.OK
+    source = settings_at(repository, update.commit, update.remote)
+    found = validate(repository, update, source)
+    if not found.refused:
+        lines = [text.findings(found.remarks)]
+        if found.older:
+            lines.append(_older(found))
+        lines.append(_summary(found.files, len(found.older), interpreter_for(repository, source.settings)))
+        _print(lines)
+        return ExitCode.OK
+    _print([
+        text.findings([*found.refused, *found.remarks]),
+        _older(found) if found.older else "",
+        f"push refused: {text.plural(len(found.refused), 'error')} in what this push changes; nothing was sent to "
+        f"{update.remote}. To push all the same: SKIP=prefect-validate git push",
+    ])  # fmt: skip
+    return ExitCode.FINDINGS
+
+
+def _older(found: Validation) -> str:
+    paths = sorted({one.path or "the repository" for one in found.older})
+    shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    return (
+        f"not from this push: {text.plural(len(found.older), 'error')} in {shown}; these flows are not registered. "
+        f"See them with: {git_prefect('validate')}"
+    )
+
+
+def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter) -> str:
+    good = [file for file in files if not file.failed and not file.unchecked]
+    count = sum(len(file.flows) for file in good)
+    unchecked = sum(file.unchecked for file in files)
+    parts = [
+        f"{text.plural(count, 'flow')} in {text.plural(len(good), 'file')} {'loads' if count == 1 else 'load'} as on an agent"
+    ]
+    parts += [text.plural(errors, "error")] if errors else []
+    parts += [f"{text.plural(unchecked, 'file')} unchecked"] if unchecked else []
+    return f"{', '.join(parts)} ({interpreter.describe()})"
+
+
+def _print(parts: Sequence[str]) -> None:
+    print("\n".join(part for part in parts if part), flush=True)

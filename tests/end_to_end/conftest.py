@@ -1,0 +1,189 @@
+"""A team's repository with the real pre-commit and this project as its hook, a remote, an API and an agent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import pytest
+from git_prefect.devserver.process import running
+from git_prefect.push import pending
+
+from ..repository import Clone
+
+PROJECT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PATIENCE = 60.0
+"""Seconds that a condition may take to come true."""
+
+CONFIG = """\
+repos:
+  - repo: {repo}
+    rev: {rev}
+    hooks:
+      - id: prefect-validate
+      - id: prefect-check-pushed
+      - id: prefect-register
+"""
+
+SETTINGS = """\
+[tool.git-prefect]
+clone-url-secret = "CLONE_URL"
+
+[[tool.git-prefect.target]]
+branch = "feature/**"
+project = "{project}-{{branch}}"
+labels = ["{project}"]
+create-project = true
+
+[[tool.git-prefect.target]]
+tag = "v*"
+project = "{project}-production"
+labels = ["{project}"]
+create-project = true
+"""
+
+FLOW = """\
+import prefect
+from prefect import Flow, task
+
+
+@task
+def extract():
+    return [1, 2, 3]
+
+
+@task
+def load(rows):
+    prefect.context.logger.info("loaded %s", rows)
+
+
+with Flow("{name}") as flow:
+    load(extract())
+"""
+
+
+def flow_file(name: str = "etl") -> str:
+    """A flow file that loads everywhere."""
+    return FLOW.format(name=name)
+
+
+class Tools(NamedTuple):
+    """What the whole run shares: the hook's repository at a commit, pre-commit's home, the API."""
+
+    hook: Path
+    rev: str
+    pre_commit_home: Path
+    api: str
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
+    """This project as it is now, committed in a repository of its own, and installed by pre-commit once."""
+    hook = tmp_path_factory.mktemp("hook") / "git-prefect"
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in listing.split("\0")[:-1]:
+        if name.startswith(
+            ("hooks/", "setup.cfg", "pyproject.toml", ".pre-commit-hooks", "README", "LICENSE")
+        ):
+            (hook / name).parent.mkdir(parents=True, exist_ok=True)
+            if (PROJECT / name).is_file():
+                shutil.copy(PROJECT / name, hook / name)
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        [*identity, "commit", "--quiet", "-m", "as it is"],
+    ):
+        subprocess.run(["git", *command], cwd=hook, check=True)
+    rev = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=hook, capture_output=True, text=True, check=True
+    ).stdout
+    with running() as api:
+        yield Tools(hook, rev.strip(), tmp_path_factory.mktemp("pre-commit"), api)
+
+
+class Team(NamedTuple):
+    """A team's clone, with settings and pre-commit's pre-push hook."""
+
+    clone: Clone
+    remote: Path
+    project: str
+    """Prefix of the Prefect projects that its targets lead to."""
+
+    def push(self, *arguments: str, check: bool = True, **environ: str) -> str:
+        """What `git push` prints, without the lines that tell times."""
+        printed = self.clone.git("push", *arguments, check=check, **environ)
+        return "\n".join(line for line in printed.splitlines() if not line.startswith("- duration:"))
+
+    def prefect(self, *arguments: str, check: bool = True, **environ: str) -> str:
+        """What `git prefect` prints."""
+        return self.clone.git("prefect", *arguments, check=check, **environ)
+
+    def settled(self) -> None:
+        """Wait until the watcher has dealt with every push."""
+        until(lambda: not pending.entries(self.clone.repository))
+
+    def log(self) -> list[dict[str, object]]:
+        """The outcomes of all pushes, without their times."""
+        lines = pending.settled(self.clone.repository)
+        return [
+            {key: value for key, value in line.items() if key not in ("time", "format")} for line in lines
+        ]
+
+
+def until(done: Callable[[], object]) -> None:
+    """Wait for a condition, a minute at most."""
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, "the condition did not come true in a minute"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def team(work: Clone, remote: Path, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """A clone on `feature/x`, everything pushed, with settings, pre-commit's hook and the API's address."""
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(tools.pre_commit_home))
+    monkeypatch.setenv("PREFECT__BACKEND", "server")
+    monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", tools.api)
+    made = Team(work, remote, tmp_path.name.replace("_", "-"))
+    config = {
+        ".pre-commit-config.yaml": CONFIG.format(repo=tools.hook, rev=tools.rev),
+        "pyproject.toml": SETTINGS.format(project=made.project),
+    }
+    work.commit(config, "adopt git-prefect")
+    work.git("push", "--quiet")
+    work.git("switch", "--quiet", "--create", "feature/x")
+    subprocess.run(
+        ["pre-commit", "install", "--hook-type", "pre-push", "--install-hooks"],
+        cwd=work.path, check=True, capture_output=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def agent(team: Team, remote: Path, tmp_path: Path) -> Iterator[None]:
+    """Prefect's own local agent, with the clone URL as its local secret."""
+    environ = {**os.environ, "PREFECT__CONTEXT__SECRETS__CLONE_URL": f"file://{remote}"}
+    with open(tmp_path / "agent.log", "wb") as log:
+        process = subprocess.Popen(
+            ["prefect", "agent", "local", "start", "--label", team.project, "--no-hostname-label"],
+            cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)

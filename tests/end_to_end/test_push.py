@@ -1,0 +1,323 @@
+"""Whole pushes: real git, real pre-commit, this project installed as its hook, the real client against an API."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from git_prefect.push import pending
+
+from ..repository import clone
+from .conftest import Team, flow_file, until
+
+STATUS = "git prefect status"
+
+
+def headings(*states: str) -> str:
+    names = ("validate Prefect flows", "check what agents will run", "queue Prefect registration")
+    return "\n".join(name + state.rjust(79 - len(name), ".") for name, state in zip(names, states))
+
+
+def queued(line: str) -> str:
+    return f"{headings('Passed', 'Passed', 'Passed')}\n- hook id: prefect-register\n\n{line}"
+
+
+def registered(action: str, version: int, name: str = "etl", **more: object) -> dict[str, object]:
+    return {"flow": name, "path": f"flows/{name}.py", "action": action, "version": version, **more}
+
+
+def outcomes(team: Team) -> list[dict[str, object]]:
+    """The log without what changes from run to run: pages, storages and the project's prefix."""
+    lines = team.log()
+    for line in lines:
+        for flow in line.get("flows", []):  # type: ignore[attr-defined]
+            assert flow.pop("project").startswith(team.project)
+            flow.pop("url", None)
+            flow.pop("storage", None)
+    return lines
+
+
+def test_a_push_is_registered_once_it_has_arrived(team: Team, remote: Path) -> None:
+    head = team.clone.commit({"flows/etl.py": flow_file()})
+    printed = team.push("-u", "origin", "feature/x")
+    assert printed == queued(
+        f"origin/feature/x: 1 flow → project {team.project}-feature--x, once origin has {head[:7]}. "
+        f"What became of it: {STATUS}\n\n"
+        f"To {remote}\n"
+        " * [new branch]      feature/x -> feature/x\n"
+        "branch 'feature/x' set up to track 'origin/feature/x'."
+    )
+    team.settled()
+    (line,) = team.log()
+    (flow,) = line["flows"]  # type: ignore[misc]
+    group = flow["url"].rsplit("/", 1)[1]
+    assert line == {
+        "result": "registered",
+        "ref": "refs/heads/feature/x",
+        "remote": "origin",
+        "commit": head,
+        "flows": [
+            {
+                "flow": "etl",
+                "path": "flows/etl.py",
+                "project": f"{team.project}-feature--x",
+                "action": "created",
+                "version": 1,
+                "storage": f"localhost/{str(remote)[1:-4]} flows/etl.py@feature/x",
+                "url": f"http://localhost:8080/default/flow/{group}",
+            }
+        ],
+    }
+
+
+def test_the_branch_follows_its_head_and_only_another_structure_is_registered(team: Team) -> None:
+    team.clone.commit({"flows/etl.py": flow_file()})
+    team.push("origin", "feature/x")
+    team.settled()
+    team.clone.commit({"flows/etl.py": flow_file().replace("[1, 2, 3]", "[4]")})
+    team.push("origin", "feature/x")
+    team.settled()
+    last = team.clone.commit(
+        {"flows/etl.py": flow_file().replace("load(extract())", "load(extract())\n    extract()")}
+    )
+    team.push("origin", "feature/x")
+    team.settled()
+    lines = outcomes(team)
+    assert [line["flows"] for line in lines] == [
+        [registered("created", 1)],
+        [registered("unchanged", 1, reason="the branch's HEAD is what runs")],
+        [registered("updated", 2, changes=["task added: extract-2"])],
+    ]
+    assert lines[-1]["commit"] == last
+
+
+def test_the_agent_runs_the_pushed_flow_out_of_the_remote(team: Team, agent: None) -> None:
+    team.clone.commit({"flows/etl.py": flow_file()})
+    team.push("origin", "feature/x")
+    team.settled()
+    run = subprocess.run(
+        ["prefect", "run", "--name", "etl", "--project", f"{team.project}-feature--x", "--watch"],
+        cwd=team.clone.path.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "loaded [1, 2, 3]" in run.stdout
+    assert "Flow run succeeded!" in run.stdout
+
+
+def test_what_is_not_in_the_pushed_commit_is_not_seen(team: Team) -> None:
+    good = team.clone.commit({"flows/etl.py": flow_file()})
+    team.clone.git("switch", "--quiet", "main")
+    team.clone.write({"flows/untracked.py": "from prefect import Flow\nflow = Flow('u')\nnope\n"})
+    team.clone.write({"flows/staged.py": "from prefect import Flow\nflow = Flow('s')\nnope\n"})
+    team.clone.git("add", "flows/staged.py")
+    team.push("origin", "feature/x")
+    team.settled()
+    (line,) = outcomes(team)
+    assert (line["commit"], line["flows"]) == (good, [registered("created", 1)])
+
+
+def test_a_broken_flow_refuses_the_push_and_hides_no_other(team: Team, remote: Path) -> None:
+    team.clone.commit({
+        "flows/etl.py": flow_file(),
+        "flows/broken.py": "from prefect import Flow\nflow = Flow('broken')\nflow.nothing()\n",
+        "flows/helper.py": "def connect(): ...\n",
+        "flows/sibling.py": "from prefect import Flow\nfrom helper import connect\nflow = Flow('sibling')\n",
+    })  # fmt: skip
+    printed = team.push("origin", "feature/x", check=False)
+    assert headings("Failed").splitlines()[0] in printed
+    assert "flows/broken.py:3: " in printed
+    assert "'Flow' object has no attribute 'nothing'" in printed
+    assert "[does-not-load]" in printed
+    assert "flows/sibling.py:2: " in printed
+    assert "[import-not-on-agent]" in printed
+    assert (
+        "push refused: 2 errors in what this push changes; nothing was sent to origin. "
+        "To push all the same: SKIP=prefect-validate git push"
+    ) in printed
+    assert "origin/feature/x: nothing is queued, 2 errors refuse this push" in printed
+    assert team.clone.git("ls-remote", "origin", "refs/heads/feature/x") == ""
+    assert (team.log(), pending.entries(team.clone.repository)) == ([], [])
+
+
+def test_old_errors_do_not_refuse_a_push_that_does_not_touch_them(team: Team) -> None:
+    broken = "from prefect import Flow\nflow = Flow('old')\nflow.nothing()\n"
+    team.clone.git("switch", "--quiet", "main")
+    team.clone.commit({"flows/old.py": broken})
+    team.push("--no-verify", "origin", "main")
+    team.clone.git("switch", "--quiet", "feature/x")
+    team.clone.git("merge", "--quiet", "main")
+    team.clone.commit({"flows/etl.py": flow_file()})
+    team.push("origin", "feature/x")
+    team.settled()
+    assert [line["flows"] for line in outcomes(team)] == [[registered("created", 1)]]
+    team.clone.commit({"flows/old.py": broken + "# touched\n"})
+    assert "push refused: 1 error in what this push changes" in team.push("origin", "feature/x", check=False)
+
+
+def test_a_rejected_push_registers_nothing(team: Team, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    other.git("switch", "--quiet", "--create", "feature/x")
+    theirs = other.commit({"theirs": "1"})
+    other.git("push", "--quiet", "origin", "feature/x")
+    ours = team.clone.commit({"flows/etl.py": flow_file()})
+    assert "[rejected]" in team.push("origin", "feature/x", check=False)
+    team.settled()
+    assert team.log() == [
+        {
+            "result": "not arrived",
+            "ref": "refs/heads/feature/x",
+            "remote": "origin",
+            "commit": ours,
+            "reason": f"origin/feature/x is at {theirs[:7]}: the push was rejected, or overwritten since",
+        }
+    ]
+
+
+def test_a_dry_run_registers_nothing(team: Team) -> None:
+    head = team.clone.commit({"flows/etl.py": flow_file()})
+    team.push("--dry-run", "origin", "feature/x")
+    team.settled()
+    assert team.log() == [
+        {
+            "result": "not arrived",
+            "ref": "refs/heads/feature/x",
+            "remote": "origin",
+            "commit": head,
+            "reason": "origin/feature/x does not exist: the push was a dry run, failed, or was undone",
+        }
+    ]
+
+
+def test_an_api_that_is_down_loses_nothing(team: Team) -> None:
+    down = {"PREFECT__SERVER__ENDPOINT": "http://127.0.0.1:9"}
+    first = team.clone.commit({"flows/etl.py": flow_file()})
+    team.push("origin", "feature/x", **down)
+    until(lambda: [entry.error for entry in pending.entries(team.clone.repository)] not in ([], [""]))
+    failure = (
+        "the Prefect API at http://127.0.0.1:9 is out of reach: no connection; is it the right one? It is set by "
+        "`prefect backend …`, PREFECT__CLOUD__API or PREFECT__SERVER__HOST and __PORT"
+    )
+    assert team.prefect("status", check=False, **down) == (
+        f"origin/feature/x at {first[:7]}: not registered yet, tried 1 time: {failure}\n"
+        "  hint: try now with git prefect register --pending"
+    )
+    second = team.clone.commit({"README": "more\n"})
+    printed = team.push("origin", "feature/x")
+    assert (
+        "- hook id: prefect-register\n\n"
+        f"not registered yet: origin/feature/x at {first[:7]}: {failure}\n"
+        "  hint: it is tried again with this push; now: git prefect register --pending\n"
+        f"origin/feature/x: 1 flow → "
+    ) in printed
+    team.settled()
+    assert [(line["result"], line["commit"]) for line in team.log()] == [
+        ("registered", second),
+        ("superseded", first),
+    ]
+
+
+def test_a_watcher_that_was_killed_is_made_up_for_by_the_next_command(team: Team) -> None:
+    head = team.clone.commit({"flows/etl.py": flow_file()})
+    # A remote's hook that waits keeps the push, and with it the watcher, alive until we have found it.
+    gate = team.clone.path.parent / "gate"
+    hook = team.remote / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\nwhile ! [ -e {gate} ]; do sleep 0.05; done\n")
+    hook.chmod(0o755)
+    with subprocess.Popen(
+        ["git", "push", "--quiet", "origin", "feature/x"], cwd=team.clone.path, stdin=subprocess.DEVNULL
+    ):
+        until(lambda: watchers(team))
+        for watcher in watchers(team):
+            os.kill(watcher, signal.SIGKILL)
+        assert "being pushed" in team.prefect("status")
+        gate.touch()
+    assert [entry.commit for entry in pending.entries(team.clone.repository)] == [head]
+    assert f"origin/feature/x at {head[:7]}: registered 0 s ago" in team.prefect("status")
+    assert [line["result"] for line in team.log()] == ["registered"]
+
+
+def watchers(team: Team) -> list[int]:
+    """The processes that settle this clone's pushes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"git_prefect.settle" in arguments and os.readlink(folder / "cwd") == str(team.clone.path):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_an_annotated_tag_is_refused_and_a_lightweight_one_is_registered_pinned(team: Team) -> None:
+    head = team.clone.commit({"flows/etl.py": flow_file()})
+    team.clone.git("tag", "-a", "v1.0", "-m", "release")
+    printed = team.push("origin", "v1.0", check=False)
+    assert (
+        "tag v1.0 on origin is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree' "
+        "[annotated-tag]\n  hint: make it a lightweight tag: git tag -f v1.0 'v1.0^{}' && git push --force origin v1.0"
+    ) in printed
+    team.clone.git("tag", "-f", "v1.0", "v1.0^{}")
+    team.push("origin", "v1.0")
+    team.settled()
+    assert [(line["result"], line["ref"], line["commit"]) for line in team.log()] == [
+        ("registered", "refs/tags/v1.0", head)
+    ]
+    printed = team.prefect("register", "--ref", "v1.0")
+    assert printed == (
+        f"tag v1.0 on origin at {head[:7]} (from --ref), settings: pyproject.toml\n"
+        f"unchanged: etl → {team.project}-production, version 1: pinned to this tag already\n"
+        "0 registered, 1 unchanged"
+    )
+
+
+def test_ci_leaves_no_watcher(team: Team) -> None:
+    team.clone.commit({"flows/etl.py": flow_file()})
+    printed = team.push("origin", "feature/x", CI="true")
+    assert (
+        "CI is set, so nothing waits for this push. Register it in the job: git prefect register" in printed
+    )
+    assert watchers(team) == []
+    assert len(pending.entries(team.clone.repository)) == 1
+    assert "registered: etl" in team.prefect("register", CI="true") + team.prefect("status")
+
+
+def test_by_hand(team: Team) -> None:
+    head = team.clone.commit({"flows/etl.py": flow_file()})
+    team.push("--no-verify", "origin", "feature/x")
+    run = ("-c", "alias.pc=!pre-commit", "pc", "run")
+    assert "validate Prefect flows" in team.clone.git(*run, "prefect-validate", "--all-files")
+    rehearsal = team.clone.git(*run, "--hook-stage", "pre-push", "--all-files")
+    assert (
+        "nothing is being pushed, so nothing is queued; to register what the remote has: git prefect register"
+        in rehearsal
+    )
+    assert (team.log(), pending.entries(team.clone.repository)) == ([], [])
+    plan = team.prefect("register", "--dry-run")
+    assert plan == (
+        f"origin/feature/x at {head[:7]} (from active branch), settings: pyproject.toml\n"
+        f"would register: etl → {team.project}-feature--x (version 1)"
+    )
+    manual = team.clone.git(*run, "--hook-stage", "manual", "prefect-register", "--all-files")
+    assert f"registered: etl → {team.project}-feature--x, version 1" in manual
+    assert "1 registered" in manual
+
+
+def test_check_pushed_by_hand(team: Team) -> None:
+    head = team.clone.commit({"flows/etl.py": flow_file()})
+    assert team.prefect("check-pushed", check=False) == (
+        "refs/heads/feature/x: origin/feature/x does not exist: an agent that is told to run it fails with KeyError "
+        "[not-on-remote]\n  hint: git push origin feature/x"
+    )
+    team.push("--no-verify", "--quiet", "origin", "feature/x")
+    assert team.prefect("check-pushed") == f"origin/feature/x is at {head[:7]}, as here: agents run this code"
+    team.clone.commit({"README": "1"})
+    team.clone.write({"flows/etl.py": flow_file("other")})
+    assert team.prefect("check-pushed", check=False) == (
+        f"refs/heads/feature/x: origin/feature/x is 1 commit behind: agents run {head[:7]}, not what is here "
+        "[remote-differs]\n  hint: git push origin feature/x\n"
+        "flows/etl.py: has changes that are in no commit: agents pull from the remote, these changes will not run "
+        "[uncommitted-flow]\n  hint: git add flows/etl.py && git commit && git push"
+    )
