@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+import requests
+from contract_flows import project_id, serialized
+from prefect.exceptions import ClientError
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"unheard-of": {"a": 1}}, id="unknown keys"),
+        pytest.param({"name": ""}, id="empty name"),
+        pytest.param({"storage": None}, id="no storage"),
+    ],
+)
+def test_validation_is_thin(register, flows, change):
+    sent = {**serialized("etl"), **change}
+    register(sent)
+    assert flows("name storage serialized_flow") == [
+        {"name": sent["name"], "storage": sent["storage"], "serialized_flow": sent}
+    ]
+
+
+def test_an_edge_to_an_unknown_task_is_an_internal_error_and_leaves_no_flow(register, flows):
+    sent = serialized("etl")
+    sent["edges"][0]["upstream_task"]["slug"] = "gone"
+    with pytest.raises(ClientError, match="An internal API error occurred"):
+        register(sent)
+    assert flows("id") == []
+
+
+def test_what_is_no_compressed_flow_is_refused(client, project, mutate):
+    with pytest.raises(ClientError, match="Unable to decompress serialized flow"):
+        mutate(
+            "create_flow_from_compressed_string",
+            "id",
+            serialized_flow="42",
+            project_id=project_id(client, project),
+        )
+
+
+def test_an_error_of_one_field_is_http_200_with_data_beside_it(client, project, post, ask):
+    def create(name: str) -> str:
+        return f'create_project(input: {{name: "{name}", tenant_id: "{client.tenant_id}"}}) {{ id }}'
+
+    answer = post(f"mutation {{ first: {create(project + '-a')} second: {create(project)} }}")
+    body = answer.json()
+    assert answer.status_code == 200
+    assert [(error["message"], error["path"]) for error in body["errors"]] == [
+        ("Uniqueness violation.", ["second"])
+    ]
+    assert body["data"]["second"] is None
+    # the first mutation is not taken back
+    found = ask("query($n: String) { project(where: {name: {_eq: $n}}) { id } }", n=project + "-a")["project"]
+    assert found == [body["data"]["first"]]
+    client.delete_project(project + "-a")
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("query { flow(", "GRAPHQL_PARSE_FAILED"),
+        ("query { flow { no_such_field } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query { no_such_table { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query { flow(where: {no_such_column: {_eq: 1}}) { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        ('query { flow(where: {name: {_equals: "x"}}) { id } }', "GRAPHQL_VALIDATION_FAILED"),
+        ("query { flow(no_such_argument: 1) { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query { flow(order_by: {name: sideways}) { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query { flow(limit: many) { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        (f'mutation {{ archive_flow(input: {{flow_id: "{UNKNOWN}", force: true}}) {{ success }} }}', None),
+    ],
+)
+def test_what_the_schema_does_not_know_is_http_400(post, query, code):
+    answer = post(query)
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == code or code is None
+
+
+def test_an_unknown_key_within_variables_is_http_400(post):
+    query = "mutation($input: archive_flow_input!) { archive_flow(input: $input) { success } }"
+    answer = post(query, input={"flow_id": UNKNOWN, "force": True})
+    assert answer.status_code == 400
+    assert '"force"' in answer.json()["errors"][0]["message"].replace("'", '"')
+
+
+def nested(levels: int) -> str:
+    """A query whose deepest field lies so many levels below the root's."""
+    inner = "id"
+    for level in range(levels):
+        inner = f"{'flows' if level % 2 else 'project'} {{ {inner} }}"
+    return f"query {{ {'project' if inner.startswith('flows') else 'flow'}(limit: 0) {{ {inner} }} }}"
+
+
+def test_queries_may_be_seven_levels_deep(post):
+    assert post(nested(6)).status_code == 200
+    answer = post(nested(7))
+    assert answer.status_code == 400
+    assert [error["message"] for error in answer.json()["errors"]] == [
+        "'' exceeds maximum operation depth of 7"
+    ]
+
+
+def test_a_body_above_five_megabytes_is_http_413_in_html(post):
+    answer = post("query($a: String) { flow(where: {name: {_eq: $a}}) { id } }", a="x" * (5 * 1024 * 1024))
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "text/html; charset=utf-8")
+    assert "PayloadTooLargeError" in answer.text
+
+
+def test_a_body_that_is_not_json_is_an_html_error(api_url):
+    answer = requests.post(api_url, data="{query", headers={"content-type": "application/json"}, timeout=30)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    answer = requests.post(
+        api_url, data="query { hello }", headers={"content-type": "text/plain"}, timeout=30
+    )
+    assert answer.status_code == 500
+
+
+def test_an_id_that_is_none_is_an_error_of_the_field(post):
+    answer = post('query { flow(where: {id: {_eq: "mine"}}) { id } }')
+    assert answer.status_code == 200
+    assert [error["message"] for error in answer.json()["errors"]] == [
+        'invalid input syntax for type uuid: "mine"'
+    ]
+
+
+def test_hello(client):
+    assert "hello" in client.graphql("query { hello }").data
+
+
+def test_several_requests_may_come_in_one_body(api_url):
+    batch = [{"query": "{ first: hello }"}, {"query": "{ tenant(limit: 0) { id } }"}]
+    answers = requests.post(api_url, json=batch, timeout=30).json()
+    assert [list(answer["data"]) for answer in answers] == [["first"], ["tenant"]]
