@@ -106,16 +106,12 @@ class Demo:
                 printed += line
         print(f"  \033[2m({time.monotonic() - started:.1f} s)\033[0m", flush=True)
         if bool(process.returncode) != fails:
-            raise SystemExit(
-                f"the demo did not expect exit status {process.returncode} of: {' '.join(command)}"
-            )
+            raise SystemExit(f"the demo did not expect exit status {process.returncode} of: {' '.join(command)}")
         return printed
 
     def quietly(self, *command: str, cwd: Path | None = None) -> None:
         """Run a command that is no part of the story."""
-        subprocess.run(
-            command, cwd=cwd or self.clone, env=self.environ, check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run(command, cwd=cwd or self.clone, env=self.environ, check=True, stdout=subprocess.DEVNULL)
 
     def serve(self, *command: str, log: str) -> subprocess.Popen[bytes]:
         """Start something that runs until the end of the demo."""
@@ -151,9 +147,7 @@ class Demo:
     def head(self) -> str:
         """The commit that is checked out."""
         command = ["git", "rev-parse", "HEAD"]
-        return subprocess.run(
-            command, cwd=self.clone, env=self.environ, text=True, capture_output=True
-        ).stdout.strip()
+        return subprocess.run(command, cwd=self.clone, env=self.environ, text=True, capture_output=True).stdout.strip()
 
     def change(self, file: str, old: str, new: str, message: str) -> None:
         """Edit and commit, and show the edit."""
@@ -239,16 +233,10 @@ def set_up(demo: Demo) -> None:
     )
     demo.quietly("git", "init", "--quiet", "--bare", "remote.git", cwd=demo.folder)
     demo.quietly("git", "clone", "--quiet", "remote.git", "etl", cwd=demo.folder)
-    shutil.copytree(
-        PROJECT / "demo" / "flows", demo.clone / "flows", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(PROJECT / "demo" / "flows", demo.clone / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     (demo.clone / "pyproject.toml").write_text(SETTINGS)
-    rev = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=PROJECT, text=True, capture_output=True, check=True
-    ).stdout
-    (demo.clone / ".pre-commit-config.yaml").write_text(
-        PRE_COMMIT_CONFIG.format(repo=PROJECT, rev=rev.strip())
-    )
+    rev = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, text=True, capture_output=True, check=True).stdout
+    (demo.clone / ".pre-commit-config.yaml").write_text(PRE_COMMIT_CONFIG.format(repo=PROJECT, rev=rev.strip()))
     print(SETTINGS)
     address = demo.folder / "api-address"
     demo.serve(
@@ -338,9 +326,7 @@ def main() -> int:
         taken = story(demo)
         print(f"\n\033[1;32mFrom git push to the result of the flow's run: {taken:.1f} s\033[0m")
         if keep:
-            print(
-                f"\nLeft up: {demo.clone} (API {demo.environ['PREFECT__SERVER__ENDPOINT']}). Ctrl-C ends it."
-            )
+            print(f"\nLeft up: {demo.clone} (API {demo.environ['PREFECT__SERVER__ENDPOINT']}). Ctrl-C ends it.")
             print(
                 f"export PREFECT__BACKEND=server PREFECT__SERVER__ENDPOINT={demo.environ['PREFECT__SERVER__ENDPOINT']}"
             )

@@ -30,16 +30,12 @@ def imported(path: Path) -> set[str]:
                 {base[0]}
                 if base
                 else {
-                    alias.name
-                    if (PACKAGE / f"{alias.name}.py").exists() or (PACKAGE / alias.name).is_dir()
-                    else ""
+                    alias.name if (PACKAGE / f"{alias.name}.py").exists() or (PACKAGE / alias.name).is_dir() else ""
                     for alias in node.names
                 }
             )
         elif isinstance(node, ast.Import):
-            found |= {
-                alias.name.split(".")[1] for alias in node.names if alias.name.startswith("git_prefect.")
-            }
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("git_prefect.")}
     return found
 
 

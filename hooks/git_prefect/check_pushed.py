@@ -10,6 +10,7 @@ from .errors import ExitCode
 from .findings import finding
 from .model import ERROR, Finding, RefUpdate
 from .push import git, refs
+from .push.lsremote import ask_remote
 from .report import text
 
 
@@ -22,9 +23,7 @@ def main(argv: Sequence[str]) -> int:
     options = _arguments(argv)
     repository = git.open_repository()
     if refs.in_push(os.environ):
-        return max(
-            [_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0
-        )
+        return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
     remote = options.remote or refs.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
     found = [*against_remote(repository, update), *uncommitted(repository)]
@@ -90,7 +89,7 @@ def annotated_tag(repository: git.Repository, update: RefUpdate) -> list[Finding
 
 def against_remote(repository: git.Repository, update: RefUpdate) -> list[Finding]:
     """Ask the remote: findings when it lacks the ref, has another commit, or a tag that agents cannot run."""
-    answer = git.ask_remote(repository, update.remote, update.ref)
+    answer = ask_remote(repository, update.remote, update.ref)
     theirs = answer.commit(update.ref)
     where = text.place(update)
     if theirs is None:
@@ -119,18 +118,12 @@ def _difference(repository: git.Repository, update: RefUpdate, theirs: str) -> s
         return f"is at {text.short(theirs)}, which is not here"
     behind, ahead = git.count_commits(repository, ours, theirs), git.count_commits(repository, theirs, ours)
     if behind and ahead:
-        return (
-            f"has diverged: it lacks {text.plural(behind, 'commit')} of yours and has {ahead} that you lack"
-        )
-    return (
-        f"is {text.plural(behind, 'commit')} behind" if behind else f"is {text.plural(ahead, 'commit')} ahead"
-    )
+        return f"has diverged: it lacks {text.plural(behind, 'commit')} of yours and has {ahead} that you lack"
+    return f"is {text.plural(behind, 'commit')} behind" if behind else f"is {text.plural(ahead, 'commit')} ahead"
 
 
 def _remedy(repository: git.Repository, update: RefUpdate, theirs: str) -> str:
-    if git.commit_of(repository, theirs) is None or not git.is_ancestor(
-        repository, theirs, update.commit or ""
-    ):
+    if git.commit_of(repository, theirs) is None or not git.is_ancestor(repository, theirs, update.commit or ""):
         return f"git pull {update.remote} {update.name}, then push"
     return f"git push {update.remote} {update.name}"
 
@@ -145,9 +138,7 @@ def uncommitted(repository: git.Repository) -> list[Finding]:
 
     if repository.top is None:
         return []
-    status = git.run_git(
-        repository, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"
-    )
+    status = git.run_git(repository, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
     changed = {line[3:] for line in status.decode("utf-8", "surrogateescape").split("\0")[:-1]}
     changed = {path for path in changed if path.endswith(".py")}
     if not changed:

@@ -77,9 +77,7 @@ def _bug(name: str) -> int:
     from .push.remotes import redact
 
     with tempfile.NamedTemporaryFile("w", prefix="git-prefect-", suffix=".log", delete=False) as log:
-        log.write(
-            f"git-prefect {__version__} {name}, Python {sys.version}\n\n{redact(traceback.format_exc())}"
-        )
+        log.write(f"git-prefect {__version__} {name}, Python {sys.version}\n\n{redact(traceback.format_exc())}")
     print(
         f"git-prefect: {name} ended by a bug of ours; the traceback is in {log.name}\n"
         "hint: please report it with that file; to push meanwhile: GIT_PREFECT_SKIP=1 git push",

@@ -13,6 +13,7 @@ from .check_pushed import annotated_tag
 from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration
 from .push import git, pending, process, refs
+from .push.lsremote import ask_remote, fetch_commit
 from .report import text
 from .report.command import git_prefect
 from .validate import branch_point, check, settings_at, storage_for, tree_of_commit, validate
@@ -58,9 +59,7 @@ def main(argv: Sequence[str]) -> int:
     source = settings_at(repository, update.commit, remote)
     api = Api()
     planned = plan_ref(repository, update, source, api, options.project)
-    print(
-        f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {source.origin}"
-    )
+    print(f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {source.origin}")
     if planned.errors:
         print(text.findings(planned.errors))
     if options.dry_run:
@@ -95,7 +94,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
         UsageError: the remote lacks it, or has a tag that no agent can run.
         OutOfReach: the remote does not answer.
     """
-    answer = git.ask_remote(repository, update.remote, update.ref)
+    answer = ask_remote(repository, update.remote, update.ref)
     theirs = answer.commit(update.ref)
     if theirs is None:
         raise UsageError(
@@ -106,7 +105,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
     for one in annotated_tag(repository, found):
         raise UsageError(f"{one.message} [{one.code}]", one.hint)
     if git.commit_of(repository, theirs) is None:
-        git.fetch_commit(repository, update.remote, update.ref)
+        fetch_commit(repository, update.remote, update.ref)
     return found
 
 
@@ -153,11 +152,11 @@ def plan_ref(
             f"{update.url}: Prefect's Git storage cannot say where this remote is: {obstacle}",
             "set `clone-url-secret` to the name of a Prefect secret that holds the whole clone URL",
         )
-    files = check(
-        repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True
+    files = check(repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True)
+    commit = update.commit
+    configs = storage.run_configs(
+        settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path)
     )
-    read_file = lambda path: git.read_file(repository, update.commit or "", path)  # noqa: E731
-    configs = storage.run_configs(settings.runtime, read_file)
     concerned = _concerned(repository, update, settings)
     name = project_of(target, update, _user(repository), where.repo)
     wanted = [
@@ -175,9 +174,7 @@ def plan_ref(
     planned = plan(wanted, registered, target, name, update, None)
     if any(one.action == "failed" for one in planned):
         # Whether the branch that holds a name is gone is worth a question only when one is held.
-        planned = plan(
-            wanted, registered, target, name, update, git.ask_remote(repository, update.remote).refs
-        )
+        planned = plan(wanted, registered, target, name, update, ask_remote(repository, update.remote).refs)
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     return Planned(update, target, planned, registered, errors)
 
@@ -185,18 +182,14 @@ def plan_ref(
 def registrable(files: Sequence[CheckedFile], settings: Settings) -> list[CheckedFile]:
     """The files whose flows can be registered: they load, and their flows may move to git storage."""
     return [
-        file._replace(
-            flows=tuple(flow for flow in file.flows if not _stays_elsewhere(file, flow.name, settings))
-        )
+        file._replace(flows=tuple(flow for flow in file.flows if not _stays_elsewhere(file, flow.name, settings)))
         for file in files
         if not file.failed and not file.unchecked
     ]
 
 
 def _stays_elsewhere(file: CheckedFile, flow: str, settings: Settings) -> bool:
-    return settings.storage == "keep" and any(
-        one.code == "other-storage" and one.flow == flow for one in file.findings
-    )
+    return settings.storage == "keep" and any(one.code == "other-storage" and one.flow == flow for one in file.findings)
 
 
 def _concerned(repository: git.Repository, update: RefUpdate, settings: Settings) -> set[str] | None:
@@ -210,8 +203,8 @@ def _concerned(repository: git.Repository, update: RefUpdate, settings: Settings
 
 
 def _user(repository: git.Repository) -> str:
-    email = git.ask(repository, "config", "user.email") or ""
-    return email.partition("@")[0] or git.ask(repository, "config", "user.name") or "nobody"
+    email = git.setting(repository, "user.email") or ""
+    return email.partition("@")[0] or git.setting(repository, "user.name") or "nobody"
 
 
 def apply_plan(api: Api, planned: Planned) -> list[Registration]:
@@ -251,29 +244,21 @@ def _queue(repository: git.Repository, updates: Sequence[RefUpdate], project: st
     return ExitCode.OK
 
 
-def _queue_one(
-    repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]
-) -> list[Entry]:
+def _queue_one(repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]) -> list[Entry]:
     """Write down one push and say so in `lines`; its entry, or none when it is not to be registered."""
     source = settings_at(repository, update.commit, update.remote)
     target = target_for(source.settings, update, project)
     if target is None:
-        why = (
-            "no target takes it"
-            if source.settings.target
-            else "there are no targets; `git prefect init` writes some"
-        )
+        why = "no target takes it" if source.settings.target else "there are no targets; `git prefect init` writes some"
         lines.append(f"{text.place(update)}: not registered, {why} [no-target]")
         return []
     if annotated_tag(repository, update):
-        lines.append(
-            f"{text.place(update)}: nothing is queued, no agent can run an annotated tag [annotated-tag]"
-        )
+        lines.append(f"{text.place(update)}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
         return []
     found = validate(repository, update, source)
     if found.refused:
         lines.append(
-            f"{text.place(update)}: nothing is queued, {text.plural(len(found.refused), 'error')} refuse this push"
+            f"{text.place(update)}: nothing is queued, since this push is refused"
         )
         return []
     tracking = git.tracking_ref(repository, update.remote, update.ref)
@@ -281,9 +266,7 @@ def _queue_one(
     entry = pending.record(repository, update, before, process.pushing_process(), project)
     from .registration.targets import project_of
 
-    name = project_of(
-        target, update, _user(repository), storage_for(repository, update, source.settings).repo
-    )
+    name = project_of(target, update, _user(repository), storage_for(repository, update, source.settings).repo)
     concerned = _concerned(repository, update, source.settings)
     count = sum(
         len(file.flows)
@@ -304,9 +287,7 @@ def leave_watcher(repository: git.Repository, queued: Sequence[Entry] = ()) -> N
     stall pre-commit, and with it the push.
     """
     environment = {
-        name: value
-        for name, value in git.clean_environment(os.environ).items()
-        if not name.startswith("PRE_COMMIT")
+        name: value for name, value in git.clean_environment(os.environ).items() if not name.startswith("PRE_COMMIT")
     }
     subprocess.Popen(
         [sys.executable, "-m", "git_prefect.settle", *(entry.id for entry in queued)],

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, Callable, Literal, Optional
+from typing import Any, Literal, Optional
 
 import msgspec
 
@@ -19,10 +19,6 @@ else:
 
 FILES = (".git-prefect.toml", "pyproject.toml")
 """Where settings live, from the root of the repository; the first that has any is the one."""
-
-ReadFile = Callable[[str], Optional[bytes]]
-"""Content of a file of the pushed commit by its path, None when the commit has no such file."""
-
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of the settings file: keys in kebab case, unknown keys refused."""
@@ -83,9 +79,7 @@ class Settings(Table, frozen=True):
         if self.timeout <= 0:
             raise ValueError("`timeout` is in seconds and has to be above 0")
         if self.clone_url_secret and (self.token_secret or self.token_username):
-            raise ValueError(
-                "`clone-url-secret` is the whole URL: it goes without `token-secret` and `token-username`"
-            )
+            raise ValueError("`clone-url-secret` is the whole URL: it goes without `token-secret` and `token-username`")
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -96,10 +90,10 @@ class Source(msgspec.Struct, frozen=True):
     """`pyproject.toml`, `.git-prefect.toml`, or `defaults` when the commit has none."""
 
 
-def read(read_file: ReadFile, machine: Mapping[str, str] | None = None) -> Source:
+def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None) -> Source:
     """Settings as a commit has them, with what differs per machine laid over.
 
-    `machine` holds `git config prefect.*` (key without the prefix → value). The environment
+    `files` are those of `FILES` that the commit has. `machine` holds `git config prefect.*` (key without the prefix → value). The environment
     (`GIT_PREFECT_PYTHON`, `GIT_PREFECT_TIMEOUT`, …) wins over it, and it over the file.
 
     Raises:
@@ -108,8 +102,7 @@ def read(read_file: ReadFile, machine: Mapping[str, str] | None = None) -> Sourc
     table: dict[str, Any] = {}
     origin = "defaults"
     for name in FILES:
-        content = read_file(name)
-        found = _table_of(name, content) if content is not None else None
+        found = _table_of(name, files[name]) if name in files else None
         if found is not None:
             table, origin = found, name
             break
@@ -149,9 +142,7 @@ def _machine_table(config: Mapping[str, str], environ: Mapping[str, str]) -> dic
         # git config keys have no case: `prefect.tokenSecret` and `prefect.token-secret` are both written.
         configured = config.get(key) or config.get(key.replace("-", ""))
         value, where = (
-            (environ[variable], variable)
-            if environ.get(variable)
-            else (configured, f"git config prefect.{key}")
+            (environ[variable], variable) if environ.get(variable) else (configured, f"git config prefect.{key}")
         )
         if not value:
             continue
@@ -185,9 +176,7 @@ def _checked(value: Any, kind: type[Table], origin: str, place: str) -> None:
         message = str(error)
         unknown = re.search(r"unknown field `([^`]*)`", message)
         at = re.search(r" - at `\$\.?(.*)`$", message)
-        key = ".".join(
-            part for part in (place, at.group(1) if at else "", unknown.group(1) if unknown else "") if part
-        )
+        key = ".".join(part for part in (place, at.group(1) if at else "", unknown.group(1) if unknown else "") if part)
         if unknown:
             known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
             raise _refused(origin, key, f"unknown key; known here: {known}") from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import GitPrefectError
 from .model import RefUpdate, Registration
 from .push import git, pending, process
+from .push.lsremote import ask_remote, fetch_commit
 from .push.remotes import redact
 from .register import apply_plan, plan_ref
 from .report import text
@@ -49,9 +50,7 @@ def _wait_for_push(repository: git.Repository, entry: Entry) -> None:
     # No git above the hook (an editor that pushes by itself): the tracking ref will tell, or else the remote.
     tracking = git.tracking_ref(repository, entry.remote, entry.ref)
     deadline = time.monotonic() + UNSEEN_PUSH
-    while time.monotonic() < deadline and (
-        not tracking or git.commit_of(repository, tracking) != entry.commit
-    ):
+    while time.monotonic() < deadline and (not tracking or git.commit_of(repository, tracking) != entry.commit):
         time.sleep(0.5)
 
 
@@ -79,11 +78,7 @@ def settle(
                 pending.close(
                     repository, entry, "superseded", {"reason": f"by the push of {text.short(arrivals[ref])}"}
                 )
-            elif (
-                ref in undecided
-                or pending.is_being_pushed(entry)
-                or (due_only and entry.not_before > time.time())
-            ):
+            elif ref in undecided or pending.is_being_pushed(entry) or (due_only and entry.not_before > time.time()):
                 # Until the newest push is known to have arrived, an older one may be what the remote has.
                 undecided.add(ref)
             else:
@@ -143,25 +138,21 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
         entry.remote, entry.url, entry.ref, entry.commit, entry.pushed_object, entry.tracking_before, "push"
     )
     tracking = git.tracking_ref(repository, entry.remote, entry.ref)
-    if just_pushed and tracking and entry.tracking_before != entry.commit:
-        if git.commit_of(repository, tracking) == entry.commit:
-            return update
-    answer = git.ask_remote(repository, entry.remote, entry.ref)
+    moved = tracking and entry.tracking_before != entry.commit
+    if just_pushed and moved and git.commit_of(repository, tracking or "") == entry.commit:
+        return update
+    answer = ask_remote(repository, entry.remote, entry.ref)
     theirs = answer.commit(entry.ref)
     if theirs is None:
-        raise NotArrived(
-            f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone"
-        )
+        raise NotArrived(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
     if theirs == entry.commit:
         return update._replace(pushed_object=answer.refs[entry.ref])
     if update.kind == "branch":
         if git.commit_of(repository, theirs) is None:
-            git.fetch_commit(repository, entry.remote, entry.ref)
+            fetch_commit(repository, entry.remote, entry.ref)
         if git.is_ancestor(repository, entry.commit, theirs):
             return update._replace(commit=theirs, pushed_object=theirs)
-    raise NotArrived(
-        f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since"
-    )
+    raise NotArrived(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
 
 
 def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> None:

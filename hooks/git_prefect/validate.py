@@ -43,21 +43,20 @@ def settings_at(repository: git.Repository, commit: str | None, remote: str) -> 
     """
     from . import settings
 
-    def read_file(path: str) -> bytes | None:
-        if commit is None:
-            file = Path(repository.top or ".", path)
-            return file.read_bytes() if file.is_file() else None
-        return git.read_file(repository, commit, path)
-
     machine = git.machine_settings(repository)
-    source = settings.read(read_file, machine)
+    if commit is None:
+        top = Path(repository.top or ".")
+        files = {name: (top / name).read_bytes() for name in settings.FILES if (top / name).is_file()}
+    else:
+        files = git.read_files(repository, commit, settings.FILES)
+    source = settings.read(files, machine)
     if source.origin != "defaults" or commit is None:
         return source
     default = git.default_branch(repository, remote)
     elsewhere = default and git.commit_of(repository, f"refs/remotes/{remote}/{default}")
     if not elsewhere or elsewhere == commit:
         return source
-    borrowed = settings.read(lambda path: git.read_file(repository, elsewhere, path), machine)
+    borrowed = settings.read(git.read_files(repository, elsewhere, settings.FILES), machine)
     if borrowed.origin == "defaults":
         return source
     return settings.Source(borrowed.settings, f"{borrowed.origin} of {remote}/{default}")
@@ -67,9 +66,7 @@ def interpreter_for(repository: git.Repository, settings: Settings) -> Interpret
     """The interpreter that has the flows' dependencies."""
     from .flows import interpreter
 
-    return interpreter.find(
-        Path(repository.top or repository.git_dir), settings.python, Path(repository.state_dir)
-    )
+    return interpreter.find(Path(repository.top or repository.git_dir), settings.python, Path(repository.state_dir))
 
 
 def tree_of_commit(repository: git.Repository, commit: str) -> Tree:
@@ -86,9 +83,7 @@ def tree_of_commit(repository: git.Repository, commit: str) -> Tree:
 
 def tree_of_index(repository: git.Repository) -> Tree:
     """What the next commit will hold: git's `write-tree` of the index."""
-    return tree_of_commit(
-        repository, git.run_git(repository, "write-tree", environ=_index()).decode().strip()
-    )
+    return tree_of_commit(repository, git.run_git(repository, "write-tree", environ=_index()).decode().strip())
 
 
 def _index() -> dict[str, str]:
@@ -154,9 +149,7 @@ def changed_by(repository: git.Repository, update: RefUpdate) -> set[str]:
     return git.changed_paths(repository, base, update.commit)
 
 
-def validate(
-    repository: git.Repository, update: RefUpdate, source: Source, with_flows: bool = False
-) -> Validation:
+def validate(repository: git.Repository, update: RefUpdate, source: Source, with_flows: bool = False) -> Validation:
     """Check every flow file of the pushed commit, and tell what refuses the push from what is older.
 
     A push is refused for errors in flow files that it adds or changes or that loaded before it, and only
@@ -202,9 +195,7 @@ def main(argv: Sequence[str]) -> int:
     options = _arguments(argv)
     repository = git.open_repository()
     if refs.in_push(os.environ):
-        return max(
-            [_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0
-        )
+        return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
     remote = refs.default_remote(repository) if options.ref else "origin"
     if options.ref:
         update = refs.by_hand(repository, os.environ, options.ref, remote)
@@ -247,9 +238,7 @@ def _in_commit() -> bool:
 def _from_top(repository: git.Repository, files: Sequence[str]) -> set[str]:
     top = os.path.realpath(repository.top or ".")
     return {
-        os.path.relpath(
-            os.path.join(os.path.realpath(os.path.dirname(file) or "."), os.path.basename(file)), top
-        )
+        os.path.relpath(os.path.join(os.path.realpath(os.path.dirname(file) or "."), os.path.basename(file)), top)
         for file in files
     }
 

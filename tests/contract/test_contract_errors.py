@@ -49,9 +49,7 @@ def test_an_error_of_one_field_is_http_200_with_data_beside_it(client, project, 
     answer = post(f"mutation {{ first: {create(project + '-a')} second: {create(project)} }}")
     body = answer.json()
     assert answer.status_code == 200
-    assert [(error["message"], error["path"]) for error in body["errors"]] == [
-        ("Uniqueness violation.", ["second"])
-    ]
+    assert [(error["message"], error["path"]) for error in body["errors"]] == [("Uniqueness violation.", ["second"])]
     assert body["data"]["second"] is None
     # the first mutation is not taken back
     found = ask("query($n: String) { project(where: {name: {_eq: $n}}) { id } }", n=project + "-a")["project"]
@@ -99,9 +97,7 @@ def test_queries_may_be_seven_levels_deep(post):
     assert post(nested(6)).status_code == 200
     answer = post(nested(7))
     assert answer.status_code == 400
-    assert [error["message"] for error in answer.json()["errors"]] == [
-        "'' exceeds maximum operation depth of 7"
-    ]
+    assert [error["message"] for error in answer.json()["errors"]] == ["'' exceeds maximum operation depth of 7"]
 
 
 def test_a_body_above_five_megabytes_is_http_413_in_html(post):
@@ -113,18 +109,14 @@ def test_a_body_above_five_megabytes_is_http_413_in_html(post):
 def test_a_body_that_is_not_json_is_an_html_error(api_url):
     answer = requests.post(api_url, data="{query", headers={"content-type": "application/json"}, timeout=30)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
-    answer = requests.post(
-        api_url, data="query { hello }", headers={"content-type": "text/plain"}, timeout=30
-    )
+    answer = requests.post(api_url, data="query { hello }", headers={"content-type": "text/plain"}, timeout=30)
     assert answer.status_code == 500
 
 
 def test_an_id_that_is_none_is_an_error_of_the_field(post):
     answer = post('query { flow(where: {id: {_eq: "mine"}}) { id } }')
     assert answer.status_code == 200
-    assert [error["message"] for error in answer.json()["errors"]] == [
-        'invalid input syntax for type uuid: "mine"'
-    ]
+    assert [error["message"] for error in answer.json()["errors"]] == ['invalid input syntax for type uuid: "mine"']
 
 
 def test_hello(client):

@@ -70,9 +70,7 @@ def test_the_run_config_of_the_group_wins_over_the_flow(register, mutate, group_
     }
 
 
-def test_default_parameters_of_the_group_stand_in_for_required_ones(
-    client, register, mutate, group_of, run_of
-):
+def test_default_parameters_of_the_group_stand_in_for_required_ones(client, register, mutate, group_of, run_of):
     flow_id = register(with_parameter("etl", required=True))
     with pytest.raises(ClientError, match="Required parameters were not supplied: {'n'}"):
         client.create_flow_run(flow_id)

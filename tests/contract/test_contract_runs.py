@@ -151,10 +151,7 @@ def test_logs(client, run):
     common = {"flow_run_id": run, "name": "prefect.CloudFlowRunner", "level": "INFO", "task_run_id": None}
     messages = ("second", 2), ("first", 1)
     client.write_run_logs(
-        [
-            {**common, "message": text, "timestamp": moment.add(seconds=at).isoformat()}
-            for text, at in messages
-        ]
+        [{**common, "message": text, "timestamp": moment.add(seconds=at).isoformat()} for text, at in messages]
     )
     view = FlowRunView.from_flow_run_id(run)
     found = view.get_logs(end_time=moment.add(days=1))
@@ -252,9 +249,7 @@ def test_a_running_flow_with_a_task_to_retry_is_in_the_queue(client, register, m
     client.set_flow_run_state(run, Running())
     assert queue(client, mutate, [project]) == []
     task = client.get_flow_run_info(run).task_runs[0]
-    client.set_task_run_state(
-        task.id, Retrying(start_time=pendulum.now("UTC").subtract(seconds=1), run_count=1)
-    )
+    client.set_task_run_state(task.id, Retrying(start_time=pendulum.now("UTC").subtract(seconds=1), run_count=1))
     assert queue(client, mutate, [project]) == [run]
 
 

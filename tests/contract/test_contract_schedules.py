@@ -31,9 +31,7 @@ def test_a_schedule_is_active_from_registration_on_and_creates_ten_runs(register
 
 def test_runs_are_created_at_the_times_of_the_schedule(register, flows):
     register(serialized("etl", schedule=IntervalSchedule(interval=timedelta(hours=1))))
-    (flow,) = flows(
-        "flow_runs(order_by: {scheduled_start_time: asc}) { scheduled_start_time state auto_scheduled }"
-    )
+    (flow,) = flows("flow_runs(order_by: {scheduled_start_time: asc}) { scheduled_start_time state auto_scheduled }")
     times = [datetime.fromisoformat(run["scheduled_start_time"]) for run in flow["flow_runs"]]
     assert [(moment.minute, moment.second) for moment in times] == [(0, 0)] * 10
     assert {later - earlier for earlier, later in zip(times, times[1:])} == {timedelta(hours=1)}

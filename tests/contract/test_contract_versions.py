@@ -86,9 +86,7 @@ def test_a_new_version_takes_the_schedule_over_and_lets_running_runs_go_on(clien
     running = client.create_flow_run(first)
     client.set_flow_run_state(running, Running())
     second = register(serialized("etl", schedule=hourly()))
-    query = (
-        "query($id: uuid) { flow_run(where: {flow_id: {_eq: $id}}, order_by: {created: asc}) { id state } }"
-    )
+    query = "query($id: uuid) { flow_run(where: {flow_id: {_eq: $id}}, order_by: {created: asc}) { id state } }"
     assert ask(query, id=first)["flow_run"] == [
         {"id": by_hand, "state": "Cancelled"},
         {"id": running, "state": "Running"},

@@ -40,9 +40,7 @@ def started(environment):
 def test_it_says_where_it_is_and_ends_on_a_signal(started, ending):
     process, line = started()
     assert URL.fullmatch(line)
-    assert requests.post(line.strip(), json={"query": "{ hello }"}, timeout=30).json() == {
-        "data": {"hello": "👋"}
-    }
+    assert requests.post(line.strip(), json={"query": "{ hello }"}, timeout=30).json() == {"data": {"hello": "👋"}}
     process.send_signal(ending)
     assert (*process.communicate(timeout=10), process.returncode) == ("", "", 0)
 
@@ -72,17 +70,13 @@ def test_a_port_in_use(environment):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = subprocess.run(
-            [*COMMAND, "--port", str(port)], env=environment, capture_output=True, text=True
-        )
+        done = subprocess.run([*COMMAND, "--port", str(port)], env=environment, capture_output=True, text=True)
     message = f"git-prefect: cannot listen on port {port}: Address already in use\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
 
 
 def test_a_database_that_cannot_be(environment, tmp_path):
-    done = subprocess.run(
-        [*COMMAND, "--database", str(tmp_path)], env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([*COMMAND, "--database", str(tmp_path)], env=environment, capture_output=True, text=True)
     message = f"git-prefect: cannot use {tmp_path} as a database: unable to open database file\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
 

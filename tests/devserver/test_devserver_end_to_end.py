@@ -159,9 +159,7 @@ def test_listing_and_describing(prefect, file):
     both = table(prefect("get", "flows", "--project", "lists", "--all-versions"))
     assert [(row[0], row[1]) for row in both] == [("mapped", "2"), ("mapped", "1")]
     assert [row[:2] for row in table(prefect("get", "projects", "--name", "lists"))] == [["lists", "1"]]
-    tasks = table(
-        prefect("get", "tasks", "--flow-name", "mapped", "--flow-version", "2", "--project", "lists")
-    )
+    tasks = table(prefect("get", "tasks", "--flow-name", "mapped", "--flow-version", "2", "--project", "lists"))
     assert sorted((row[0], row[4]) for row in tasks) == [
         ("double", "True"),
         ("n", "False"),

@@ -111,9 +111,7 @@ def test_a_delay(fault, create, exists):
 
 def test_faults_come_in_order_and_so_many_times(fault, post):
     fault({"match": "hello", "kind": "status", "status": 500, "times": 2}, {"kind": "status", "status": 501})
-    statuses = [
-        post(query).status_code for query in ("{ hello }", "{ api { mode } }", "{ hello }", "{ hello }")
-    ]
+    statuses = [post(query).status_code for query in ("{ hello }", "{ api { mode } }", "{ hello }", "{ hello }")]
     assert statuses == [500, 501, 500, 200]
 
 
@@ -122,8 +120,7 @@ def test_faults_come_in_order_and_so_many_times(fault, post):
     [
         (
             ["x"],
-            "a fault is an object with keys among code, kind, match, message, seconds, status, times; "
-            "got 'x'",
+            "a fault is an object with keys among code, kind, match, message, seconds, status, times; got 'x'",
         ),
         ([{"kind": "drop-before", "after": 1}], "a fault is an object with keys among"),
         (

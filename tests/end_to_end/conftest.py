@@ -93,9 +93,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
         cwd=PROJECT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     for name in listing.split("\0")[:-1]:
-        if name.startswith(
-            ("hooks/", "setup.cfg", "pyproject.toml", ".pre-commit-hooks", "README", "LICENSE")
-        ):
+        if name.startswith(("hooks/", "setup.cfg", "pyproject.toml", ".pre-commit-hooks", "README", "LICENSE")):
             (hook / name).parent.mkdir(parents=True, exist_ok=True)
             if (PROJECT / name).is_file():
                 shutil.copy(PROJECT / name, hook / name)
@@ -106,9 +104,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
         [*identity, "commit", "--quiet", "-m", "as it is"],
     ):
         subprocess.run(["git", *command], cwd=hook, check=True)
-    rev = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=hook, capture_output=True, text=True, check=True
-    ).stdout
+    rev = subprocess.run(["git", "rev-parse", "HEAD"], cwd=hook, capture_output=True, text=True, check=True).stdout
     with running() as api:
         yield Tools(hook, rev.strip(), tmp_path_factory.mktemp("pre-commit"), api)
 
@@ -137,9 +133,7 @@ class Team(NamedTuple):
     def log(self) -> list[dict[str, object]]:
         """The outcomes of all pushes, without their times."""
         lines = pending.settled(self.clone.repository)
-        return [
-            {key: value for key, value in line.items() if key not in ("time", "format")} for line in lines
-        ]
+        return [{key: value for key, value in line.items() if key not in ("time", "format")} for line in lines]
 
 
 def until(done: Callable[[], object]) -> None:

@@ -9,13 +9,12 @@ import pytest
 from git_prefect.errors import OutOfReach, UsageError
 from git_prefect.model import TreeEntry
 from git_prefect.push import git
+from git_prefect.push.lsremote import ask_remote, fetch_commit
 
 from ..repository import Clone, clone
 
 
-def test_a_hooks_variables_do_not_lead_astray(
-    work: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hooks_variables_do_not_lead_astray(work: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = work.repository
     head = work.head()
     other = Clone(tmp_path / "other")
@@ -105,18 +104,18 @@ def test_machine_settings(work: Clone) -> None:
 def test_asking_the_remote(work: Clone) -> None:
     work.git("tag", "-a", "v1", "-m", "one")
     work.git("push", "--quiet", "origin", "v1")
-    answer = git.ask_remote(work.repository, "origin", "refs/tags/v1", "refs/heads/none")
+    answer = ask_remote(work.repository, "origin", "refs/tags/v1", "refs/heads/none")
     assert answer.head == "main"
     assert answer.refs["refs/tags/v1"] == work.git("rev-parse", "v1")
     assert answer.commit("refs/tags/v1") == work.head()
     assert answer.commit("refs/heads/none") is None
-    assert git.ask_remote(work.repository, "origin").commit("refs/heads/main") == work.head()
+    assert ask_remote(work.repository, "origin").commit("refs/heads/main") == work.head()
 
 
 def test_a_remote_out_of_reach_is_named_without_its_credentials(work: Clone) -> None:
     url = "https://ada:s3cret@127.0.0.1:9/r.git"
     with pytest.raises(OutOfReach) as raised:
-        git.ask_remote(work.repository, url)
+        ask_remote(work.repository, url)
     assert "s3cret" not in str(raised.value)
     assert str(raised.value).startswith(
         "https://127.0.0.1:9/r.git: the remote could not be asked (fatal: unable to access"
@@ -128,7 +127,7 @@ def test_fetching_moves_no_ref_of_the_user(work: Clone, remote: Path, tmp_path: 
     newer = other.commit({"b": "1"})
     other.git("push", "--quiet")
     before = work.git("for-each-ref")
-    assert git.fetch_commit(work.repository, "origin", "refs/heads/main") == newer
+    assert fetch_commit(work.repository, "origin", "refs/heads/main") == newer
     assert git.commit_of(work.repository, newer) == newer
     assert work.git("for-each-ref") == before
     assert not os.path.exists(work.path / ".git" / "FETCH_HEAD")

@@ -6,6 +6,7 @@ import pytest
 from git_prefect.errors import UsageError
 from git_prefect.model import RefUpdate
 from git_prefect.push import refs
+from git_prefect.push.git import configuration
 
 from ..repository import Clone
 
@@ -23,9 +24,7 @@ def pre_commit(local: str, remote: str, url: str, to: str | None) -> dict[str, s
 def test_pre_commit_names_the_ref_on_the_remote(work: Clone, remote: object) -> None:
     head = work.commit({"a": "1"})
     before = work.head("origin/main")
-    found = refs.from_pre_commit(
-        work.repository, pre_commit("refs/heads/other", "refs/heads/main", str(remote), head)
-    )
+    found = refs.from_pre_commit(work.repository, pre_commit("refs/heads/other", "refs/heads/main", str(remote), head))
     assert found == [
         RefUpdate("origin", str(remote), "refs/heads/main", head, head, before, "push"),
     ]
@@ -41,9 +40,7 @@ def test_a_root_commit_is_found_by_its_local_branch(work: Clone, remote: object)
 def test_a_tag_object_is_peeled_and_remembered(work: Clone, remote: object) -> None:
     work.git("tag", "-a", "v1", "-m", "one")
     tag = work.git("rev-parse", "v1")
-    found = refs.from_pre_commit(
-        work.repository, pre_commit("refs/tags/v1", "refs/tags/v1", str(remote), tag)
-    )
+    found = refs.from_pre_commit(work.repository, pre_commit("refs/tags/v1", "refs/tags/v1", str(remote), tag))
     assert found == [RefUpdate("origin", str(remote), "refs/tags/v1", work.head(), tag, None, "push")]
     assert (found[0].kind, found[0].name) == ("tag", "v1")
 
@@ -86,9 +83,7 @@ def test_a_push_by_url_never_keeps_its_credentials(work: Clone) -> None:
         ({"GIT_BRANCH": "origin/kept"}, None, ("refs/heads/origin/kept", "GIT_BRANCH")),
     ],
 )
-def test_the_ref_by_hand(
-    work: Clone, environ: dict[str, str], wanted: str | None, expected: tuple[str, str]
-) -> None:
+def test_the_ref_by_hand(work: Clone, environ: dict[str, str], wanted: str | None, expected: tuple[str, str]) -> None:
     work.git("branch", "feature/x")
     work.git("branch", "origin/kept")
     work.git("tag", "v1")
@@ -145,6 +140,7 @@ def test_the_remote_is_the_one_that_git_push_uses(work: Clone) -> None:
     work.git("remote", "add", "fork", "https://example.com/fork.git")
     assert refs.default_remote(work.repository) == "origin"
     work.git("config", "remote.pushDefault", "fork")
+    configuration.cache_clear()
     assert refs.default_remote(work.repository) == "fork"
 
 

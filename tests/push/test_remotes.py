@@ -67,9 +67,7 @@ def test_a_token_makes_agents_clone_over_https_also_where_people_push_over_ssh()
 
 
 def test_ssh_without_a_token() -> None:
-    assert storage_of("git@github.com:team/etl.git") == GitStorage(
-        "github.com", "team/etl", True, None, None, None
-    )
+    assert storage_of("git@github.com:team/etl.git") == GitStorage("github.com", "team/etl", True, None, None, None)
 
 
 def test_the_username_of_a_deploy_token() -> None:

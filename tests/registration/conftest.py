@@ -55,8 +55,6 @@ def wanted() -> Callable[..., Wanted]:
     def make(flow: Flow, ref: RefUpdate, where: GitStorage = WHERE, concerned: bool = True) -> Wanted:
         one, path = loaded(flow), f"flows/{flow.name}.py"
         storage = git_storage(where, ref, path, flow.name)
-        return Wanted(
-            path, flow.name, with_storage(one, storage, run_config_of(one, path, [], [], [])), concerned
-        )
+        return Wanted(path, flow.name, with_storage(one, storage, run_config_of(one, path, [], [], [])), concerned)
 
     return make

@@ -81,9 +81,7 @@ def test_the_same_structure_is_left_alone_and_another_is_a_new_version(register:
     assert [outcome(row) for row in register([wanted(etl(), BRANCH)])] == [
         ("unchanged", 1, (), "the branch's HEAD is what runs")
     ]
-    assert [outcome(row) for row in register([wanted(etl(3), BRANCH)])] == [
-        ("updated", 2, ("task added: load-2",), "")
-    ]
+    assert [outcome(row) for row in register([wanted(etl(3), BRANCH)])] == [("updated", 2, ("task added: load-2",), "")]
 
 
 def test_a_branch_does_not_take_a_flow_from_another(register: Any, wanted: Any, target: Target) -> None:
@@ -196,7 +194,4 @@ def test_an_api_that_is_down(api: Api) -> None:
     api._client.api_server = "http://127.0.0.1:9"
     with pytest.raises(OutOfReach) as raised:
         api.registered(["dev"])
-    assert (
-        str(raised.value).splitlines()[0]
-        == "the Prefect API at http://127.0.0.1:9 is out of reach: no connection"
-    )
+    assert str(raised.value).splitlines()[0] == "the Prefect API at http://127.0.0.1:9 is out of reach: no connection"

@@ -18,12 +18,8 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         UsageError: there is no such code.
     """
-    parser = ArgumentParser(
-        prog="git prefect explain", description="What a finding means and how to mend it."
-    )
-    parser.add_argument(
-        "code", nargs="?", metavar="CODE", help="as printed in brackets; default: list them all"
-    )
+    parser = ArgumentParser(prog="git prefect explain", description="What a finding means and how to mend it.")
+    parser.add_argument("code", nargs="?", metavar="CODE", help="as printed in brackets; default: list them all")
     wanted = parser.parse_args(argv).code
     if wanted is None:
         width = max(map(len, CODES))

@@ -42,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"git-prefect: cannot listen on port {options.port}: {error.strerror}", file=sys.stderr)
         return 2
 
-    server = Server(
-        Gateway(database, cloud=options.api_key is not None), options.api_key, options.latency / 1000
-    )
+    server = Server(Gateway(database, cloud=options.api_key is not None), options.api_key, options.latency / 1000)
     url = f"http://{_HOST}:{listener.getsockname()[1]}"
 
     class Announced(uvicorn.Server):
@@ -77,18 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m git_prefect.devserver", description=__doc__)
-    parser.add_argument(
-        "--port", type=int, default=4200, help="port on loopback; 0: any free one (default: 4200)"
-    )
+    parser.add_argument("--port", type=int, default=4200, help="port on loopback; 0: any free one (default: 4200)")
     parser.add_argument(
         "--database",
         default=":memory:",
         metavar="FILE",
         help="SQLite file, kept afterwards (default: in memory)",
     )
-    parser.add_argument(
-        "--address-file", type=Path, metavar="FILE", help="write the URL there once it is served"
-    )
+    parser.add_argument("--address-file", type=Path, metavar="FILE", help="write the URL there once it is served")
     parser.add_argument("--api-key", metavar="KEY", help="ask for this key, as Prefect Cloud does")
     parser.add_argument(
         "--latency",

@@ -159,9 +159,7 @@ class _Dropped(Response):
 
 async def _bug(_request: Request, error: Exception) -> Response:
     print(f"git-prefect devserver: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-    return JSONResponse(
-        {"errors": [{"message": INTERNAL, "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}, 500
-    )
+    return JSONResponse({"errors": [{"message": INTERNAL, "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}, 500)
 
 
 def _page(status: int, message: str) -> HTMLResponse:

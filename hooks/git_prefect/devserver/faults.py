@@ -64,9 +64,7 @@ class Faults:
 def _fault(description: Any) -> Fault:
     known = {field.name for field in fields(Fault)}
     if not isinstance(description, dict) or not set(description) <= known:
-        raise ValueError(
-            f"a fault is an object with keys among {', '.join(sorted(known))}; got {description!r}"
-        )
+        raise ValueError(f"a fault is an object with keys among {', '.join(sorted(known))}; got {description!r}")
     if description.get("kind") not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {description.get('kind')!r}")
     return Fault(**description)

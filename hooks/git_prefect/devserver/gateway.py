@@ -97,9 +97,7 @@ def field_names(request: Any) -> list[str]:
 def _too_deep(document: DocumentNode) -> list[GraphQLError]:
     """As graphql-depth-limit counts: the root's fields are at 0, introspection does not count."""
     fragments = {
-        node.name.value: node.selection_set
-        for node in document.definitions
-        if isinstance(node, FragmentDefinitionNode)
+        node.name.value: node.selection_set for node in document.definitions if isinstance(node, FragmentDefinitionNode)
     }
 
     def depth(selection: SelectionSetNode | None) -> int:

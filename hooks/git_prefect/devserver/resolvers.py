@@ -126,9 +126,7 @@ def _aggregate(table: Table, relation: Relation | None = None) -> Resolver:
     return resolve
 
 
-def _selection(
-    table: Table, relation: Relation | None, row: Any, info: _Info, arguments: dict[str, Any]
-) -> Any:
+def _selection(table: Table, relation: Relation | None, row: Any, info: _Info, arguments: dict[str, Any]) -> Any:
     where = arguments.get("where") or {}
     if relation is not None:
         where = {"_and": [where, {relation.remote: {"_eq": row[relation.local]}}]}

@@ -111,9 +111,7 @@ def _set_scalar(name: str, kind: GraphQLScalarType) -> None:
     if name in _HASURA_SCALARS:
         made = GraphQLScalarType(name, serialize=_as_it_is, parse_value=_as_it_is)
     elif name == "JSON":
-        made = GraphQLScalarType(
-            name, serialize=_as_it_is, parse_value=_as_it_is, parse_literal=_json_literal
-        )
+        made = GraphQLScalarType(name, serialize=_as_it_is, parse_value=_as_it_is, parse_literal=_json_literal)
     elif name == "UUID":
         made = GraphQLScalarType(name, serialize=str, parse_value=_uuid)
     elif name == "DateTime":

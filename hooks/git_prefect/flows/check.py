@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..model import CheckedFile, Finding, GitStorage, LoadedFlow
 from .discovery import SUBMODULE, FlowFile, Tree, flow_files
@@ -45,9 +45,7 @@ def check_flow_files(
     tree's folder is not written. `only` are the paths to check; `repository` is what declared Git storages
     are compared with. Without `with_flows` the flows have their names and number of tasks only.
     """
-    context = context_of(
-        tree.entries, interpreter.fingerprint, settings.env, settings.import_roots, settings.timeout
-    )
+    context = context_of(tree.entries, interpreter.fingerprint, settings.env, settings.import_roots, settings.timeout)
     store = Store(state, context)
     files = flow_files(tree, settings, store.sources)
     chosen = files if only is None else [file for file in files if file.path in only]
@@ -55,9 +53,7 @@ def check_flow_files(
         store.save([])
         return _none_checked(chosen, interpreter.problem, interpreter)
     known = {
-        file.path: found
-        for file in chosen
-        if not no_cache and (found := _known(store, file, tree.id, with_flows))
+        file.path: found for file in chosen if not no_cache and (found := _known(store, file, tree.id, with_flows))
     }
     unknown = [file for file in chosen if file.path not in known]
     if unknown:
@@ -69,11 +65,7 @@ def check_flow_files(
             return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
         known.update({one.file.path: one for one in loaded})
     store.save(
-        [
-            path
-            for path, one in known.items()
-            if not one.cached and one.verdict.flows and is_clean(one.verdict.findings)
-        ]
+        [path for path, one in known.items() if not one.cached and one.verdict.flows and is_clean(one.verdict.findings)]
     )
     return _report([known[file.path] for file in chosen], tree, settings, interpreter, repository)
 
@@ -106,9 +98,7 @@ def _load(
         jobs = [Job(file.path, tuple(leading_imports(contents[file.blob]))) for file in files]
         paths = [entry.path for entry in tree.entries]
         with tree.root() as root:
-            answers = loader.load(
-                root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload
-            )
+            answers = loader.load(root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload)
     where = Repository(
         frozenset(paths), [entry.path for entry in tree.entries if entry.mode == SUBMODULE], settings.import_roots,
         interpreter.describe(), interpreter.own,
@@ -200,9 +190,7 @@ def _report(
             )
             findings.append(broken_environment(problem, interpreter.describe(), len(unchecked)))
         checked.append(
-            CheckedFile(
-                path, one.file.blob, one.flows, tuple(findings), one.cached, bool(one.verdict.missing)
-            )
+            CheckedFile(path, one.file.blob, one.flows, tuple(findings), one.cached, bool(one.verdict.missing))
         )
     return checked
 
@@ -221,8 +209,4 @@ def _none_checked(
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return (
-        f"Prefect cannot be imported there ({lines[-1].strip()})"
-        if lines
-        else "Prefect cannot be imported there"
-    )
+    return f"Prefect cannot be imported there ({lines[-1].strip()})" if lines else "Prefect cannot be imported there"

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from ..findings import finding
 from ..model import Finding, GitStorage
@@ -68,9 +68,7 @@ def _failed(path: str, content: bytes, answer: dict[str, Any], where: Repository
     for cause in [error, *error["causes"]]:
         found = _not_on_agent(path, content, cause, line, where)
         if found is not None:
-            return Judged(
-                (found._replace(line=line, detail=detail), *_submodule(path, cause, where)), "", True
-            )
+            return Judged((found._replace(line=line, detail=detail), *_submodule(path, cause, where)), "", True)
     missing = error["missing_module"]
     if missing and where.own:
         return Judged((), missing, True)
@@ -122,9 +120,7 @@ def _not_on_agent(
             path=path,
         )  # fmt: skip
     text = cause["message"]
-    if "attempted relative import" in text or (
-        cause["type"] == "KeyError" and "'__name__' not in globals" in text
-    ):
+    if "attempted relative import" in text or (cause["type"] == "KeyError" and "'__name__' not in globals" in text):
         return finding(
             "import-not-on-agent",
             "uses a relative import, and agents execute the file outside of any package: every run would fail",
@@ -182,9 +178,7 @@ def _submodule(path: str, cause: dict[str, Any], where: Repository) -> list[Find
     place = cause.get("inside")
     module = (cause["missing_module"] or "").split(".")[0]
     for submodule in where.submodules:
-        if (place and (place + "/").startswith(submodule + "/")) or (
-            module and module == submodule.split("/")[-1]
-        ):
+        if (place and (place + "/").startswith(submodule + "/")) or (module and module == submodule.split("/")[-1]):
             return [submodule_finding(path, submodule)]
     return []
 
@@ -312,9 +306,7 @@ def _lfs_pointer(path: str, file: str) -> Finding:
 
 def lfs_pointers(path: str, files: Iterable[tuple[str, bytes]]) -> list[Finding]:
     """A finding for each file that the load opened and that is an LFS pointer."""
-    return [
-        _lfs_pointer(path, file) for file, content in files if content.startswith(LFS_HEADER) and file != path
-    ]
+    return [_lfs_pointer(path, file) for file, content in files if content.startswith(LFS_HEADER) and file != path]
 
 
 # The flows ------------------------------------------------------------------------------------------
@@ -366,11 +358,7 @@ def _unscheduled_parameters(serialized: dict[str, Any]) -> list[str]:
     """Required parameters without a value in some clock, as `Client.register` and the server look for them."""
     clocks = (serialized.get("schedule") or {}).get("clocks") or []
     required = [one["name"] for one in serialized.get("parameters") or [] if one.get("required")]
-    return [
-        name
-        for name in required
-        if any(name not in (clock.get("parameter_defaults") or {}) for clock in clocks)
-    ]
+    return [name for name in required if any(name not in (clock.get("parameter_defaults") or {}) for clock in clocks)]
 
 
 def _label_text(flow: dict[str, Any], content: bytes) -> str | None:

@@ -23,7 +23,7 @@ _dumps = json.dumps
 def answer(control, name, result):
     """Write one answer; atomically, so that a killed writer leaves none rather than half of one."""
     data = _dumps(result).encode("utf-8", "surrogatepass")
-    path = os.path.join(control, "{}.json".format(name))
+    path = os.path.join(control, f"{name}.json")
     target = _open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     while data:
         data = data[_write(target, data) :]
@@ -46,10 +46,7 @@ def be_child(lane, number, root, private, writer, trace, ours):
         faulthandler.register(signal.SIGUSR2, file=trace, all_threads=False)
         os.environ["HOME"] = lane.home
         os.chdir(lane.work)
-        roots = [
-            os.path.join(root, os.path.relpath(one, lane.orders["root"]))
-            for one in lane.orders["import_roots"]
-        ]
+        roots = [os.path.join(root, os.path.relpath(one, lane.orders["root"])) for one in lane.orders["import_roots"]]
         sys.path[0:1] = [lane.work, *roots]
         sys.dont_write_bytecode = bool(roots)
         seen = Seen(root, roots, lane.control, private)
@@ -114,9 +111,7 @@ class Seen:
             path, mode, flags = arguments
             self.look(path, opened=True)
             writes = (isinstance(mode, str) and any(letter in mode for letter in "wax+")) or (
-                mode is None
-                and isinstance(flags, int)
-                and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+                mode is None and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             )
             if writes:
                 self.change(path)
@@ -186,11 +181,7 @@ def load(path, seen):
             exec(contents, values)
             found = [one for one in values.values() if isinstance(one, prefect.Flow)]
             flows = {one.name: one for one in found}
-            twice = [
-                name
-                for name, flow in flows.items()
-                if any(one.name == name and one is not flow for one in found)
-            ]
+            twice = [name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)]
         except SystemExit as exit:
             seen.off = True
             return dict(
@@ -204,9 +195,7 @@ def load(path, seen):
     seen.off = True
     if error is not None:
         return dict(report(seen, calls), status="failed", error=describe(error, values, seen))
-    return dict(
-        report(seen, calls), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()]
-    )
+    return dict(report(seen, calls), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()])
 
 
 def exit_code(code):
@@ -262,7 +251,7 @@ def take(flow):
     storage, flow.storage = flow.storage, None
     try:
         if not isinstance(flow.name, str):
-            raise TypeError("the flow's name is {!r}, not text".format(flow.name))
+            raise TypeError(f"the flow's name is {flow.name!r}, not text")
         if storage is not None:
             taken["storage_type"] = type(storage).__name__
             taken["storage_labels"] = storage._labels if isinstance(storage._labels, str) else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..model import TreeEntry
 
@@ -72,9 +72,7 @@ def flow_files(tree: Tree, settings: Settings, memory: Memory) -> list[FlowFile]
             memory[blob] = what_it_tells(content)
     explicit = bool(settings.flows)
     return sorted(
-        FlowFile(path, blob, memory[blob], explicit)
-        for path, blob in sources
-        if explicit or memory[blob] != NOTHING
+        FlowFile(path, blob, memory[blob], explicit) for path, blob in sources if explicit or memory[blob] != NOTHING
     )
 
 
@@ -245,9 +243,7 @@ def looks_around(content: bytes) -> bool:
 
         # Identifiers are compared in NFKC: `__ﬁle__` with a ligature is `__file__`.
         try:
-            content = unicodedata.normalize("NFKC", content.decode("utf-8-sig")).encode(
-                "utf-8", "surrogatepass"
-            )
+            content = unicodedata.normalize("NFKC", content.decode("utf-8-sig")).encode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
             return True
     coding = re.match(rb"(?:[^\n]*\n)?[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", content)

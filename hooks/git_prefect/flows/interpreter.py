@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from ..errors import UsageError
 
@@ -69,11 +69,7 @@ def find(repository: Path, configured: str | None, state: Path) -> Interpreter:
                 return _interpreter(repository, path, probe, f"{name} of the repository")
         for path in _on_path():
             probe = probes.of(path)
-            if (
-                probe
-                and probe["prefect"]
-                and os.path.realpath(probe["prefix"]) != os.path.realpath(sys.prefix)
-            ):
+            if probe and probe["prefect"] and os.path.realpath(probe["prefix"]) != os.path.realpath(sys.prefix):
                 return _interpreter(repository, path, probe, "PATH")
         probe = probes.required(sys.executable, sys.executable)
         return _interpreter(repository, sys.executable, probe, "the hook's own")
@@ -90,12 +86,7 @@ def _on_path() -> Iterator[str]:
         for name in ("python3", "python"):
             path = os.path.join(folder, name)
             # Not its real path: a virtual environment's python is a link to the one it was made with.
-            if (
-                path not in seen
-                and len(seen) < MOST_PROBED
-                and os.path.isfile(path)
-                and os.access(path, os.X_OK)
-            ):
+            if path not in seen and len(seen) < MOST_PROBED and os.path.isfile(path) and os.access(path, os.X_OK):
                 seen.add(path)
                 yield path
 
@@ -163,9 +154,7 @@ class Probes:
         self._changed = False
         try:
             known = json.loads(self._file.read_bytes())
-            self._known: dict[str, Any] = (
-                known if isinstance(known, dict) and known.get("format") == 1 else {}
-            )
+            self._known: dict[str, Any] = known if isinstance(known, dict) and known.get("format") == 1 else {}
         except (OSError, ValueError):
             self._known = {}
 
@@ -278,9 +267,7 @@ def _fingerprint(path: str, probe: dict[str, Any]) -> str:
                 installed = sorted(
                     f"{entry.name}:{entry.stat().st_mtime_ns}"
                     for entry in entries
-                    if entry.name.endswith(
-                        (".dist-info", ".egg-info", ".egg-link", ".egg", ".pth", ".py", ".so")
-                    )
+                    if entry.name.endswith((".dist-info", ".egg-info", ".egg-link", ".egg", ".pth", ".py", ".so"))
                 )
         except OSError:
             installed = []

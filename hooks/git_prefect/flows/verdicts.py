@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from ..model import ERROR, Finding, LoadedFlow, TreeEntry
 from .discovery import Memory
@@ -79,9 +79,7 @@ def context_of(
             if entry.path.startswith(folders):
                 if not entry.blob:
                     return None
-                content.update(
-                    f"{entry.path}\0{entry.blob}\0{entry.mode}\n".encode("utf-8", "surrogateescape")
-                )
+                content.update(f"{entry.path}\0{entry.blob}\0{entry.mode}\n".encode("utf-8", "surrogateescape"))
     return content.hexdigest()[:32]
 
 
@@ -151,16 +149,12 @@ class Store:
         records = self._read_records()
         for path, new in self._new.items():
             old = [
-                one
-                for one in records.get(path, [])
-                if isinstance(one, list) and one[:2] not in [n[:2] for n in new]
+                one for one in records.get(path, []) if isinstance(one, list) and one[:2] not in [n[:2] for n in new]
             ]
             records[path] = [*new, *old][:MOST_OF_A_PATH]
         limit = time.time() - AGE_LIMIT
         kept = {path: [one for one in found if _is_newer(one, limit)] for path, found in records.items()}
-        kept = {
-            path: found for path, found in sorted(kept.items(), key=lambda item: _newest(item[1])) if found
-        }
+        kept = {path: found for path, found in sorted(kept.items(), key=lambda item: _newest(item[1])) if found}
         while len(kept) > MOST_PATHS:
             del kept[next(iter(kept))]
         _write(self._file(), json.dumps({"format": FORMAT, "files": kept}, separators=(",", ":")).encode())
@@ -202,8 +196,7 @@ def _verdict(path: str, record: Sequence[Any]) -> Verdict:
 
 def _record(verdict: Verdict) -> list[Any]:
     findings = [
-        (one.code, one.severity, one.message, one.hint, one.line, one.flow, one.detail)
-        for one in verdict.findings
+        (one.code, one.severity, one.message, one.hint, one.line, one.flow, one.detail) for one in verdict.findings
     ]
     # Through JSON, so that it is as it will be when it is read.
     record: list[Any] = json.loads(json.dumps([
@@ -222,12 +215,7 @@ def _stat(path: str) -> list[int] | None:
 
 
 def _is_newer(record: Any, limit: float) -> bool:
-    return (
-        isinstance(record, list)
-        and len(record) > 2
-        and isinstance(record[2], (int, float))
-        and record[2] > limit
-    )
+    return isinstance(record, list) and len(record) > 2 and isinstance(record[2], (int, float)) and record[2] > limit
 
 
 def _newest(records: Sequence[Any]) -> float:

@@ -180,9 +180,7 @@ def is_installed(name, shadowed):
     if spec is None:
         return False
     places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
-    return bool(places) and all(
-        "/site-packages/" in place or "/dist-packages/" in place for place in places if place
-    )
+    return bool(places) and all("/site-packages/" in place or "/dist-packages/" in place for place in places if place)
 
 
 def serve(lane, ahead, job):

@@ -8,12 +8,12 @@ opened once with that environment, and from then on named on the command line.
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from ..errors import OutOfReach, UsageError
+from ..errors import UsageError
 from ..model import TreeEntry
 from .remotes import redact
 
@@ -23,10 +23,6 @@ KEPT_VARIABLES = {
     "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_TERMINAL_PROMPT",
 }  # fmt: skip
 """How to reach a remote and which configuration to read; everything else says which repository, and is dropped."""
-
-LS_REMOTE_TIMEOUT = 60.0
-"""Seconds that a remote may take to answer."""
-
 
 class GitError(Exception):
     """A git command failed: its arguments and what it said."""
@@ -141,9 +137,7 @@ def tree_of(repository: Repository, commit: str) -> str:
 
 def tree_entries(repository: Repository, tree: str) -> list[TreeEntry]:
     """Every file of a commit or tree, submodules and symlinks included, sorted as git sorts."""
-    listing = run_git(repository, "ls-tree", "-r", "-z", "--full-tree", tree).decode(
-        "utf-8", "surrogateescape"
-    )
+    listing = run_git(repository, "ls-tree", "-r", "-z", "--full-tree", tree).decode("utf-8", "surrogateescape")
     entries = []
     for line in listing.split("\0")[:-1]:
         facts, path = line.split("\t", 1)
@@ -157,9 +151,7 @@ def read_blobs(repository: Repository, blobs: Iterable[str]) -> dict[str, bytes]
     wanted = list(dict.fromkeys(blobs))
     if not wanted:
         return {}
-    answer = run_git(
-        repository, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in wanted).encode()
-    )
+    answer = run_git(repository, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in wanted).encode())
     contents: dict[str, bytes] = {}
     position = 0
     for blob in wanted:
@@ -174,12 +166,10 @@ def read_blobs(repository: Repository, blobs: Iterable[str]) -> dict[str, bytes]
     return contents
 
 
-def read_file(repository: Repository, commit: str, path: str) -> bytes | None:
-    """Content of a file of a commit; None when the commit has no such file."""
-    try:
-        return run_git(repository, "cat-file", "blob", f"{commit}:{path}")
-    except GitError:
-        return None
+def read_files(repository: Repository, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+    """Content by path of those files that a commit has."""
+    names = {f"{commit}:{path}": path for path in paths if "\n" not in path}
+    return {names[name]: content for name, content in read_blobs(repository, names).items()}
 
 
 def merge_base(repository: Repository, one: str, other: str) -> str | None:
@@ -211,25 +201,30 @@ def changed_paths(repository: Repository, old: str | None, new: str) -> set[str]
     return set(listing.split("\0")[:-1])
 
 
+@lru_cache(maxsize=8)
+def configuration(repository: Repository) -> dict[str, list[str]]:
+    """All of `git config --list`, read once: key → its values, sections and names in lower case as git gives them."""
+    found: dict[str, list[str]] = {}
+    for line in run_git(repository, "config", "-z", "--list").decode("utf-8", "replace").split("\0")[:-1]:
+        key, _, value = line.partition("\n")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def setting(repository: Repository, key: str) -> str | None:
+    """The value of a git setting, the last one if there are several; the key's section and name in lower case."""
+    return configuration(repository).get(key, [None])[-1]
+
+
 def machine_settings(repository: Repository) -> dict[str, str]:
     """`git config prefect.*` of this machine, keys without the prefix, in lower case."""
-    try:
-        listing = run_git(repository, "config", "-z", "--get-regexp", r"^prefect\.").decode(
-            "utf-8", "replace"
-        )
-    except GitError:
-        return {}
-    pairs = (line.partition("\n") for line in listing.split("\0")[:-1])
-    return {key.split(".", 1)[1]: value for key, _, value in pairs}
+    found = configuration(repository)
+    return {key[len("prefect.") :]: values[-1] for key, values in found.items() if key.startswith("prefect.")}
 
 
 def tracking_ref(repository: Repository, remote: str, ref: str) -> str | None:
     """The ref that follows `ref` of `remote` here, by its fetch refspecs; None when none does."""
-    try:
-        refspecs = run_git(repository, "config", "--get-all", f"remote.{remote}.fetch").decode().splitlines()
-    except GitError:
-        return None
-    for refspec in refspecs:
+    for refspec in configuration(repository).get(f"remote.{remote}.fetch", []):
         source, _, target = refspec.lstrip("+").partition(":")
         if source.startswith("^") or not target:
             continue
@@ -251,108 +246,3 @@ def default_branch(repository: Repository, remote: str) -> str | None:
         if commit_of(repository, f"refs/remotes/{remote}/{name}"):
             return name
     return None
-
-
-class RemoteRefs(NamedTuple):
-    """What a remote said it has."""
-
-    refs: dict[str, str]
-    """Full ref name → object name; annotated tags also as `<ref>^{}` → the commit."""
-    head: str | None
-    """Short name of its default branch; None when it does not tell."""
-
-    def commit(self, ref: str) -> str | None:
-        """The commit of a ref, tags peeled; None when the remote lacks the ref."""
-        return self.refs.get(f"{ref}^{{}}", self.refs.get(ref))
-
-
-def without_prompts(repository: Repository) -> dict[str, str]:
-    """Variables that keep git and ssh from asking a person anything: they fail instead.
-
-    Without `GIT_TERMINAL_PROMPT=0`, an empty askpass and ssh's `BatchMode`, a process in the
-    background would wait for an answer that nobody gives, or open a window.
-    """
-    ssh = (
-        os.environ.get("GIT_SSH_COMMAND")
-        or ask(repository, "config", "core.sshCommand")
-        or shlex.quote(os.environ.get("GIT_SSH", "ssh"))
-    )
-    return {
-        "GIT_TERMINAL_PROMPT": "0",
-        # In CI an askpass program is how a job is given its token; elsewhere it opens a window.
-        "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", "true") if os.environ.get("CI") else "true",
-        "SSH_ASKPASS": "true",
-        "SSH_ASKPASS_REQUIRE": "never",
-        "GCM_INTERACTIVE": "never",
-        "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes",
-    }
-
-
-def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
-    """What `git ls-remote` says of these refs (all heads and tags when none is named), without prompts.
-
-    Raises:
-        OutOfReach: the remote did not answer within a minute, or refused.
-    """
-    # `HEAD` brings the symref line that names the default branch.
-    patterns = ["HEAD", *refs, *(f"{ref}^{{}}" for ref in refs)] if refs else []
-    try:
-        answer = run_git(
-            repository, "ls-remote", "--symref", "--", remote, *patterns,
-            environ=without_prompts(repository), timeout=LS_REMOTE_TIMEOUT,
-        ).decode("utf-8", "surrogateescape")  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise OutOfReach(
-            f"{redact(remote)}: the remote did not answer within {LS_REMOTE_TIMEOUT:.0f} s",
-            f"check the connection with `git ls-remote {redact(remote)}`",
-        ) from None
-    except GitError as error:
-        raise OutOfReach(
-            f"{redact(remote)}: the remote could not be asked ({_last_line(error.stderr)})",
-            f"check that `git ls-remote {redact(remote)}` works without a password prompt",
-        ) from error
-    found: dict[str, str] = {}
-    head = None
-    for line in answer.splitlines():
-        name, _, ref = line.partition("\t")
-        if name.startswith("ref: ") and ref == "HEAD":
-            head = name[len("ref: refs/heads/") :]
-        elif not name.startswith("ref: "):
-            found[ref] = name
-    return RemoteRefs(found, head)
-
-
-def fetch_commit(repository: Repository, remote: str, ref: str) -> str:
-    """Fetch what `ref` of `remote` is now, without moving any ref or FETCH_HEAD of the user; its commit.
-
-    Raises:
-        OutOfReach: the remote did not answer, or has no such ref.
-    """
-    private = f"refs/git-prefect/fetched/{ref.split('/', 1)[-1]}"
-    try:
-        # An empty --refmap keeps git from moving the tracking ref along.
-        run_git(
-            repository, "fetch", "--quiet", "--no-tags", "--refmap=", "--no-write-fetch-head",
-            "--", remote, f"+{ref}:{private}",
-            environ=without_prompts(repository), timeout=10 * LS_REMOTE_TIMEOUT,
-        )  # fmt: skip
-    except (GitError, subprocess.TimeoutExpired) as error:
-        said = _last_line(error.stderr) if isinstance(error, GitError) else "no answer"
-        raise OutOfReach(
-            f"{redact(remote)}: {ref} could not be fetched ({said})",
-            f"check that `git fetch {redact(remote)}` works",
-        ) from error
-    commit = commit_of(repository, private)
-    run_git(repository, "update-ref", "-d", private)
-    if commit is None:
-        raise OutOfReach(
-            f"{redact(remote)}: {ref} does not lead to a commit",
-            f"look at `git ls-remote {redact(remote)} {ref}`",
-        )
-    return commit
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-    return (fatal or lines or ["it did not say why"])[0]

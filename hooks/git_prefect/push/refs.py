@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import UsageError
 from ..model import RefUpdate
-from .git import Repository, ask, ask_remote, commit_of, object_of, tracking_ref
+from .git import Repository, ask, commit_of, object_of, setting, tracking_ref
+from .lsremote import ask_remote
 from .remotes import redact, without_credentials
 
 DETACHED_HEAD = (
@@ -67,9 +68,7 @@ def _update(
     # git gives the URL as the name when a push names no configured remote.
     shown = without_credentials(remote) if remote == url else remote
     commit = commit_of(repository, pushed) if pushed else None
-    return RefUpdate(
-        shown, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push"
-    )
+    return RefUpdate(shown, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push")
 
 
 def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | None, remote: str) -> RefUpdate:
@@ -152,8 +151,8 @@ def default_remote(repository: Repository) -> str:
         UsageError: the repository has no remote.
     """
     active = ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
-    for key in (f"branch.{active}.pushRemote", "remote.pushDefault", f"branch.{active}.remote"):
-        configured = ask(repository, "config", key)
+    for key in (f"branch.{active}.pushremote", "remote.pushdefault", f"branch.{active}.remote"):
+        configured = setting(repository, key)
         if configured and configured != ".":
             return configured
     remotes = all_remotes(repository)
@@ -180,5 +179,5 @@ def remote_url(repository: Repository, remote: str) -> str:
 
 def fetch_url(repository: Repository, update: RefUpdate) -> str:
     """The URL that others fetch from what is pushed here: the remote's own, else the URL of the push."""
-    named = ask(repository, "config", f"remote.{update.remote}.url")
+    named = setting(repository, f"remote.{update.remote}.url")
     return remote_url(repository, update.remote) if named else update.url

@@ -39,11 +39,7 @@ def without_credentials(url: str) -> str:
     if parts is not None and parts.scheme in ("ssh", "git+ssh", "ssh+git"):
         login = parts.netloc.rpartition("@")[0].partition(":")[0]
         host = parts.netloc.rpartition("@")[2]
-        return (
-            f"{parts.scheme}://{login}@{host}{parts.path}"
-            if login
-            else f"{parts.scheme}://{host}{parts.path}"
-        )
+        return f"{parts.scheme}://{login}@{host}{parts.path}" if login else f"{parts.scheme}://{host}{parts.path}"
     return redact(url)
 
 

@@ -249,6 +249,7 @@ def _client() -> Any:
         def _send_request(self, session: requests.Session, *args: Any, **kwargs: Any) -> requests.Response:
             if not hasattr(self._kept, "session"):
                 self._kept.session = requests.Session()
-            return super()._send_request(self._kept.session, *args, **kwargs)
+            response: requests.Response = super()._send_request(self._kept.session, *args, **kwargs)
+            return response
 
     return Client()

@@ -65,11 +65,7 @@ def _planned(
             f"{update.name} would archive it. Give {update.name} a target with another project, or rename the flow",
         )
     changes = differences(holder.serialized, one.serialized)
-    if (
-        holder.serialized.get("schedule")
-        and one.serialized.get("schedule")
-        and holder.schedule_active != active
-    ):
+    if holder.serialized.get("schedule") and one.serialized.get("schedule") and holder.schedule_active != active:
         changes += ("schedule resumed" if active else "schedule paused",)
     if not changes:
         why = "the branch's HEAD is what runs" if update.kind == "branch" else "pinned to this tag already"
@@ -100,11 +96,7 @@ def _other_keeper(
     branch, tag = held.get("branch_name"), held.get("tag")
     if (branch or tag) is None or (branch, tag) == (ours["branch_name"], ours["tag"]):
         return None
-    if (
-        living_refs is not None
-        and f"refs/heads/{branch}" not in living_refs
-        and f"refs/tags/{tag}" not in living_refs
-    ):
+    if living_refs is not None and f"refs/heads/{branch}" not in living_refs and f"refs/tags/{tag}" not in living_refs:
         return None
     if tag and ours["tag"]:
         if update.source == "--ref" or not _is_older(ours["tag"], tag):

@@ -6,11 +6,11 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Callable, Optional
 
 from ..errors import UsageError
 from ..model import GitStorage, LoadedFlow, RefUpdate
-from ..settings import ReadFile, Runtime
+from ..settings import Runtime
 
 TEMPLATES = {"job-template-path": "job_template", "task-definition-path": "task_definition"}
 """Keys of a run config that name a file of the repository, and the argument that takes its content."""
@@ -54,6 +54,10 @@ def describe(storage: dict[str, Any]) -> str:
         return f"{storage.get('type')} storage"
     ref = storage.get("branch_name") or storage.get("tag") or storage.get("commit") or "the default branch"
     return f"{storage.get('repo_host')}/{storage.get('repo')} {storage.get('flow_path')}@{ref}"
+
+
+ReadFile = Callable[[str], Optional[bytes]]
+"""Content of a file of the commit that is registered by its path, None when it has no such file."""
 
 
 def run_configs(runtimes: Sequence[Runtime], read_file: ReadFile) -> list[dict[str, Any]]:

@@ -35,12 +35,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     What follows from another line is not told again: the edges and results of a task that came or went.
     """
     old, new = of(before), of(after)
-    changed = {
-        part: _of_members(part, old[part], new[part]) for part in ("task", "parameter", "edge", "result from")
-    }
-    comes_or_goes = (old["task"].keys() ^ new["task"].keys()) | (
-        old["parameter"].keys() ^ new["parameter"].keys()
-    )
+    changed = {part: _of_members(part, old[part], new[part]) for part in ("task", "parameter", "edge", "result from")}
+    comes_or_goes = (old["task"].keys() ^ new["task"].keys()) | (old["parameter"].keys() ^ new["parameter"].keys())
     if comes_or_goes:
         for part in ("edge", "result from"):
             kept = [
@@ -75,11 +71,7 @@ def _edge(edge: Mapping[str, Any]) -> str:
 
 def _of_members(part: str, old: Section, new: Section) -> list[str]:
     added, removed = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
-    if (
-        part == "task"
-        and len(added) == len(removed) == 1
-        and old[removed[0]].get("type") == new[added[0]].get("type")
-    ):
+    if part == "task" and len(added) == len(removed) == 1 and old[removed[0]].get("type") == new[added[0]].get("type"):
         return [f"task renamed: {removed[0]} → {added[0]}", *_of_common(part, old, new)]
     return [
         *(f"{part} added: {name}" for name in added),

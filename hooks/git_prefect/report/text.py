@@ -24,18 +24,14 @@ def short(commit: str | None) -> str:
 
 def place(update: RefUpdate) -> str:
     """A ref as people name it: `origin/feature/x`, `tag v1.0 on origin`."""
-    return (
-        f"tag {update.name} on {update.remote}" if update.kind == "tag" else f"{update.remote}/{update.name}"
-    )
+    return f"tag {update.name} on {update.remote}" if update.kind == "tag" else f"{update.remote}/{update.name}"
 
 
 def finding(one: Finding) -> str:
     """A finding: place, severity unless it is an error, sentence, code; then details and the hint."""
     where = f"{one.path}:{one.line}" if one.path and one.line else one.path or one.ref or ""
     severity = "" if one.severity == ERROR else f"{one.severity}: "
-    lines = [
-        f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"
-    ]
+    lines = [f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"]
     lines += [f"    {line}" for line in one.detail.splitlines()]
     if one.hint:
         lines.append(f"  hint: {one.hint}")
@@ -70,9 +66,7 @@ def plan(planned: Sequence[PlannedFlow]) -> str:
         verb = {"created": "would register", "updated": "would register", "failed": "refused"}.get(
             one.action, one.action
         )
-        lines.append(
-            f"{verb}: {one.flow} → {one.project} ({version}){': ' if one.reason else ''}{one.reason}"
-        )
+        lines.append(f"{verb}: {one.flow} → {one.project} ({version}){': ' if one.reason else ''}{one.reason}")
         lines += [f"    {change}" for change in one.changes]
     left = sum(one.action == "skipped" for one in planned)
     if left:

@@ -50,8 +50,7 @@ def create_flow(call: Call) -> dict[str, Any]:
 
 def _version_group(database: Database, project: Row, name: str) -> str | None:
     rows = database.rows(
-        "SELECT version_group_id FROM flow WHERE project_id = ? AND name = ? "
-        "ORDER BY created DESC, rowid DESC LIMIT 1",
+        "SELECT version_group_id FROM flow WHERE project_id = ? AND name = ? ORDER BY created DESC, rowid DESC LIMIT 1",
         (project["id"], name),
     )
     return rows[0][0] if rows else None
@@ -162,9 +161,7 @@ def _set_group(call: Call, **settings: Any) -> dict[str, Any]:
     if flow is None:
         raise ApiError("Invalid flow ID.")
     group = call.database.find("flow_group", id=flow["flow_group_id"])[0]
-    return success(
-        call.database.update("flow_group", group["id"], settings={**group["settings"], **settings})
-    )
+    return success(call.database.update("flow_group", group["id"], settings={**group["settings"], **settings}))
 
 
 MUTATIONS = {

@@ -38,9 +38,7 @@ def create_task_run_artifact(call: Call) -> dict[str, Any]:
 
 def update_task_run_artifact(call: Call) -> dict[str, Any]:
     given = call.input
-    return success(
-        call.database.update("task_run_artifact", given["task_run_artifact_id"], data=given["data"])
-    )
+    return success(call.database.update("task_run_artifact", given["task_run_artifact_id"], data=given["data"]))
 
 
 def delete_task_run_artifact(call: Call) -> dict[str, Any]:

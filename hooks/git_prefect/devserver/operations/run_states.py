@@ -36,9 +36,7 @@ PARENTS: dict[str, list[str]] = {
     "ValidationFailed": ["Failed", "Finished"],
 }
 # Those for which an agent looks: see ``SCHEDULED_STATES`` in the server's ``api/runs.py``.
-QUEUED = [
-    name for name, parents in PARENTS.items() if name in ("Scheduled", "Queued") or "Scheduled" in parents
-]
+QUEUED = [name for name, parents in PARENTS.items() if name in ("Scheduled", "Queued") or "Scheduled" in parents]
 _STARTING = set(QUEUED)
 _ENDED = ("Success", "Failed", "Cached", "TimedOut", "Looped", "Cancelled")
 _MAXIMUM = 1_000_000  # bytes of one state

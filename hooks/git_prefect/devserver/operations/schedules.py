@@ -33,9 +33,7 @@ def set_schedule_inactive(call: Call) -> dict[str, Any]:
 
 def delete_runs_ahead(database: Database, flow_id: str) -> None:
     """Deletes the flow's runs that a schedule created and that have not begun."""
-    database.execute(
-        "DELETE FROM flow_run WHERE flow_id = ? AND state = 'Scheduled' AND auto_scheduled", (flow_id,)
-    )
+    database.execute("DELETE FROM flow_run WHERE flow_id = ? AND state = 'Scheduled' AND auto_scheduled", (flow_id,))
 
 
 def activate(database: Database, flow_id: str) -> bool:

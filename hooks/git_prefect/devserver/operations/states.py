@@ -51,9 +51,7 @@ def cancel(database: Database, flow_run_id: str, message: str | None = None) -> 
     if run_states.is_a(run["serialized_state"], "Finished"):
         return str(run["state"])
     running = run_states.is_a(run["serialized_state"], "Running")
-    kind, text = (
-        ("Cancelling", "Flow run is cancelling") if running else ("Cancelled", "Flow run is cancelled")
-    )
+    kind, text = ("Cancelling", "Flow run is cancelling") if running else ("Cancelled", "Flow run is cancelled")
     _set_flow_run_state(database, flow_run_id, {"type": kind, "message": message or text})
     return kind
 

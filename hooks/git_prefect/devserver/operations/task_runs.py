@@ -36,9 +36,7 @@ def get_or_create_mapped_task_run_children(call: Call) -> dict[str, Any]:
     given = call.input
     task = _task(call.database, given["task_id"])
     indexes = range(given["max_map_index"] + 1)
-    return {
-        "ids": [_get_or_create(call.database, given["flow_run_id"], task, index)["id"] for index in indexes]
-    }
+    return {"ids": [_get_or_create(call.database, given["flow_run_id"], task, index)["id"] for index in indexes]}
 
 
 def set_task_run_name(call: Call) -> dict[str, Any]:

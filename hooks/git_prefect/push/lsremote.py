@@ -1,0 +1,120 @@
+"""What a remote has, asked without ever prompting anybody."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from typing import NamedTuple
+
+from ..errors import OutOfReach
+from .git import GitError, Repository, commit_of, run_git, setting
+from .remotes import redact
+
+TIMEOUT = 60.0
+"""Seconds that a remote may take to answer."""
+
+
+class RemoteRefs(NamedTuple):
+    """What a remote said it has."""
+
+    refs: dict[str, str]
+    """Full ref name → object name; annotated tags also as `<ref>^{}` → the commit."""
+    head: str | None
+    """Short name of its default branch; None when it does not tell."""
+
+    def commit(self, ref: str) -> str | None:
+        """The commit of a ref, tags peeled; None when the remote lacks the ref."""
+        return self.refs.get(f"{ref}^{{}}", self.refs.get(ref))
+
+
+def without_prompts(repository: Repository) -> dict[str, str]:
+    """Variables that keep git and ssh from asking a person anything: they fail instead.
+
+    Without `GIT_TERMINAL_PROMPT=0`, an empty askpass and ssh's `BatchMode`, a process in the
+    background would wait for an answer that nobody gives, or open a window.
+    """
+    ssh = (
+        os.environ.get("GIT_SSH_COMMAND")
+        or setting(repository, "core.sshcommand")
+        or shlex.quote(os.environ.get("GIT_SSH", "ssh"))
+    )
+    return {
+        "GIT_TERMINAL_PROMPT": "0",
+        # In CI an askpass program is how a job is given its token; elsewhere it opens a window.
+        "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", "true") if os.environ.get("CI") else "true",
+        "SSH_ASKPASS": "true",
+        "SSH_ASKPASS_REQUIRE": "never",
+        "GCM_INTERACTIVE": "never",
+        "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes",
+    }
+
+
+def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
+    """What `git ls-remote` says of these refs (all heads and tags when none is named), without prompts.
+
+    Raises:
+        OutOfReach: the remote did not answer within a minute, or refused.
+    """
+    # `HEAD` brings the symref line that names the default branch.
+    patterns = ["HEAD", *refs, *(f"{ref}^{{}}" for ref in refs)] if refs else []
+    try:
+        answer = run_git(
+            repository, "ls-remote", "--symref", "--", remote, *patterns,
+            environ=without_prompts(repository), timeout=TIMEOUT,
+        ).decode("utf-8", "surrogateescape")  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise OutOfReach(
+            f"{redact(remote)}: the remote did not answer within {TIMEOUT:.0f} s",
+            f"check the connection with `git ls-remote {redact(remote)}`",
+        ) from None
+    except GitError as error:
+        raise OutOfReach(
+            f"{redact(remote)}: the remote could not be asked ({_last_line(error.stderr)})",
+            f"check that `git ls-remote {redact(remote)}` works without a password prompt",
+        ) from error
+    found: dict[str, str] = {}
+    head = None
+    for line in answer.splitlines():
+        name, _, ref = line.partition("\t")
+        if name.startswith("ref: ") and ref == "HEAD":
+            head = name[len("ref: refs/heads/") :]
+        elif not name.startswith("ref: "):
+            found[ref] = name
+    return RemoteRefs(found, head)
+
+
+def fetch_commit(repository: Repository, remote: str, ref: str) -> str:
+    """Fetch what `ref` of `remote` is now, without moving any ref or FETCH_HEAD of the user; its commit.
+
+    Raises:
+        OutOfReach: the remote did not answer, or has no such ref.
+    """
+    private = f"refs/git-prefect/fetched/{ref.split('/', 1)[-1]}"
+    try:
+        # An empty --refmap keeps git from moving the tracking ref along.
+        run_git(
+            repository, "fetch", "--quiet", "--no-tags", "--refmap=", "--no-write-fetch-head",
+            "--", remote, f"+{ref}:{private}",
+            environ=without_prompts(repository), timeout=10 * TIMEOUT,
+        )  # fmt: skip
+    except (GitError, subprocess.TimeoutExpired) as error:
+        said = _last_line(error.stderr) if isinstance(error, GitError) else "no answer"
+        raise OutOfReach(
+            f"{redact(remote)}: {ref} could not be fetched ({said})",
+            f"check that `git fetch {redact(remote)}` works",
+        ) from error
+    commit = commit_of(repository, private)
+    run_git(repository, "update-ref", "-d", private)
+    if commit is None:
+        raise OutOfReach(
+            f"{redact(remote)}: {ref} does not lead to a commit",
+            f"look at `git ls-remote {redact(remote)} {ref}`",
+        )
+    return commit
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    return (fatal or lines or ["it did not say why"])[0]

@@ -1,0 +1,151 @@
+"""What validate passes, the agent loads; what it fails, the agent fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import pytest
+
+from git_prefect.flows import interpreter
+from git_prefect.flows.check import check_flow_files
+from git_prefect.model import CheckedFile
+from git_prefect.settings import Settings
+
+from .cases import CASES, LOADS, Case
+from .repositories import make_repository, tree_of
+
+TIMEOUT = 4.0
+BRANCH = "feature/new"
+NOT_OF_THE_LOAD = {
+    "duplicate-name", "not-serializable", "wrong-flow-path", "wrong-repository", "commit-pin",
+}  # fmt: skip
+"""Errors for which the API, not the agent, would refuse a flow, or run another."""
+
+
+class Told(NamedTuple):
+    """What both said of each case, by its name."""
+
+    agent: dict[str, dict[str, Any]]
+    ours: dict[str, Optional[CheckedFile]]
+
+
+@pytest.fixture(scope="session")
+def told() -> Iterator[Told]:
+    """Every case served by `git daemon`, loaded by an agent's storage, and checked by us."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        repositories = {
+            case.name: make_repository(
+                place / f"{number}.git", {"main": case.default_branch, BRANCH: {**case.default_branch, **case.files}}
+                if not case.uncounted else {"main": case.default_branch, BRANCH: case.files},
+            )
+            for number, case in enumerate(CASES)
+        }  # fmt: skip
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        daemon = subprocess.Popen(
+            ["git", "daemon", "--export-all", f"--base-path={place}", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr", str(place)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            _wait_for(port)
+            with ThreadPoolExecutor(2) as pool:
+                agent = pool.submit(_ask_agent, place, f"git://127.0.0.1:{port}", repositories)
+                ours = {case.name: _check(place, repositories[case.name], case) for case in CASES}
+                yield Told(agent.result(), ours)
+        finally:
+            os.killpg(daemon.pid, 15)
+            daemon.wait()
+
+
+def _wait_for(port: int) -> None:
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            continue
+
+
+def _ask_agent(place: Path, url: str, repositories: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    requests = []
+    for case in CASES:
+        image = place / f"{repositories[case.name].name}.image"
+        for path, content in case.files.items():
+            if path.startswith(tuple(f"{root}/" for root in case.import_roots)):
+                (image / path).parent.mkdir(parents=True, exist_ok=True)
+                (image / path).write_text(str(content))
+        requests.append({
+            "storage": {"flow_path": case.flow_path or case.path, "flow_name": case.flow, "branch_name": BRANCH},
+            "name": case.flow,
+            "url": f"{url}/{repositories[case.name].name}",
+            "secrets": dict(case.secrets),
+            "env": dict(case.env),
+            "sys_path": [str(image / root) for root in case.import_roots],
+            "timeout": TIMEOUT,
+        })  # fmt: skip
+    (place / "requests.json").write_text(json.dumps(requests))
+    script = Path(__file__).with_name("agent.py")
+    # The environment that a local agent gives to `prefect execute flow-run`.
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(place),
+        "PREFECT__BACKEND": "server",
+        "PREFECT__LOGGING__LEVEL": "INFO",
+        "PREFECT__CLOUD__API": "http://127.0.0.1:9",
+        "PREFECT__CLOUD__SEND_FLOW_RUN_LOGS": "false",
+        "PREFECT__CLOUD__USE_LOCAL_SECRETS": "false",
+        "PREFECT__CLOUD__AGENT__LABELS": "[]",
+        "PREFECT__CONTEXT__FLOW_RUN_ID": "7c3c1f5e-0000-4000-8000-000000000001",
+        "PREFECT__CONTEXT__FLOW_ID": "7c3c1f5e-0000-4000-8000-000000000002",
+        "PREFECT__ENGINE__FLOW_RUNNER__DEFAULT_CLASS": "prefect.engine.cloud.CloudFlowRunner",
+    }
+    subprocess.run(
+        [sys.executable, str(script), "requests.json", "answers.json"], cwd=place, env=environment, check=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    answers = json.loads((place / "answers.json").read_text())
+    return {case.name: answer for case, answer in zip(CASES, answers)}
+
+
+def _check(place: Path, repository: Path, case: Case) -> Optional[CheckedFile]:
+    state = place / "state"
+    python = interpreter.find(place, sys.executable, state)
+    secrets = {f"PREFECT__CONTEXT__SECRETS__{name}": value for name, value in case.secrets.items()}
+    settings = Settings(timeout=TIMEOUT, env={**case.env, **secrets}, import_roots=list(case.import_roots))
+    files = check_flow_files(tree_of(repository, BRANCH), settings, python._replace(own=False), state, with_flows=True)
+    return next((file for file in files if file.path == case.path), None)
+
+
+def loads(file: Optional[CheckedFile], flow: str) -> bool:
+    """Whether validate says that an agent which is asked for this flow gets it."""
+    return (
+        file is not None
+        and all(one.severity != "error" or one.code in NOT_OF_THE_LOAD for one in file.findings)
+        and any(one.name == flow for one in file.flows)
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_agreement(case: Case, told: Told, record_property: pytest.RecordProperty) -> None:  # type: ignore[name-defined]
+    agent, ours = told.agent[case.name], told.ours[case.name]
+    assert agent["does"] == case.agent, agent
+    codes = sorted(one.code for one in ours.findings) if ours else ["unlisted"]
+    assert codes == sorted(case.codes), ours
+    if case.uncounted:
+        return
+    record_property("agreement", loads(ours, case.flow) == (case.agent == LOADS))
+    assert loads(ours, case.flow) == (case.agent == LOADS), (agent, ours)
+    if case.agent == LOADS and ours is not None and "not-serializable" not in codes:
+        (mine,) = [flow for flow in ours.flows if flow.name == case.flow]
+        assert mine.serialized == agent["serialized"]
