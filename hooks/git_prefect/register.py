@@ -31,8 +31,8 @@ class Planned(NamedTuple):
     target: Target
     plan: list[PlannedFlow]
     registered: Registered
-    errors: list[Finding]
-    """Errors of flow files: their flows are left out."""
+    left_out: list[Finding]
+    """Why flows are left out: errors of flow files, and an interpreter that could not check them."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -60,15 +60,15 @@ def main(argv: Sequence[str]) -> int:
     api = Api()
     planned = plan_ref(repository, update, source, api, options.project)
     print(f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {source.origin}")
-    if planned.errors:
-        print(text.findings(planned.errors))
+    if planned.left_out:
+        print(text.findings(planned.left_out))
     if options.dry_run:
         print(text.plan(planned.plan))
         refused = any(one.action == "failed" for one in planned.plan)
-        return ExitCode.FINDINGS if planned.errors or refused else ExitCode.OK
+        return ExitCode.FINDINGS if planned.left_out or refused else ExitCode.OK
     rows = apply_plan(api, planned)
     print(text.registrations(rows))
-    return ExitCode.FINDINGS if planned.errors or any(row.action == "failed" for row in rows) else ExitCode.OK
+    return ExitCode.FINDINGS if planned.left_out or any(row.action == "failed" for row in rows) else ExitCode.OK
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
@@ -175,8 +175,8 @@ def plan_ref(
     if any(one.action == "failed" for one in planned):
         # Whether the branch that holds a name is gone is worth a question only when one is held.
         planned = plan(wanted, registered, target, name, update, ask_remote(repository, update.remote).refs)
-    errors = [one for file in files for one in file.findings if one.severity == ERROR]
-    return Planned(update, target, planned, registered, errors)
+    left_out = [one for file in files for one in file.findings if one.severity == ERROR or file.unchecked]
+    return Planned(update, target, planned, registered, left_out)
 
 
 def registrable(files: Sequence[CheckedFile], settings: Settings) -> list[CheckedFile]:
@@ -249,7 +249,7 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     source = settings_at(repository, update.commit, update.remote)
     target = target_for(source.settings, update, project)
     if target is None:
-        why = "no target takes it" if source.settings.target else "there are no targets; `git prefect init` writes some"
+        why = "no target takes it" if source.settings.target else "the settings have no [[tool.git-prefect.target]]"
         lines.append(f"{text.place(update)}: not registered, {why} [no-target]")
         return []
     if annotated_tag(repository, update):
@@ -273,10 +273,16 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
         for file in registrable(found.files, source.settings)
         if concerned is None or file.path in concerned
     )
+    unchecked = sum(file.unchecked for file in found.files)
     lines.append(
         f"{text.place(update)}: {text.plural(count, 'flow')} → project {name}, once {update.remote} has "
         f"{text.short(update.commit)}. What became of it: {git_prefect('status')}"
     )
+    if unchecked:
+        lines.append(
+            f"  not registered: {text.plural(unchecked, 'flow file')} that could not be checked [environment-broken]; "
+            f"see {git_prefect('validate')}"
+        )
     return [entry]
 
 
@@ -290,8 +296,9 @@ def leave_watcher(repository: git.Repository, queued: Sequence[Entry] = ()) -> N
         name: value for name, value in git.clean_environment(os.environ).items() if not name.startswith("PRE_COMMIT")
     }
     subprocess.Popen(
-        [sys.executable, "-m", "git_prefect.settle", *(entry.id for entry in queued)],
-        cwd=repository.top or repository.git_dir,
+        [sys.executable, "-m", "git_prefect.settle", repository.top or repository.git_dir, *(one.id for one in queued)],
+        # `python -m` puts the working directory on sys.path: a `json.py` in the user's repository must not be ours.
+        cwd=repository.state_dir,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

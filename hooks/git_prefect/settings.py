@@ -186,5 +186,5 @@ def _checked(value: Any, kind: type[Table], origin: str, place: str) -> None:
 def _refused(origin: str, key: str, fact: str) -> UsageError:
     return UsageError(
         f"{origin}: {key}: {fact[0].lower()}{fact[1:]}" if key else f"{origin}: {fact}",
-        f"mend {key or 'it'} in {origin} (all settings: `git prefect init --help` or the README), commit, and push again",
+        f"mend {key or 'it'} in {origin} (the README lists all settings), commit, and push again",
     )

@@ -34,12 +34,13 @@ class NotArrived(Exception):
 
 
 def main(argv: Sequence[str]) -> int:
-    """The watcher: wait until the push of the entries named in `argv` has ended, then settle what waits."""
-    repository = git.open_repository()
+    """The watcher: `argv` is a repository and entries; wait until their push has ended, then settle what waits."""
+    folder, *queued = argv
+    repository = git.open_repository(folder)
     for entry in pending.entries(repository):
-        if entry.id in argv:
+        if entry.id in queued:
             _wait_for_push(repository, entry)
-    settle(repository, just_pushed=frozenset(argv), due_only=False)
+    settle(repository, just_pushed=frozenset(queued), due_only=False)
     return 0
 
 
@@ -163,7 +164,12 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> No
     planned = plan_ref(repository, update, source, api, entry.project)
     rows = apply_plan(api, planned)
     failed = [row for row in rows if row.action == "failed"]
-    detail = {"commit": update.commit, "flows": [_told(row) for row in rows if row.action != "skipped"]}
+    detail: dict[str, Any] = {
+        "commit": update.commit,
+        "flows": [_told(row) for row in rows if row.action != "skipped"],
+    }
+    if planned.left_out:
+        detail["left_out"] = [text.headline(one) for one in planned.left_out]
     if failed:
         pending.log(repository, {"result": "failed", "ref": entry.ref, "remote": entry.remote, **detail})
         pending.postpone(repository, entry, "; ".join(f"{row.flow}: {row.reason}" for row in failed))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import ExitCode
+from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, TreeEntry
 from .push import git, refs
 from .report import text
@@ -236,11 +236,17 @@ def _in_commit() -> bool:
 
 
 def _from_top(repository: git.Repository, files: Sequence[str]) -> set[str]:
+    """Paths from the root of the repository; symlinks in folders are followed, the file itself is not."""
     top = os.path.realpath(repository.top or ".")
-    return {
-        os.path.relpath(os.path.join(os.path.realpath(os.path.dirname(file) or "."), os.path.basename(file)), top)
-        for file in files
-    }
+    found = set()
+    for file in files:
+        if not os.path.lexists(file):
+            raise UsageError(
+                f"{file}: there is no such file here", "name files from where you are, or none to check all flow files"
+            )
+        folder, name = os.path.split(file)
+        found.add(os.path.relpath(os.path.join(os.path.realpath(folder or "."), name), top))
+    return found
 
 
 def _push(repository: git.Repository, update: RefUpdate) -> int:
@@ -274,6 +280,8 @@ def _older(found: Validation) -> str:
 
 
 def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter) -> str:
+    if not files:
+        return f"no flow files here ({interpreter.describe()})"
     good = [file for file in files if not file.failed and not file.unchecked]
     count = sum(len(file.flows) for file in good)
     unchecked = sum(file.unchecked for file in files)

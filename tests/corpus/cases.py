@@ -29,6 +29,8 @@ class Case(NamedTuple):
     """What the agent's storage says, when not `path`."""
     default_branch: Mapping[str, Content] = {"README": "flows\n"}
     """Files of the default branch, which an agent's clone has as well."""
+    alone: bool = False
+    """True when its path matters; else it is checked in one tree with others, below a folder of its own."""
     uncounted: str = ""
     """Why validate does not agree, and need not."""
 
@@ -93,7 +95,7 @@ IMPORTS = [
     Case("a module that is nowhere", {"flow.py": "import a_module_that_is_nowhere\n" + ONE}, FAILS, ("does-not-load",)),
     Case("an import inside a task", {"flow.py": FLOW + "@task\ndef say():\n    import helper\n\nwith Flow('flow') as flow:\n    say()\n", "helper.py": ""}, LOADS),
     Case("an imported flow of import-roots", {"flow.py": "from other import flow\nfrom prefect import Flow\nsecond = Flow('second')\n", "src/other.py": ONE},
-         LOADS, import_roots=("src",)),
+         LOADS, ("duplicate-name",), import_roots=("src",)),
 ]  # fmt: skip
 
 FILES = [
@@ -157,7 +159,7 @@ EXEC = [
     one("a flow under __main__", FLOW + TASK + "if __name__ == '__main__':\n    with Flow('flow') as flow:\n        say()\n", FAILS, "no-flow"),
     one("a main function under __main__", FLOW + TASK + "def main():\n    with Flow('flow') as flow:\n        say()\n\nif __name__ == '__main__':\n    main()\n", FAILS, "no-flow"),
     one("__name__ is builtins", "assert __name__ == 'builtins', __name__\n" + ONE, LOADS),
-    one("__name__ in the globals", "globals()['__name__']\n" + ONE, FAILS, "import-not-on-agent"),
+    one("__name__ in the globals", "globals()['__name__']\n" + ONE, FAILS, "does-not-load"),
     one("__doc__ and __spec__", "'''A docstring.'''\nassert __doc__ == 'A docstring.'\n__spec__\n" + ONE, LOADS),
     one("__package__ in the globals", "globals()['__package__']\n" + ONE, FAILS, "does-not-load"),
     one("sys.modules of its own name", "import sys\nsys.modules[__name__].flow_file\n" + ONE, FAILS, "does-not-load"),
@@ -240,9 +242,11 @@ HARM = [
     one("deleting its own folder", "import os, shutil\nshutil.rmtree(os.path.dirname(__file__))\n" + ONE, LOADS),
     one("deleting its working directory", "import os, shutil\nshutil.rmtree(os.getcwd())\n" + ONE, LOADS),
     one("writing beside itself", "import pathlib\npathlib.Path(__file__).with_name('out.txt').write_text('x')\n" + ONE, LOADS),
-    one("closing all descriptors", "import os\nos.closerange(0, 4096)\n" + ONE, LOADS),
+    one("closing all descriptors, that of the clone too", "import os\nos.closerange(0, 4096)\n" + ONE, FAILS, "does-not-load"),
+    one("closing stdin, stdout and stderr", "import os\nos.closerange(0, 3)\n" + ONE, LOADS),
     one("atexit that fails", "import atexit, os\natexit.register(lambda: os._exit(9))\n" + ONE, LOADS),
-    one("replacing builtins", "import builtins, json, os\nbuiltins.open = None\njson.dumps = None\nos.write = None\nos.open = None\n" + ONE, LOADS),
+    one("replacing builtins", "import builtins, json, os\nbuiltins.open = None\njson.dumps = None\nos.write = None\n" + ONE, LOADS),
+    one("replacing what removes the clone", "import os\nos.open = None\n" + ONE, FAILS, "does-not-load"),
     one("a fork that returns twice", "import os\npid = os.fork()\nif pid == 0:\n    os._exit(0)\nos.waitpid(pid, 0)\n" + ONE, LOADS),
     one("a warning as an error", "import warnings\nwarnings.simplefilter('error')\nwarnings.warn('x')\n" + ONE, FAILS, "does-not-load"),
     one("a lower recursion limit", "import sys\nsys.setrecursionlimit(200)\n" + ONE, LOADS),
@@ -297,7 +301,7 @@ KINDS = [
     flow_with("a signal inside a task", "from prefect.engine.signals import SKIP\n@task\ndef skip(): raise SKIP('x')\nwith Flow('flow') as flow:\n    skip()\n"),
     flow_with("lambdas and closures as tasks", "double = task(lambda x: 2 * x, name='double')\nwith Flow('flow') as flow:\n    double(1)\n"),
     flow_with("an empty flow", "flow = Flow('flow')\n"),
-    flow_with("the Git storage of its own", "from prefect.storage import Git\nflow = Flow('flow', storage=Git(flow_path='flow.py', repo='team/flows', flow_name='flow'))\n"),
+    flow_with("the Git storage of its own", "from prefect.storage import Git\nflow = Flow('flow', storage=Git(flow_path='flow.py', repo='team/flows', flow_name='flow'))\n", alone=True),
     one("the docker storage of its own", "from prefect.storage import Docker\n" + FLOW + "flow = Flow('flow', storage=Docker(registry_url='r'))\n", LOADS, "other-storage"),
     one("the local storage of its own", "from prefect.storage import Local\n" + FLOW + "flow = Flow('flow', storage=Local())\n", LOADS, "other-storage"),
 ]  # fmt: skip

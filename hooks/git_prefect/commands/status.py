@@ -59,7 +59,8 @@ def _settled(line: dict[str, Any]) -> str:
     head = f"{ref} at {text.short(line.get('commit'))}: {line['result']} {_ago(line['time'])}"
     if line.get("reason"):
         return f"{head}: {line['reason']}"
-    return "\n".join([head, *(_flow(flow) for flow in line.get("flows", []))])
+    flows = [_flow(flow) for flow in line.get("flows", [])]
+    return "\n".join([head, *flows, *(f"  left out: {reason}" for reason in line.get("left_out", []))])
 
 
 def _flow(flow: dict[str, Any]) -> str:

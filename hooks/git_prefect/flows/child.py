@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 
 TOUCHES = 177
@@ -175,27 +176,48 @@ def load(path, seen):
     values = {"__file__": path}
     with prefect.context(running_with_backend=True), prefect.context(secrets=secrets, loading_flow=True):
         try:
-            with open(path, "rb") as file:
-                contents = file.read()
-            seen.watch()
-            exec(contents, values)
-            found = [one for one in values.values() if isinstance(one, prefect.Flow)]
-            flows = {one.name: one for one in found}
-            twice = [name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)]
+            with Clone() as clone:
+                with open(path, "rb") as file:
+                    contents = file.read()
+                seen.watch()
+                exec(contents, values)
+                found = [one for one in values.values() if isinstance(one, prefect.Flow)]
+                flows = {one.name: one for one in found}
+                seen.off = True
+                clone.close()
+            twice = [
+                name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)
+            ]
         except SystemExit as exit:
             seen.off = True
-            return dict(
-                report(seen, calls),
-                status="exited",
-                code=exit_code(exit.code),
-                error=describe(exit, values, seen),
-            )
+            error = describe(exit, values, seen)
+            return dict(report(seen, calls), status="exited", code=exit_code(exit.code), error=error)
         except BaseException as caught:
             error = caught
     seen.off = True
     if error is not None:
         return dict(report(seen, calls), status="failed", error=describe(error, values, seen))
     return dict(report(seen, calls), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()])
+
+
+class Clone:
+    """What an agent still has to do after the load: close the clone's pack file, remove its folder.
+
+    A flow file that closes all descriptors, or replaces what these need, fails there
+    (prefect/utilities/git.py, `TemporaryGitRepo.__exit__`).
+    """
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.pack = open(os.path.join(self.folder.name, "pack"), "wb")
+        return self
+
+    def close(self):
+        self.pack.close()
+
+    def __exit__(self, kind, error, trace):
+        if error is None:
+            self.folder.cleanup()
 
 
 def exit_code(code):
@@ -309,10 +331,17 @@ def describe(error, values, seen):
             "type": type(current).__name__,
             "message": text_of(current),
             "missing_module": current.name if isinstance(current, ModuleNotFoundError) else None,
+            "inside": inside(current, seen.root),
             "missing_file": text_or_none(getattr(current, "filename", None)) if isinstance(current, OSError) else None,
         })  # fmt: skip
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return dict(causes[0], causes=causes[1:], frames=frames[-20:], raised_in=outer)
+
+
+def inside(error, root):
+    """The path in the repository of the file that an exception names."""
+    name = text_or_none(getattr(error, "filename", None)) if isinstance(error, OSError) else None
+    return name[len(root) :] if name and name.startswith(root) else None
 
 
 def text_of(error):

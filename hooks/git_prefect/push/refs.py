@@ -82,6 +82,10 @@ def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | No
     """
     for name, source, kinds in _candidates(repository, environ, wanted, remote):
         ref = _full_name(repository, remote, name, kinds)
+        if ref is None and source == "active branch":
+            raise UsageError(
+                f"branch {name} has no commit yet, so there is nothing to register", "commit and push first"
+            )
         if ref is None:
             raise UsageError(
                 f"{source}={name}: no such {' or '.join(kinds)} here or on {remote}, so there is nothing to register it from",
@@ -130,6 +134,8 @@ def _full_name(repository: Repository, remote: str, name: str, kinds: tuple[str,
     for ref in refs:
         if object_of(repository, _local_name(repository, remote, ref)):
             return ref
+    if commit_of(repository, "HEAD") is None:
+        return None
     on_remote = ask_remote(repository, remote, *refs).refs
     return next((ref for ref in refs if ref in on_remote), None)
 

@@ -27,12 +27,16 @@ def place(update: RefUpdate) -> str:
     return f"tag {update.name} on {update.remote}" if update.kind == "tag" else f"{update.remote}/{update.name}"
 
 
-def finding(one: Finding) -> str:
-    """A finding: place, severity unless it is an error, sentence, code; then details and the hint."""
+def headline(one: Finding) -> str:
+    """The first line of a finding: place, severity unless it is an error, sentence, code."""
     where = f"{one.path}:{one.line}" if one.path and one.line else one.path or one.ref or ""
     severity = "" if one.severity == ERROR else f"{one.severity}: "
-    lines = [f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"]
-    lines += [f"    {line}" for line in one.detail.splitlines()]
+    return f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"
+
+
+def finding(one: Finding) -> str:
+    """A finding: its headline, then details and the hint."""
+    lines = [headline(one), *(f"    {line}" for line in one.detail.splitlines())]
     if one.hint:
         lines.append(f"  hint: {one.hint}")
     return "\n".join(lines)

@@ -1,0 +1,262 @@
+"""Bad input: a one-paragraph message with its remedy and the documented exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from git_prefect.cli import main
+
+from .repository import Clone
+
+FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('{name}') as flow:\n    one()\n"
+HERE = f"(Python {sys.version.split()[0]} with Prefect 1.4.1, {sys.executable})"
+
+
+def git_prefect(folder: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command run in a folder."""
+    result = subprocess.run(
+        [sys.executable, "-m", "git_prefect", *arguments],
+        cwd=folder,
+        env={**os.environ, "GIT_PREFECT_PYTHON": sys.executable, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in result.stderr
+    return result.returncode, result.stdout, result.stderr
+
+
+def in_push(work: Clone, **more: str) -> dict[str, str]:
+    """The variables of pre-commit for a push of HEAD to `feature/x`."""
+    return {
+        "PRE_COMMIT": "1",
+        "PRE_COMMIT_LOCAL_BRANCH": "refs/heads/feature/x",
+        "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/feature/x",
+        "PRE_COMMIT_REMOTE_NAME": "origin",
+        "PRE_COMMIT_REMOTE_URL": "https://example.com/r.git",
+        "PRE_COMMIT_FROM_REF": work.head("HEAD~1"),
+        "PRE_COMMIT_TO_REF": work.head(),
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("flow = ['x']", "tool.git-prefect.flow: unknown key; known here: flows, exclude, python, import-roots, env,"),
+        ("flows = 3", "tool.git-prefect.flows: expected `array`, got `int`"),
+        ("timeout = -1", "tool.git-prefect: `timeout` is in seconds and has to be above 0"),
+        ("storage = 'move'", "tool.git-prefect.storage: invalid enum value 'move'"),
+        ("env = {A = 1}", "tool.git-prefect.env[...]: expected `str`, got `int`"),
+        ("[tool.git-prefect.target]\nbranch = 'x'", "tool.git-prefect.target: write [[tool.git-prefect.target]], with two"),
+        ("[[tool.git-prefect.target]]\nproject = 'x'", "tool.git-prefect.target[1]: needs either `branch` or `tag`"),
+        (
+            "[[tool.git-prefect.target]]\nbranch = 'x'\nproject = 'x'\n[[tool.git-prefect.target]]\nbranch = 'x'\nprojct = 'x'",
+            "tool.git-prefect.target[2].projct: unknown key; known here: project, branch,",
+        ),
+        ("[[tool.git-prefect.runtime]]\nflows = []\nrun-config = {}", "tool.git-prefect.runtime[1]: `run-config` needs a `type`"),
+        ("flows = [", "not valid TOML"),
+    ],
+)
+@pytest.mark.parametrize("pushing", [False, True])
+def test_bad_settings_are_refused_with_the_keys_full_name(
+    work: Clone, settings: str, said: str, pushing: bool
+) -> None:
+    work.commit({"pyproject.toml": f"[tool.git-prefect]\n{settings}\n"})
+    code, out, err = git_prefect(work.path, "validate", **(in_push(work) if pushing else {}))
+    assert (code, out) == (2, "")
+    message, hint = err.splitlines()
+    assert message.startswith(f"git-prefect: pyproject.toml: {said}")
+    assert hint.startswith("hint: mend ")
+    assert "pyproject.toml" in hint
+
+
+def test_outside_a_repository(tmp_path: Path) -> None:
+    for command in ("validate", "check-pushed", "register", "status"):
+        code, out, err = git_prefect(tmp_path, command)
+        assert (code, out) == (2, "")
+        assert err.splitlines()[1] == "hint: run this inside a clone of the repository that holds your flows"
+
+
+def test_no_remote(work: Clone) -> None:
+    work.git("remote", "remove", "origin")
+    expected = (
+        "git-prefect: this repository has no remote, and agents clone from one\n"
+        "hint: add it with `git remote add origin URL`, then push\n"
+    )
+    assert git_prefect(work.path, "register") == (2, "", expected)
+    assert git_prefect(work.path, "check-pushed") == (2, "", expected)
+
+
+def test_a_detached_head(work: Clone) -> None:
+    work.git("checkout", "--quiet", "--detach")
+    expected = (
+        "git-prefect: HEAD is detached and nothing says which branch or tag is meant\n"
+        "hint: name it: git prefect register --ref BRANCH-OR-TAG\n"
+    )
+    assert git_prefect(work.path, "register") == (2, "", expected)
+    assert git_prefect(work.path, "check-pushed") == (2, "", expected)
+
+
+def test_an_empty_repository(tmp_path: Path) -> None:
+    made = Clone(tmp_path / "empty")
+    made.path.mkdir()
+    made.git("init", "--quiet")
+    assert git_prefect(made.path, "validate") == (0, f"no flow files here {HERE}\n", "")
+    made.git("remote", "add", "origin", str(tmp_path / "nowhere.git"))
+    code, out, err = git_prefect(made.path, "register")
+    assert (code, out) == (2, "")
+    assert err == (
+        "git-prefect: branch main has no commit yet, so there is nothing to register\n"
+        "hint: commit and push first\n"
+    )
+
+
+def test_no_flows(work: Clone) -> None:
+    assert git_prefect(work.path, "validate") == (0, f"no flow files here {HERE}\n", "")
+
+
+def test_files_that_do_not_exist(work: Clone) -> None:
+    assert git_prefect(work.path, "validate", "nope.py") == (
+        2,
+        "",
+        "git-prefect: nope.py: there is no such file here\n"
+        "hint: name files from where you are, or none to check all flow files\n",
+    )
+
+
+LOADS = {
+    "syntax": ("from prefect import Flow\nflow = Flow('x'\n", "does-not-load"),
+    "exit": ("import sys\nfrom prefect import Flow\nflow = Flow('x')\nsys.exit(3)\n", "load-crashed"),
+    "loop": ("from prefect import Flow\nflow = Flow('x')\nwhile True: pass\n", "load-timeout"),
+    "reads": ("from prefect import Flow\nflow = Flow(input())\n", "does-not-load"),
+}
+
+
+def test_one_bad_file_hides_no_other(work: Clone) -> None:
+    work.commit(
+        {
+            "pyproject.toml": "[tool.git-prefect]\ntimeout = 1\n",
+            **{f"flows/{name}.py": source for name, (source, _) in LOADS.items()},
+            "flows/good.py": FLOW.format(name="good"),
+            "flows/loud.py": "print('x' * 10_000_000)\n" + FLOW.format(name="loud"),
+        }
+    )
+    code, out, err = git_prefect(work.path, "validate")
+    assert (code, err) == (1, "")
+    for name, (_, finding) in LOADS.items():
+        (line,) = [line for line in out.splitlines() if line.startswith(f"flows/{name}.py") and "[" in line]
+        assert line.endswith(f"[{finding}]"), line
+    assert "flows/good.py: good (1 task)\nflows/loud.py: loud (1 task)\n" in out
+    assert out.splitlines()[-1] == f"2 flows in 2 files load as on an agent, 4 errors {HERE}"
+
+
+def test_a_module_that_the_hooks_own_environment_lacks_refuses_nothing(work: Clone) -> None:
+    work.commit({"flows/absent.py": "import no_such_module\n" + FLOW.format(name="absent")})
+    code, out, err = git_prefect(work.path, "validate")
+    assert (code, err) == (0, "")
+    assert out.startswith(
+        f"warning: {HERE[1:-1]}: 'no_such_module' is not installed in the hook's own environment; "
+        "1 flow file is unchecked [environment-broken]\n  hint: set `python` in [tool.git-prefect]"
+    )
+
+
+def test_an_unknown_interpreter(work: Clone) -> None:
+    work.commit({"flows/good.py": FLOW.format(name="good")})
+    code, out, err = git_prefect(work.path, "validate", GIT_PREFECT_PYTHON="/no/such/python")
+    assert (code, out) == (2, "")
+    assert "/no/such/python" in err
+    assert "\nhint: " in err
+
+
+def test_an_interpreter_without_prefect(work: Clone, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    work.commit({"flows/good.py": FLOW.format(name="good"), "flows/more.py": FLOW.format(name="more")})
+    bare = str(tmp_path / "bare" / "bin" / "python")
+    code, out, err = git_prefect(work.path, "validate", GIT_PREFECT_PYTHON=bare)
+    assert (code, err) == (0, "")
+    assert out.count("[environment-broken]") == 1
+    assert out.splitlines()[-1].startswith("0 flows in 0 files load as on an agent, 2 files unchecked (")
+    assert bare in out
+
+
+def test_an_api_that_is_down_or_is_none(work: Clone) -> None:
+    work.commit(
+        {
+            "flows/good.py": FLOW.format(name="good"),
+            "pyproject.toml": '[tool.git-prefect]\nclone-url-secret = "U"\n'
+            '[[tool.git-prefect.target]]\nbranch = "**"\nproject = "p"\n',
+        }
+    )
+    work.git("push", "--quiet")
+    code, out, err = git_prefect(
+        work.path, "register", PREFECT__BACKEND="server", PREFECT__SERVER__ENDPOINT="http://127.0.0.1:9"
+    )
+    assert (code, out) == (4, "")
+    assert err == (
+        "git-prefect: the Prefect API at http://127.0.0.1:9 is out of reach: no connection\n"
+        "hint: is it the right one? It is set by `prefect backend …`, PREFECT__CLOUD__API or "
+        "PREFECT__SERVER__HOST and __PORT\n"
+    )
+
+
+def test_a_path_as_remote_needs_the_clone_url_secret(work: Clone, remote: Path) -> None:
+    work.commit({"pyproject.toml": '[[tool.git-prefect.target]]\nbranch = "**"\nproject = "p"\n'})
+    work.git("push", "--quiet")
+    assert git_prefect(work.path, "register") == (
+        2,
+        "",
+        f"git-prefect: {remote}: Prefect's Git storage cannot say where this remote is: it is a path on this machine, "
+        "which agents elsewhere do not have\n"
+        "hint: set `clone-url-secret` to the name of a Prefect secret that holds the whole clone URL\n",
+    )
+
+
+def test_skipping_all(work: Clone) -> None:
+    assert git_prefect(work.path, "validate", GIT_PREFECT_SKIP="1") == (
+        0,
+        "git-prefect: validate skipped, since GIT_PREFECT_SKIP is set\n",
+        "",
+    )
+
+
+def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
+    code, out, err = git_prefect(tmp_path, "registr")
+    assert (code, out) == (2, "")
+    assert err.startswith("git-prefect: there is no command 'registr'\n")
+    assert "git prefect register" in err
+
+
+def test_windows_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert main(["validate"]) == 2
+    assert capsys.readouterr().err == "git-prefect: Windows itself is not supported\nhint: use WSL\n"
+
+
+def test_a_bug_of_ours_ends_with_the_path_of_its_log(
+    work: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(argv: object) -> int:
+        raise ZeroDivisionError("https://ada:s3cret@h/r")
+
+    monkeypatch.setattr("git_prefect.commands.status.main", broken)
+    assert main(["status"]) == 70
+    message, hint = capsys.readouterr().err.splitlines()
+    log = Path(message.split("traceback is in ")[1])
+    text = log.read_text()
+    log.unlink()
+    assert "ZeroDivisionError: https://h/r" in text
+    assert hint.startswith("hint: please report it with that file")
+
+
+def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(argv: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("git_prefect.commands.status.main", interrupted)
+    assert main(["status"]) == 130
