@@ -53,20 +53,24 @@ def in_push(work: Clone, **more: str) -> dict[str, str]:
         ("timeout = -1", "tool.git-prefect: `timeout` is in seconds and has to be above 0"),
         ("storage = 'move'", "tool.git-prefect.storage: invalid enum value 'move'"),
         ("env = {A = 1}", "tool.git-prefect.env[...]: expected `str`, got `int`"),
-        ("[tool.git-prefect.target]\nbranch = 'x'", "tool.git-prefect.target: write [[tool.git-prefect.target]], with two"),
+        (
+            "[tool.git-prefect.target]\nbranch = 'x'",
+            "tool.git-prefect.target: write [[tool.git-prefect.target]], with two",
+        ),
         ("[[tool.git-prefect.target]]\nproject = 'x'", "tool.git-prefect.target[1]: needs either `branch` or `tag`"),
         (
             "[[tool.git-prefect.target]]\nbranch = 'x'\nproject = 'x'\n[[tool.git-prefect.target]]\nbranch = 'x'\nprojct = 'x'",
             "tool.git-prefect.target[2].projct: unknown key; known here: project, branch,",
         ),
-        ("[[tool.git-prefect.runtime]]\nflows = []\nrun-config = {}", "tool.git-prefect.runtime[1]: `run-config` needs a `type`"),
+        (
+            "[[tool.git-prefect.runtime]]\nflows = []\nrun-config = {}",
+            "tool.git-prefect.runtime[1]: `run-config` needs a `type`",
+        ),
         ("flows = [", "not valid TOML"),
     ],
 )
 @pytest.mark.parametrize("pushing", [False, True])
-def test_bad_settings_are_refused_with_the_keys_full_name(
-    work: Clone, settings: str, said: str, pushing: bool
-) -> None:
+def test_bad_settings_are_refused_with_the_keys_full_name(work: Clone, settings: str, said: str, pushing: bool) -> None:
     work.commit({"pyproject.toml": f"[tool.git-prefect]\n{settings}\n"})
     code, out, err = git_prefect(work.path, "validate", **(in_push(work) if pushing else {}))
     assert (code, out) == (2, "")
@@ -112,8 +116,7 @@ def test_an_empty_repository(tmp_path: Path) -> None:
     code, out, err = git_prefect(made.path, "register")
     assert (code, out) == (2, "")
     assert err == (
-        "git-prefect: branch main has no commit yet, so there is nothing to register\n"
-        "hint: commit and push first\n"
+        "git-prefect: branch main has no commit yet, so there is nothing to register\nhint: commit and push first\n"
     )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .errors import ExitCode
-from .findings import finding
 from .model import ERROR, Finding, RefUpdate
 from .push import git, refs
-from .push.lsremote import ask_remote
 from .report import text
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(argv: Sequence[str]) -> int:
@@ -20,10 +21,10 @@ def main(argv: Sequence[str]) -> int:
     In a push nothing is asked of the remote: it says what the push will do, and refuses what no agent
     could run. By hand and in CI the remote is asked.
     """
-    options = _arguments(argv)
     repository = git.open_repository()
     if refs.in_push(os.environ):
         return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
+    options = _arguments(argv)
     remote = options.remote or refs.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
     found = [*against_remote(repository, update), *uncommitted(repository)]
@@ -35,6 +36,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
+    from argparse import ArgumentParser
+
     parser = ArgumentParser(
         prog="git prefect check-pushed",
         description="Ask the remote whether it has this branch or tag, and whether it is the code that is here.",
@@ -64,10 +67,10 @@ def what_it_does(repository: git.Repository, update: RefUpdate) -> str:
         return f"{where}: new, at {text.short(new)}"
     if old == new:
         return f"{where}: stays at {text.short(new)}"
-    if git.commit_of(repository, old) is None:
+    try:
+        ahead, behind = git.count_apart(repository, new, old)
+    except git.GitError:
         return f"{where}: moves from {text.short(old)}, which is not here, to {text.short(new)}"
-    ahead = git.count_commits(repository, new, old)
-    behind = git.count_commits(repository, old, new)
     forced = f", dropping {text.plural(behind, 'commit')} that it has" if behind else ""
     return f"{where}: {text.plural(ahead, 'commit')} from {text.short(old)} to {text.short(new)}{forced}"
 
@@ -76,6 +79,8 @@ def annotated_tag(repository: git.Repository, update: RefUpdate) -> list[Finding
     """The finding for a tag that is an object of its own: dulwich's clone in the agent cannot follow it."""
     if update.kind != "tag" or update.pushed_object in (None, update.commit):
         return []
+    from .findings import finding
+
     name = update.name
     return [
         finding(
@@ -89,6 +94,9 @@ def annotated_tag(repository: git.Repository, update: RefUpdate) -> list[Finding
 
 def against_remote(repository: git.Repository, update: RefUpdate) -> list[Finding]:
     """Ask the remote: findings when it lacks the ref, has another commit, or a tag that agents cannot run."""
+    from .findings import finding
+    from .push.lsremote import ask_remote
+
     answer = ask_remote(repository, update.remote, update.ref)
     theirs = answer.commit(update.ref)
     where = text.place(update)
@@ -116,7 +124,7 @@ def _difference(repository: git.Repository, update: RefUpdate, theirs: str) -> s
     ours = update.commit or ""
     if git.commit_of(repository, theirs) is None:
         return f"is at {text.short(theirs)}, which is not here"
-    behind, ahead = git.count_commits(repository, ours, theirs), git.count_commits(repository, theirs, ours)
+    behind, ahead = git.count_apart(repository, ours, theirs)
     if behind and ahead:
         return f"has diverged: it lacks {text.plural(behind, 'commit')} of yours and has {ahead} that you lack"
     return f"is {text.plural(behind, 'commit')} behind" if behind else f"is {text.plural(ahead, 'commit')} ahead"
@@ -133,6 +141,7 @@ def uncommitted(repository: git.Repository) -> list[Finding]:
 
     `pre-commit run` without `--all-files` has put such changes away before we look.
     """
+    from .findings import finding
     from .flows.discovery import flow_paths
     from .validate import settings_at, tree_of_work_tree
 

@@ -93,6 +93,8 @@ class CheckedFile(NamedTuple):
     """True when an earlier verdict was reused and the file was not loaded again."""
     unchecked: bool = False
     """True when the interpreter could not tell (a third-party module is missing there)."""
+    lasting: bool = False
+    """True when nothing but the file itself, the settings and the interpreter's packages decided."""
 
     @property
     def failed(self) -> bool:

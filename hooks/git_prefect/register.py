@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import recall
 from .check_pushed import annotated_tag
 from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration
 from .push import git, pending, process, refs
-from .push.lsremote import ask_remote, fetch_commit
 from .report import text
 from .report.command import git_prefect
-from .validate import branch_point, check, settings_at, storage_for, tree_of_commit, validate
+from .validate import branch_point, check, project_for, settings_at, storage_for, tree_of_commit, validate
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from .push.pending import Entry
     from .registration.api import Api, Registered
     from .settings import Settings, Source, Target
@@ -41,10 +42,11 @@ def main(argv: Sequence[str]) -> int:
     In a push nothing is registered: the push has not arrived yet. It is written down, and a watcher
     registers it once the remote has the commit.
     """
-    options = _arguments(argv)
     repository = git.open_repository()
     if refs.in_push(os.environ):
-        return _queue(repository, refs.from_pre_commit(repository, os.environ), options.project)
+        project = _arguments(argv).project if argv else None
+        return _queue(repository, refs.from_pre_commit(repository, os.environ), project)
+    options = _arguments(argv)
     if options.pending:
         return _pending_now(repository)
     if "PRE_COMMIT" in os.environ and not process.asked_for_stage("manual"):
@@ -72,6 +74,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
+    from argparse import ArgumentParser
+
     parser = ArgumentParser(
         prog="git prefect register",
         description="Register the flows of a branch (followed) or tag (pinned) as the remote has it now.",
@@ -94,6 +98,8 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
         UsageError: the remote lacks it, or has a tag that no agent can run.
         OutOfReach: the remote does not answer.
     """
+    from .push.lsremote import ask_remote, fetch_commit
+
     answer = ask_remote(repository, update.remote, update.ref)
     theirs = answer.commit(update.ref)
     if theirs is None:
@@ -132,10 +138,10 @@ def plan_ref(
         UsageError: no target takes the ref, or no agent can clone this remote as it is set.
         OutOfReach, NotAuthorised: the API.
     """
+    from .push.lsremote import ask_remote
     from .push.remotes import why_not_clonable
     from .registration import storage
     from .registration.plan import Wanted, plan
-    from .registration.targets import project_of
 
     assert update.commit, "a deletion registers nothing"
     settings = source.settings
@@ -154,11 +160,9 @@ def plan_ref(
         )
     files = check(repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True)
     commit = update.commit
-    configs = storage.run_configs(
-        settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path)
-    )
+    configs = storage.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     concerned = _concerned(repository, update, settings)
-    name = project_of(target, update, _user(repository), where.repo)
+    name = project_for(repository, update, target, settings)
     wanted = [
         Wanted(
             file.path, flow.name,
@@ -202,11 +206,6 @@ def _concerned(repository: git.Repository, update: RefUpdate, settings: Settings
     return git.changed_paths(repository, base, update.commit) if base else None
 
 
-def _user(repository: git.Repository) -> str:
-    email = git.setting(repository, "user.email") or ""
-    return email.partition("@")[0] or git.setting(repository, "user.name") or "nobody"
-
-
 def apply_plan(api: Api, planned: Planned) -> list[Registration]:
     """Carry a plan out; what became of each flow, as the API holds it afterwards."""
     from .registration.apply import apply
@@ -224,9 +223,7 @@ def _pending_now(repository: git.Repository) -> int:
 
 
 def _queue(repository: git.Repository, updates: Sequence[RefUpdate], project: str | None) -> int:
-    from . import settle
-
-    lines = settle.untold_failures(repository)
+    lines = untold_failures(repository)
     queued = [
         entry
         for update in updates
@@ -244,46 +241,62 @@ def _queue(repository: git.Repository, updates: Sequence[RefUpdate], project: st
     return ExitCode.OK
 
 
+def untold_failures(repository: git.Repository) -> list[str]:
+    """What went wrong after earlier pushes and still waits, in words for the next one."""
+    lines = []
+    for entry in pending.entries(repository):
+        if entry.error:
+            ref = RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push")
+            lines.append(
+                f"not registered yet: {text.place(ref)} at {text.short(entry.commit)}: {entry.error}\n"
+                f"  hint: it is tried again with this push; now: {git_prefect('register', '--pending')}"
+            )
+    return lines
+
+
 def _queue_one(repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]) -> list[Entry]:
     """Write down one push and say so in `lines`; its entry, or none when it is not to be registered."""
+    where, once = text.place(update), f"once {update.remote} has {text.short(update.commit)}"
+    if annotated_tag(repository, update):
+        lines.append(f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
+        return []
+    known = recall.recall(repository, update) if project is None else None
+    if known and known.project is None:
+        lines.append(f"{where}: not registered, no target takes it [no-target]")
+        return []
+    if known:
+        lines.append(f"{where}: no flow file changed; project {known.project} is compared {once}")
+        return [_written_down(repository, update, project)]
     source = settings_at(repository, update.commit, update.remote)
     target = target_for(source.settings, update, project)
     if target is None:
-        why = "no target takes it" if source.settings.target else "the settings have no [[tool.git-prefect.target]]"
-        lines.append(f"{text.place(update)}: not registered, {why} [no-target]")
-        return []
-    if annotated_tag(repository, update):
-        lines.append(f"{text.place(update)}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
+        lines.append(f"{where}: not registered, no target takes it [no-target]")
         return []
     found = validate(repository, update, source)
     if found.refused:
-        lines.append(
-            f"{text.place(update)}: nothing is queued, since this push is refused"
-        )
+        lines.append(f"{where}: nothing is queued, since this push is refused")
         return []
-    tracking = git.tracking_ref(repository, update.remote, update.ref)
-    before = git.commit_of(repository, tracking) if tracking else None
-    entry = pending.record(repository, update, before, process.pushing_process(), project)
-    from .registration.targets import project_of
-
-    name = project_of(target, update, _user(repository), storage_for(repository, update, source.settings).repo)
+    entry = _written_down(repository, update, project)
     concerned = _concerned(repository, update, source.settings)
-    count = sum(
-        len(file.flows)
-        for file in registrable(found.files, source.settings)
-        if concerned is None or file.path in concerned
+    files = registrable(found.files, source.settings)
+    count = sum(len(file.flows) for file in files if concerned is None or file.path in concerned)
+    lines.append(
+        f"{where}: {text.plural(count, 'flow')} → project {project_for(repository, update, target, source.settings)}, "
+        f"{once}. What became of it: {git_prefect('status')}"
     )
     unchecked = sum(file.unchecked for file in found.files)
-    lines.append(
-        f"{text.place(update)}: {text.plural(count, 'flow')} → project {name}, once {update.remote} has "
-        f"{text.short(update.commit)}. What became of it: {git_prefect('status')}"
-    )
     if unchecked:
         lines.append(
             f"  not registered: {text.plural(unchecked, 'flow file')} that could not be checked [environment-broken]; "
             f"see {git_prefect('validate')}"
         )
     return [entry]
+
+
+def _written_down(repository: git.Repository, update: RefUpdate, project: str | None) -> Entry:
+    tracking = git.tracking_ref(repository, update.remote, update.ref)
+    before = git.commit_of(repository, tracking) if tracking else None
+    return pending.record(repository, update, before, process.pushing_process(), project)
 
 
 def leave_watcher(repository: git.Repository, queued: Sequence[Entry] = ()) -> None:

@@ -20,6 +20,7 @@ else:
 FILES = (".git-prefect.toml", "pyproject.toml")
 """Where settings live, from the root of the repository; the first that has any is the one."""
 
+
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of the settings file: keys in kebab case, unknown keys refused."""
 

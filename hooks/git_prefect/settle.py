@@ -16,7 +16,6 @@ from .push.lsremote import ask_remote, fetch_commit
 from .push.remotes import redact
 from .register import apply_plan, plan_ref
 from .report import text
-from .report.command import git_prefect
 from .validate import settings_at
 
 if TYPE_CHECKING:
@@ -179,19 +178,6 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> No
 
 def _told(row: Registration) -> dict[str, Any]:
     return {key: value for key, value in row._asdict().items() if key != "ref" and value}
-
-
-def untold_failures(repository: git.Repository) -> list[str]:
-    """What went wrong after earlier pushes and still waits, in words for the next one."""
-    lines = []
-    for entry in pending.entries(repository):
-        if entry.error:
-            ref = RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push")
-            lines.append(
-                f"not registered yet: {text.place(ref)} at {text.short(entry.commit)}: {entry.error}\n"
-                f"  hint: it is tried again with this push; now: {git_prefect('register', '--pending')}"
-            )
-    return lines
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import recall
 from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, TreeEntry
 from .push import git, refs
@@ -16,9 +16,11 @@ from .report import text
 from .report.command import git_prefect
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from .flows.check import Tree
     from .flows.interpreter import Interpreter
-    from .settings import Settings, Source
+    from .settings import Settings, Source, Target
 
 
 class Validation(NamedTuple):
@@ -187,15 +189,27 @@ def storage_for(repository: git.Repository, update: RefUpdate, settings: Setting
     )
 
 
+def project_for(repository: git.Repository, update: RefUpdate, target: Target, settings: Settings) -> str:
+    """The Prefect project that a target leads a ref's flows to."""
+    from .registration.targets import project_of
+
+    return project_of(target, update, _user(repository), storage_for(repository, update, settings).repo)
+
+
+def _user(repository: git.Repository) -> str:
+    email = git.setting(repository, "user.email") or ""
+    return email.partition("@")[0] or git.setting(repository, "user.name") or "nobody"
+
+
 def main(argv: Sequence[str]) -> int:
     """The hook `prefect-validate`, and `git prefect validate [FILES…]`: exit code 1 when something refuses it.
 
     In a push, the pushed commit is checked; in a commit, the index; by hand, the work tree (or `--ref`).
     """
-    options = _arguments(argv)
     repository = git.open_repository()
     if refs.in_push(os.environ):
         return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
+    options = _arguments(argv)
     remote = refs.default_remote(repository) if options.ref else "origin"
     if options.ref:
         update = refs.by_hand(repository, os.environ, options.ref, remote)
@@ -219,6 +233,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
+    from argparse import ArgumentParser
+
     parser = ArgumentParser(
         prog="git prefect validate",
         description="Load flow files as an agent loads them: those named, else all of the work tree.",
@@ -252,14 +268,22 @@ def _from_top(repository: git.Repository, files: Sequence[str]) -> set[str]:
 def _push(repository: git.Repository, update: RefUpdate) -> int:
     if update.commit is None or update.kind == "other":
         return ExitCode.OK
+    known = recall.recall(repository, update)
+    if known:
+        _print([known.said])
+        return ExitCode.OK
+    from .registration.targets import target_of
+
     source = settings_at(repository, update.commit, update.remote)
     found = validate(repository, update, source)
     if not found.refused:
-        lines = [text.findings(found.remarks)]
-        if found.older:
-            lines.append(_older(found))
-        lines.append(_summary(found.files, len(found.older), interpreter_for(repository, source.settings)))
-        _print(lines)
+        older = _older(found) if found.older else ""
+        summary = _summary(found.files, len(found.older), interpreter_for(repository, source.settings))
+        said = _print([text.findings(found.remarks), older, summary])
+        if not found.older and all(file.lasting for file in found.files) and not source.settings.import_roots:
+            target = target_of(source.settings.target, update)
+            project = project_for(repository, update, target, source.settings) if target else None
+            recall.remember(repository, update, source.settings.python, said, project)
         return ExitCode.OK
     _print([
         text.findings([*found.refused, *found.remarks]),
@@ -293,5 +317,7 @@ def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter
     return f"{', '.join(parts)} ({interpreter.describe()})"
 
 
-def _print(parts: Sequence[str]) -> None:
-    print("\n".join(part for part in parts if part), flush=True)
+def _print(parts: Sequence[str]) -> str:
+    said = "\n".join(part for part in parts if part)
+    print(said, flush=True)
+    return said

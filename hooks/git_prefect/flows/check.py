@@ -90,12 +90,15 @@ def _load(
     no_preload: bool,
 ) -> list[Known]:  # fmt: skip
     from .checks import Repository
-    from .discovery import leading_imports
+    from .discovery import leading_imports, looks_around
     from .loader import Job, Loader
 
     with Loader(interpreter.path, state / "library-cache", settings.env) as loader:
         contents = tree.read(sorted({file.blob for file in files}))
-        jobs = [Job(file.path, tuple(leading_imports(contents[file.blob]))) for file in files]
+        jobs = [
+            Job(file.path, tuple(leading_imports(contents[file.blob])), looks_around(contents[file.blob]))
+            for file in files
+        ]
         paths = [entry.path for entry in tree.entries]
         with tree.root() as root:
             answers = loader.load(root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload)
@@ -190,7 +193,10 @@ def _report(
             )
             findings.append(broken_environment(problem, interpreter.describe(), len(unchecked)))
         checked.append(
-            CheckedFile(path, one.file.blob, one.flows, tuple(findings), one.cached, bool(one.verdict.missing))
+            CheckedFile(
+                path, one.file.blob, one.flows, tuple(findings), one.cached, bool(one.verdict.missing),
+                lasting=not (one.verdict.tree or one.verdict.outside or one.verdict.missing),
+            )  # fmt: skip
         )
     return checked
 

@@ -2,8 +2,10 @@
 
 Loading is `prefect execute flow-run` as in Prefect's cli/execute.py, storage/git.py and
 utilities/storage.py: the bytes are executed with `__file__` as the only global. Python 3.8 syntax,
-standard library and prefect only, as worker.py, which runs this.
+standard library and prefect only, as in worker.py, which runs this.
 """
+
+from __future__ import annotations
 
 import faulthandler
 import json
@@ -12,6 +14,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from typing import Any, NoReturn
 
 TOUCHES = 177
 """Exit status of a child that was about to change the repository's files."""
@@ -21,10 +24,10 @@ _exit, _open, _write, _close, _replace = os._exit, os.open, os.write, os.close, 
 _dumps = json.dumps
 
 
-def answer(control, name, result):
+def answer(control: str, name: object, result: dict[str, Any]) -> None:
     """Write one answer; atomically, so that a killed writer leaves none rather than half of one."""
     data = _dumps(result).encode("utf-8", "surrogatepass")
-    path = os.path.join(control, f"{name}.json")
+    path = f"{control}/{name}.json"
     target = _open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     while data:
         data = data[_write(target, data) :]
@@ -32,28 +35,31 @@ def answer(control, name, result):
     _replace(path + ".part", path)
 
 
-def be_child(lane, number, root, private, writer, trace, ours):
+def be_child(
+    lane: Any, number: int, root: str, private: bool, output: int, trace: int, ours: tuple[int, ...]
+) -> NoReturn:
     """Become what an agent's flow-run process is, load the file, answer, and go without atexit."""
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
-        os.dup2(writer, 1)
-        os.dup2(writer, 2)
-        for descriptor in (nothing, writer, lane.queue, *ours):
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for descriptor in (nothing, output, lane.queue, *ours):
             if descriptor > 2:
                 os.close(descriptor)
         faulthandler.enable(trace, all_threads=False)
         faulthandler.register(signal.SIGUSR2, file=trace, all_threads=False)
         os.environ["HOME"] = lane.home
         os.chdir(lane.work)
-        roots = [os.path.join(root, os.path.relpath(one, lane.orders["root"])) for one in lane.orders["import_roots"]]
-        sys.path[0:1] = [lane.work, *roots]
-        sys.dont_write_bytecode = bool(roots)
-        seen = Seen(root, roots, lane.control, private)
         job = lane.orders["jobs"][number]
+        roots = [os.path.join(root, os.path.relpath(one, lane.orders["root"])) for one in lane.orders["import_roots"]]
+        # The agent has its working directory first, and what the image adds (PYTHONPATH) after it.
+        sys.path[0:1] = [lane.work, *roots]
+        # What is imported from the repository leaves nothing there.
+        sys.dont_write_bytecode = bool(roots) or job["looks_around"]
+        seen = Seen(root, roots, lane.control, private)
         result = load(os.path.join(root, *job["path"].split("/")), seen)
-        result["path"] = job["path"]
         answer(lane.control, number, result)
     except BaseException:
         _write(2, traceback.format_exc().encode("utf-8", "replace"))
@@ -67,45 +73,37 @@ class Seen:
     CHANGES = {
         "os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "os.link": 2,
         "os.symlink": 2, "os.chmod": 1, "os.chown": 1, "os.utime": 1, "shutil.rmtree": 1, "shutil.move": 2,
-        "shutil.copyfile": 2, "shutil.copytree": 2, "sqlite3.connect": 1,
+        "sqlite3.connect": 1,
     }  # fmt: skip
-    LOOKS = {"os.listdir", "os.scandir", "os.chdir", "os.walk", "glob.glob", "os.fwalk", "pathlib.Path.glob"}
+    """Events that change files: how many of their arguments are paths."""
+    LOOKS = {"os.listdir", "os.scandir", "os.chdir"}
     STARTS = {
-        "subprocess.Popen",
-        "os.system",
-        "os.exec",
-        "os.posix_spawn",
-        "os.spawn",
-        "os.fork",
-        "os.forkpty",
-        "pty.spawn",
-    }
+        "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn",
+    }  # fmt: skip
 
-    def __init__(self, root, roots, control, private):
+    def __init__(self, root: str, roots: list[str], control: str, private: bool) -> None:
         self.root = root + os.sep
         self.roots = tuple(one + os.sep for one in roots)
+        self.control = control
         self.private = private
-        self.touched = set()
-        self.sources = set()
-        self.outside = set()
+        self.touched: set[str] = set()
+        self.sources: set[str] = set()
+        self.outside: set[str] = set()
         self.starts_process = False
         self.off = False
-        ignored = {
-            sys.prefix,
-            sys.exec_prefix,
-            sys.base_prefix,
-            sys.base_exec_prefix,
-            os.path.dirname(os.__file__),
-        }
-        ignored |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
-        self.ignored = tuple(one + os.sep for one in ignored if one not in ("/", "")) + (
-            control + os.sep, "/proc/", "/dev/", "/sys/",
-        )  # fmt: skip
+        installed = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__)}
+        installed |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
+        folders = [one + os.sep for one in installed if one not in ("/", "")]
+        # A virtual environment inside the work tree; whereas the repository may be inside of /usr, as in images.
+        self.packages_inside = tuple(one for one in folders if one.startswith(self.root))
+        self.elsewhere = (*folders, control + os.sep, "/proc/", "/dev/", "/sys/")
 
-    def watch(self):
+    def watch(self) -> None:
+        """From now on, until `off` is set."""
         sys.addaudithook(self.hear)
 
-    def hear(self, event, arguments):
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """An audit event; most are none of ours."""
         if self.off:
             return
         if event == "open":
@@ -115,89 +113,54 @@ class Seen:
                 mode is None and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             )
             if writes:
-                self.change(path)
+                self.change(path, [])
         elif event in self.LOOKS:
             self.look(arguments[0] if arguments else ".")
         elif event in self.STARTS:
             self.starts_process = True
         elif event in self.CHANGES:
-            in_folder = [one for one in arguments[self.CHANGES[event] :] if isinstance(one, int) and one > 2]
-            for path in arguments[: self.CHANGES[event]]:
+            paths = self.CHANGES[event]
+            folders = [one for one in arguments[paths:] if isinstance(one, int) and one > 2]
+            for path in arguments[:paths]:
                 self.look(path)
-                self.change(path, in_folder)
+                self.change(path, folders)
 
-    def place(self, path):
+    def place(self, given: Any) -> str | None:
         """The absolute form of a path as the flow file gave it; None for a descriptor."""
         try:
-            path = os.fsdecode(path)
-        except TypeError:
+            path = os.fsdecode(given)
+            return os.path.abspath(path) if path[:1] != "/" or "/." in path or "//" in path else path
+        except (TypeError, OSError):
             return None
-        if path[:1] != "/" or "/." in path:
-            try:
-                path = os.path.abspath(path)
-            except OSError:
-                return None
-        return path
 
-    def look(self, path, opened=False):
-        path = self.place(path)
-        if path is None or path.startswith(self.ignored):
+    def look(self, given: Any, opened: bool = False) -> None:
+        """A file or folder is opened, listed or changed."""
+        path = self.place(given)
+        if path is None or path.startswith(self.packages_inside):
             return
-        if self.roots and (path + os.sep).startswith(self.roots):
+        folder = path + os.sep
+        if self.roots and folder.startswith(self.roots):
             if path.endswith(".py"):
                 self.sources.add(path[len(self.root) :])
-        elif (path + os.sep).startswith(self.root):
+        elif folder.startswith(self.root):
             self.touched.add(path[len(self.root) :])
-        elif opened and len(self.outside) < 100:
+        elif opened and len(self.outside) < 100 and not path.startswith(self.elsewhere):
             self.outside.add(path)
 
-    def change(self, path, in_folder=()):
+    def change(self, given: Any, folders: list[int]) -> None:
+        """A file is about to be changed: the repository's are shared with other loads, unless this has its own."""
         if self.private:
             return
-        path = self.place(path)
+        path = self.place(given)
         places = [path] if path else []
-        for descriptor in in_folder:
+        for descriptor in folders:
             try:
-                places.append(os.readlink("/proc/self/fd/%d" % descriptor))
+                places.append(os.readlink(f"/proc/self/fd/{descriptor}"))
             except OSError:
                 places.append(self.root)
-        if any((place + os.sep).startswith(self.root) for place in places):
-            _exit(TOUCHES)
-
-
-def load(path, seen):
-    """Load a file as an agent does, and tell what is in it."""
-    import prefect
-
-    calls = note_calls(prefect.Flow)
-    error = None
-    flows, twice = {}, []
-    secrets = prefect.context.get("secrets", {})
-    values = {"__file__": path}
-    with prefect.context(running_with_backend=True), prefect.context(secrets=secrets, loading_flow=True):
-        try:
-            with Clone() as clone:
-                with open(path, "rb") as file:
-                    contents = file.read()
-                seen.watch()
-                exec(contents, values)
-                found = [one for one in values.values() if isinstance(one, prefect.Flow)]
-                flows = {one.name: one for one in found}
-                seen.off = True
-                clone.close()
-            twice = [
-                name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)
-            ]
-        except SystemExit as exit:
-            seen.off = True
-            error = describe(exit, values, seen)
-            return dict(report(seen, calls), status="exited", code=exit_code(exit.code), error=error)
-        except BaseException as caught:
-            error = caught
-    seen.off = True
-    if error is not None:
-        return dict(report(seen, calls), status="failed", error=describe(error, values, seen))
-    return dict(report(seen, calls), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()])
+        for place in places:
+            if (place + os.sep).startswith(self.root) and not place.startswith(self.packages_inside):
+                _exit(TOUCHES)
 
 
 class Clone:
@@ -207,43 +170,76 @@ class Clone:
     (prefect/utilities/git.py, `TemporaryGitRepo.__exit__`).
     """
 
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.pack = open(os.path.join(self.folder.name, "pack"), "wb")
-        return self
+    def __init__(self, control: str) -> None:
+        self.folder = tempfile.TemporaryDirectory(dir=control)
+        self.pack = open(os.path.join(self.folder.name, "pack"), "wb")  # noqa: SIM115
 
-    def close(self):
+    def close(self) -> None:
+        """Close and remove both."""
         self.pack.close()
-
-    def __exit__(self, kind, error, trace):
-        if error is None:
-            self.folder.cleanup()
+        self.folder.cleanup()
 
 
-def exit_code(code):
+def load(path: str, seen: Seen) -> dict[str, Any]:
+    """Load a file as an agent does, and tell what is in it."""
+    import prefect
+
+    clone = Clone(seen.control)
+    calls = note_calls(prefect.Flow)
+    flows: dict[Any, Any] = {}
+    secrets = prefect.context.get("secrets", {})
+    values: dict[str, Any] = {"__file__": path}
+    with prefect.context(running_with_backend=True), prefect.context(secrets=secrets, loading_flow=True):
+        try:
+            with open(path, "rb") as file:
+                contents = file.read()
+            seen.watch()
+            exec(contents, values)
+            # Of several flows with one name an agent runs the last (utilities/storage.py).
+            found = [one for one in values.values() if isinstance(one, prefect.Flow)]
+            flows = {one.name: one for one in found}
+            seen.off = True
+            clone.close()
+        except SystemExit as exit:
+            seen.off = True
+            error = describe(exit, values, seen)
+            return dict(report(seen, calls), status="exited", code=exit_code(exit.code), error=error)
+        except BaseException as caught:
+            seen.off = True
+            return dict(report(seen, calls), status="failed", error=describe(caught, values, seen))
+    twice = [name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)]
+    return dict(report(seen, calls), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()])
+
+
+def exit_code(code: Any) -> int:
+    """The exit code of `SystemExit(code)`."""
     return code if isinstance(code, int) else 0 if code is None else 1
 
 
-def report(seen, calls):
-    outside = {}
+def report(seen: Seen, calls: dict[str, list[int | None]]) -> dict[str, Any]:
+    """What was seen, in JSON; files outside of the repository with their time and size."""
+    outside: dict[str, list[int] | None] = {}
     for path in seen.outside:
         try:
             known = os.stat(path)
             outside[path] = [known.st_mtime_ns, known.st_size]
-        except OSError:
+        except (OSError, ValueError):
             outside[path] = None
     return {
-        "touched": sorted(seen.touched)[:50], "sources": sorted(seen.sources), "outside": outside,
-        "starts_process": seen.starts_process, "calls": calls,
-    }  # fmt: skip
+        "touched": sorted(seen.touched)[:50],
+        "sources": sorted(seen.sources),
+        "outside": outside,
+        "starts_process": seen.starts_process,
+        "calls": calls,
+    }
 
 
-def note_calls(flow_class):
+def note_calls(flow_class: Any) -> dict[str, list[int | None]]:
     """Notice `flow.register()` and `flow.run()`; under an agent they warn and return None, as here."""
-    calls = {"register": [], "run": []}
+    calls: dict[str, list[int | None]] = {"register": [], "run": []}
 
-    def noting(name, original):
-        def call(*args, **kwargs):
+    def noting(name: str, original: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             frame = sys._getframe(1)
             calls[name].append(frame.f_lineno if frame.f_code.co_filename == "<string>" else None)
             return original(*args, **kwargs)
@@ -257,25 +253,20 @@ def note_calls(flow_class):
     return calls
 
 
-def take(flow):
+def take(flow: Any) -> dict[str, Any]:
     """A flow as the API would store it, its storage apart; `error` says why it cannot be."""
     from prefect.serialization.flow import FlowSchema
     from prefect.serialization.run_config import RunConfigSchema
     from prefect.serialization.storage import StorageSchema
 
-    taken = {
-        "name": str(flow.name),
-        "tasks": len(flow.tasks),
-        "storage": None,
-        "run_config": None,
-        "error": None,
-    }
+    taken: dict[str, Any] = {
+        "name": str(flow.name), "tasks": len(flow.tasks), "storage": None, "run_config": None, "error": None,
+    }  # fmt: skip
     storage, flow.storage = flow.storage, None
     try:
         if not isinstance(flow.name, str):
             raise TypeError(f"the flow's name is {flow.name!r}, not text")
         if storage is not None:
-            taken["storage_type"] = type(storage).__name__
             taken["storage_labels"] = storage._labels if isinstance(storage._labels, str) else None
             try:
                 taken["storage"] = StorageSchema().dump(storage)
@@ -296,7 +287,7 @@ def take(flow):
     return taken
 
 
-def warm_up():
+def warm_up() -> None:
     """Take a flow of our own, so that what Prefect prepares on first use is there for every child."""
     import datetime
 
@@ -311,9 +302,10 @@ def warm_up():
     take(flow)
 
 
-def describe(error, values, seen):
+def describe(error: BaseException, values: dict[str, Any], seen: Seen) -> dict[str, Any]:
     """An exception in JSON: type, text, frames inside the repository, and what it says is missing."""
-    frames, outer = [], None
+    frames: list[list[Any]] = []
+    outer = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         code = frame.f_code
         if frame.f_globals is values and code.co_filename == "<string>":
@@ -325,31 +317,30 @@ def describe(error, values, seen):
         inside = error.filename.startswith(seen.root)
         if inside or error.filename == "<string>":
             frames.append([error.filename[len(seen.root) :] if inside else None, error.lineno, "<module>"])
-    causes, current = [], error
+    causes: list[dict[str, Any]] = []
+    current: BaseException | None = error
     while current is not None and len(causes) < 5:
+        file = os_file(current)
         causes.append({
             "type": type(current).__name__,
             "message": text_of(current),
             "missing_module": current.name if isinstance(current, ModuleNotFoundError) else None,
-            "inside": inside(current, seen.root),
-            "missing_file": text_or_none(getattr(current, "filename", None)) if isinstance(current, OSError) else None,
+            "missing_file": file,
+            "inside": file[len(seen.root) :] if file and file.startswith(seen.root) else None,
         })  # fmt: skip
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return dict(causes[0], causes=causes[1:], frames=frames[-20:], raised_in=outer)
 
 
-def inside(error, root):
-    """The path in the repository of the file that an exception names."""
-    name = text_or_none(getattr(error, "filename", None)) if isinstance(error, OSError) else None
-    return name[len(root) :] if name and name.startswith(root) else None
-
-
-def text_of(error):
+def text_of(error: BaseException) -> str:
+    """An exception's text, which may be made by a flow file's own code."""
     try:
         return str(error)[:2000]
     except Exception:
         return "(its text cannot be made)"
 
 
-def text_or_none(name):
+def os_file(error: BaseException) -> str | None:
+    """The file that could not be opened, or the like."""
+    name = getattr(error, "filename", None) if isinstance(error, OSError) else None
     return os.fsdecode(name) if isinstance(name, (str, bytes)) else None

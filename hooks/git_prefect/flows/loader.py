@@ -25,6 +25,8 @@ class Job(NamedTuple):
 
     path: str
     imports: tuple[str, ...]
+    looks_around: bool
+    """Whether it may import or read from the repository, by its place."""
 
 
 class EnvironmentBroken(Exception):
@@ -135,7 +137,7 @@ class Loader:
         orders = {
             "root": str(root),
             "entries": str(entries),
-            "jobs": [{"path": job.path, "imports": job.imports if preload else ()} for job in jobs],
+            "jobs": [{**job._asdict(), "imports": job.imports if preload else ()} for job in jobs],
             "lanes": min(len(jobs), cores() + 1),
             "timeout": timeout,
             "import_roots": [os.path.normpath(os.path.join(root, one)) for one in import_roots],

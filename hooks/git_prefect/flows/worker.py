@@ -4,13 +4,16 @@ A stand-alone script for a foreign interpreter (Python 3.8 or newer with Prefect
 and prefect only. `python worker.py CONTROL` imports prefect, then waits for a line on stdin; with it
 `CONTROL/jobs.json` is there:
 
-    {"root": folder of the repository, "jobs": [{"path", "imports"}], "lanes": processes at a time,
+    {"root": folder of the repository, "jobs": [{"path", "imports", "looks_around"}], "lanes": processes at a time,
      "timeout": seconds for a file, "import_roots": folders for sys.path, "entries": files of the tree}
 
 The answer for job `n` is `CONTROL/<n>.json`, whatever becomes of the load; its `status` is `loaded`,
 `failed`, `exited`, `died` or `timeout`. Without an answer the process that was to write it was killed.
 """
 
+from __future__ import annotations
+
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -24,6 +27,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterable
+from typing import Any
 
 OUTPUT_LIMIT = 16 * 1024
 """Bytes of a flow file's output that are kept; the rest is read and thrown away."""
@@ -33,9 +38,10 @@ WORTH_PRELOADING = 3
 """So many files have to import a module before it is imported ahead of them."""
 
 
-def sibling(name):
+def sibling(name: str) -> Any:
     """A module beside this script, under no name that a flow file could import."""
     spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(__file__), name + ".py"))
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -44,7 +50,7 @@ def sibling(name):
 child = sibling("child")
 
 
-def main():
+def main() -> None:
     control = os.path.abspath(sys.argv[1])
     # `python worker.py` puts our folder first on sys.path, where the agent has its working directory.
     sys.path[0] = os.path.join(control, "work")
@@ -74,19 +80,19 @@ def main():
 class Lane:
     """One process that takes jobs from the common queue and forks a child for each."""
 
-    def __init__(self, control, number, orders, queue):
+    def __init__(self, control: str, number: int, orders: dict[str, Any], queue: int) -> None:
         self.control = control
         self.orders = orders
         self.queue = queue
-        self.work = os.path.join(control, "work-%d" % number)
-        self.home = os.path.join(control, "home-%d" % number)
-        self.trace = os.path.join(control, "trace-%d" % number)
+        self.work = os.path.join(control, f"work-{number}")
+        self.home = os.path.join(control, f"home-{number}")
+        self.trace = os.path.join(control, f"trace-{number}")
         self.worker = os.getppid()
         self.child = 0
-        self.useless = set()
+        self.useless: set[tuple[str, ...]] = set()
         """Imports that cannot be done ahead: they fail, hang or start threads."""
 
-    def next_job(self):
+    def next_job(self) -> int | None:
         """Index of the next job; None when there are none left, or nobody waits for them any more."""
         if os.getppid() != self.worker:
             return None
@@ -98,7 +104,8 @@ class Lane:
         return int.from_bytes(data, "big") if data else None
 
 
-def run_lanes(control, orders):
+def run_lanes(control: str, orders: dict[str, Any]) -> None:
+    """Fork the lanes, which share one queue of job numbers, and wait for all of them."""
     jobs = orders["jobs"]
     plan_imports(jobs, orders["import_roots"])
     order = sorted(range(len(jobs)), key=lambda number: jobs[number]["imports"], reverse=True)
@@ -110,31 +117,34 @@ def run_lanes(control, orders):
     for number in range(orders["lanes"]):
         pid = os.fork()
         if pid == 0:
-            try:
-                lane = Lane(control, number, orders, queue)
-                signal.signal(signal.SIGTERM, lambda *_: stop(lane))
-                serve(lane, (), None)
-            finally:
-                os._exit(0)
+            be_lane(Lane(control, number, orders, queue))
         lanes.append(pid)
     for pid in lanes:
         os.waitpid(pid, 0)
 
 
-def stop(lane):
+def be_lane(lane: Lane) -> None:
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: stop(lane))
+        serve(lane, (), None)
+    finally:
+        os._exit(0)
+
+
+def stop(lane: Lane) -> None:
     """Somebody pressed Ctrl-C: the child has a session of its own, and would stay."""
     if lane.child:
         kill_group(lane.child)
     os._exit(1)
 
 
-def plan_imports(jobs, import_roots):
+def plan_imports(jobs: list[dict[str, Any]], import_roots: Iterable[str]) -> None:
     """Order the imports of each job so that many jobs share a beginning; keep what is worth doing ahead.
 
     Only modules that the file itself imports are there before it runs: a module that merely another
     file needs would make `import scipy; scipy.stats` work here and fail on the agent.
     """
-    count = {}
+    count: dict[str, int] = {}
     shadowed = {name.partition(".")[0] for root in import_roots for name in listed(root)}
     wanted = {name for job in jobs for name in job["imports"]}
     installed = {name for name in wanted if name not in sys.modules and is_installed(name, shadowed)}
@@ -148,7 +158,7 @@ def plan_imports(jobs, import_roots):
         job["imports"] = leading
         for name in set(leading):
             count[name] = count.get(name, 0) + 1
-    prefixes = {}
+    prefixes: dict[tuple[str, ...], int] = {}
     for job in jobs:
         job["imports"] = tuple(sorted(set(job["imports"]), key=lambda name: (-count[name], name)))
         for length in range(1, len(job["imports"]) + 1):
@@ -161,14 +171,14 @@ def plan_imports(jobs, import_roots):
         job["imports"] = job["imports"][:length]
 
 
-def listed(folder):
+def listed(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:
         return []
 
 
-def is_installed(name, shadowed):
+def is_installed(name: str, shadowed: set[str]) -> bool:
     """Whether a module comes from site-packages: never from the repository, nor from an editable install."""
     top = name.partition(".")[0]
     if top in shadowed:
@@ -183,7 +193,7 @@ def is_installed(name, shadowed):
     return bool(places) and all("/site-packages/" in place or "/dist-packages/" in place for place in places if place)
 
 
-def serve(lane, ahead, job):
+def serve(lane: Lane, ahead: tuple[str, ...], job: int | None) -> int | None:
     """Take jobs whose imports begin with `ahead`, which is imported here; the first that does not is returned.
 
     A longer beginning that several jobs share gets a process of its own, forked from this one.
@@ -204,7 +214,7 @@ def serve(lane, ahead, job):
             job = None
 
 
-def serve_apart(lane, ahead, job):
+def serve_apart(lane: Lane, ahead: tuple[str, ...], job: int) -> int | None:
     """`serve` in a fork that has imported the last of `ahead`; what it did not take comes back."""
     reader, writer = os.pipe()
     pid = os.fork()
@@ -218,14 +228,15 @@ def serve_apart(lane, ahead, job):
                 gc.collect()
                 gc.freeze()
                 os.write(writer, b"+")
-                left = serve(lane, ahead, job)
-                os.write(writer, b"" if left is None else b"%d" % left)
+                unserved = serve(lane, ahead, job)
+                os.write(writer, b"" if unserved is None else b"%d" % unserved)
         except BaseException:
             pass
         finally:
             os._exit(0)
     os.close(writer)
     lane.child = pid
+    left: int | None
     ready, _, _ = select.select([reader], [], [], PRELOAD_LIMIT)
     if not ready or not os.read(reader, 1):
         os.kill(pid, signal.SIGKILL)
@@ -243,25 +254,23 @@ def serve_apart(lane, ahead, job):
 # A job: a forked child, watched --------------------------------------------------------------------
 
 
-def load_apart(lane, number):
+def load_apart(lane: Lane, number: int) -> None:
     """Load one file in a child and see to it that there is an answer."""
-    job = lane.orders["jobs"][number]
     os.close(os.open(os.path.join(lane.control, f"{number}.begun"), os.O_WRONLY | os.O_CREAT, 0o600))
     end = watch(lane, number, lane.orders["root"], False)
     if end.get("status") == "touches":
         # It was about to change the repository's files, which others still load from: give it its own.
-        private = os.path.join(lane.control, "private-%d" % number)
+        private = os.path.join(lane.control, f"private-{number}")
         try:
             copy_files(lane.orders["root"], lane.orders["entries"], private)
             end = watch(lane, number, private, True)
         finally:
             shutil.rmtree(private, ignore_errors=True)
     if end:
-        end["path"] = job["path"]
         child.answer(lane.control, number, end)
 
 
-def copy_files(root, listing, target):
+def copy_files(root: str, listing: str, target: str) -> None:
     with open(listing, encoding="utf-8", errors="surrogateescape") as file:
         paths = file.read().split("\0")
     for path in paths:
@@ -273,7 +282,7 @@ def copy_files(root, listing, target):
             shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def watch(lane, number, root, private):
+def watch(lane: Lane, number: int, root: str, private: bool) -> dict[str, Any]:
     """Fork, wait, and tell how the child ended when it did not answer by itself; else an empty dict."""
     for folder in (lane.work, lane.home):
         if not os.path.isdir(folder) or os.listdir(folder):
@@ -312,7 +321,7 @@ def watch(lane, number, root, private):
     where = os.pread(trace, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
     os.close(trace)
     report = {"trace": where, "output": output.decode("utf-8", "replace"), "touched": ["?"]}
-    path = os.path.join(lane.control, "%d.json" % number)
+    path = os.path.join(lane.control, f"{number}.json")
     if status is None:
         return dict(report, status="timeout")
     if status == child.TOUCHES << 8 and not private:
@@ -324,7 +333,7 @@ def watch(lane, number, root, private):
     return dict(report, status="exited", code=os.WEXITSTATUS(status))
 
 
-def wait_for(pid, reader, woken, deadline, output):
+def wait_for(pid: int, reader: int, woken: int, deadline: float, output: bytearray) -> int | None:
     """The child's wait status, None at the deadline; its output is read so that it never blocks on it."""
     open_ends = [reader, woken]
     while True:
@@ -342,11 +351,9 @@ def wait_for(pid, reader, woken, deadline, output):
                     open_ends.remove(reader)
 
 
-def kill_group(pid):
-    try:
+def kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 if __name__ == "__main__":

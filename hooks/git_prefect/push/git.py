@@ -24,6 +24,7 @@ KEPT_VARIABLES = {
 }  # fmt: skip
 """How to reach a remote and which configuration to read; everything else says which repository, and is dropped."""
 
+
 class GitError(Exception):
     """A git command failed: its arguments and what it said."""
 
@@ -125,6 +126,15 @@ def commit_of(repository: Repository, name: str) -> str | None:
     return ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
 
 
+def commits_of(repository: Repository, *names: str) -> list[str | None]:
+    """As `commit_of`, of several names in one go."""
+    asked = "".join(f"{name}^{{commit}}\n" for name in names)
+    answer = run_git(
+        repository, "cat-file", "--batch-check=%(objectname)", stdin=asked.encode("utf-8", "surrogateescape")
+    )
+    return [None if line.endswith((" missing", " ambiguous")) else line for line in answer.decode().splitlines()]
+
+
 def object_of(repository: Repository, name: str) -> str | None:
     """Object name of `name` itself, tags not peeled; None when there is none here."""
     return ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
@@ -186,9 +196,14 @@ def is_ancestor(repository: Repository, ancestor: str, commit: str) -> bool:
     return True
 
 
-def count_commits(repository: Repository, wanted: str, without: str) -> int:
-    """How many commits `wanted` has that `without` lacks."""
-    return int(run_git(repository, "rev-list", "--count", wanted, f"^{without}"))
+def count_apart(repository: Repository, one: str, other: str) -> tuple[int, int]:
+    """How many commits the first has that the second lacks, and the other way round.
+
+    Raises:
+        GitError: one of them is not here.
+    """
+    first, second = run_git(repository, "rev-list", "--left-right", "--count", f"{one}...{other}").split()
+    return int(first), int(second)
 
 
 def changed_paths(repository: Repository, old: str | None, new: str) -> set[str]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import UsageError
 from ..model import RefUpdate
-from .git import Repository, ask, commit_of, object_of, setting, tracking_ref
-from .lsremote import ask_remote
+from .git import Repository, ask, commit_of, commits_of, object_of, setting, tracking_ref
 from .remotes import redact, without_credentials
 
 DETACHED_HEAD = (
@@ -62,12 +61,16 @@ def from_stdin(repository: Repository, lines: Iterable[str], remote: str, url: s
 def _update(
     repository: Repository, remote: str, url: str, ref: str, pushed: str | None, known: str | None
 ) -> RefUpdate:
+    names = [pushed] if pushed else []
     if known is None:
         tracking = tracking_ref(repository, remote, ref)
-        known = (commit_of(repository, tracking) if tracking else None) or ""
+        names += [tracking] if tracking else []
+    commits = commits_of(repository, *names)
+    commit = commits.pop(0) if pushed else None
+    if known is None:
+        known = (commits[0] if commits else None) or ""
     # git gives the URL as the name when a push names no configured remote.
     shown = without_credentials(remote) if remote == url else remote
-    commit = commit_of(repository, pushed) if pushed else None
     return RefUpdate(shown, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push")
 
 
@@ -136,6 +139,8 @@ def _full_name(repository: Repository, remote: str, name: str, kinds: tuple[str,
             return ref
     if commit_of(repository, "HEAD") is None:
         return None
+    from .lsremote import ask_remote
+
     on_remote = ask_remote(repository, remote, *refs).refs
     return next((ref for ref in refs if ref in on_remote), None)
 

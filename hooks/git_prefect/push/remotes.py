@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from ..model import GitStorage
 
@@ -35,8 +34,12 @@ def without_credentials(url: str) -> str:
 
     The login of an ssh URL stays (it says how to connect and is no secret), its password does not.
     """
-    parts = urlsplit(url) if "://" in url else None
-    if parts is not None and parts.scheme in ("ssh", "git+ssh", "ssh+git"):
+    if "://" not in url:
+        return url
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if parts.scheme in ("ssh", "git+ssh", "ssh+git"):
         login = parts.netloc.rpartition("@")[0].partition(":")[0]
         host = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{login}@{host}{parts.path}" if login else f"{parts.scheme}://{host}{parts.path}"
@@ -45,6 +48,8 @@ def without_credentials(url: str) -> str:
 
 def locate(url: str) -> Location:
     """Take a URL apart in every form that git accepts (see `git help urls`): scp-like, URL or path."""
+    from urllib.parse import unquote, urlsplit
+
     if "://" in url:
         parts = urlsplit(url)
         scheme = "ssh" if parts.scheme in ("ssh", "git+ssh", "ssh+git") else parts.scheme

@@ -1,0 +1,103 @@
+"""What an earlier push of the same flow files came to: a push that touches no flow asks nothing twice.
+
+Remembered is only what the flow files themselves decided, with the settings, the interpreter and its
+packages: where a load looked around in the repository, every push is checked in full.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import __version__
+from .model import RefUpdate
+from .push import git, pending
+
+AGE_LIMIT = 24 * 3600.0
+"""Seconds after which a push is checked in full again."""
+
+MOST = 32
+"""Pushes that are remembered."""
+
+
+class Recalled(NamedTuple):
+    """A push whose flow files, settings and interpreter were checked before, without an error."""
+
+    said: str
+    """What `prefect-validate` said then."""
+    project: str | None
+    """Where its flows are registered; None when no target takes the ref."""
+
+
+def recall(repository: git.Repository, update: RefUpdate) -> Recalled | None:
+    """The outcome of an earlier check that holds for this push; None when it has to be checked."""
+    known = _read(repository).get(_key(repository, update))
+    if not isinstance(known, dict) or not -60 < time.time() - known.get("at", 0) < AGE_LIMIT:
+        return None
+    try:
+        if _fingerprint(repository, known["python"]) != known["fingerprint"]:
+            return None
+        return Recalled(str(known["said"]), known["project"])
+    except KeyError:
+        return None
+
+
+def remember(repository: git.Repository, update: RefUpdate, python: str | None, said: str, project: str | None) -> None:
+    """Keep the outcome of a check without an error, of files that nothing but themselves decided."""
+    record = {
+        "at": time.time(),
+        "python": python,
+        "fingerprint": _fingerprint(repository, python),
+        "said": said,
+        "project": project,
+    }
+    known = sorted(_read(repository).items(), key=lambda item: -item[1].get("at", 0))[: MOST - 1]
+    _file(repository).parent.mkdir(mode=0o700, exist_ok=True)
+    pending.write_durably(_file(repository), json.dumps({**dict(known), _key(repository, update): record}))
+
+
+def _key(repository: git.Repository, update: RefUpdate) -> str:
+    """Hash of all that decides, but for the interpreter: ref, sources, settings of the commit and of the machine."""
+    listing = git.run_git(repository, "ls-tree", "-r", "-z", "--full-tree", update.commit or "")
+    content = hashlib.sha256(
+        repr(
+            (
+                __version__,
+                update.remote,
+                update.ref,
+                git.setting(repository, "user.email"),
+                git.setting(repository, "user.name"),
+                git.setting(repository, f"remote.{update.remote}.url"),
+                sorted(git.machine_settings(repository).items()),
+                sorted(item for item in os.environ.items() if item[0].startswith("GIT_PREFECT_")),
+            )
+        ).encode()
+    )
+    for line in listing.split(b"\0"):
+        # Symlinks and submodules may lead to sources.
+        if line.endswith((b".py", b".toml")) or line.startswith((b"120000", b"160000")):
+            content.update(line)
+    return content.hexdigest()
+
+
+def _fingerprint(repository: git.Repository, python: str | None) -> str:
+    from .flows import interpreter
+
+    found = interpreter.find(Path(repository.top or repository.git_dir), python, Path(repository.state_dir))
+    return f"{found.path} {found.fingerprint} {found.problem}"
+
+
+def _file(repository: git.Repository) -> Path:
+    return Path(repository.state_dir, "recall.json")
+
+
+def _read(repository: git.Repository) -> dict[str, dict[str, Any]]:
+    try:
+        known = json.loads(_file(repository).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {key: one for key, one in known.items() if isinstance(one, dict)} if isinstance(known, dict) else {}

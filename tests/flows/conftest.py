@@ -1,0 +1,69 @@
+"""A repository whose flow files are checked again and again, with real loads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+
+from git_prefect.flows import interpreter
+from git_prefect.flows.check import Tree, check_flow_files
+from git_prefect.flows.interpreter import Interpreter
+from git_prefect.model import CheckedFile
+from git_prefect.settings import Settings
+
+from ..corpus.repositories import Content, make_repository, tree_of
+
+FLOW = "from prefect import Flow\nflow = Flow('flow')\n"
+
+
+class Checked:
+    """A repository with one branch, and the state that is kept between checks."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.state = place / "state"
+        self.number = 0
+        self.python = interpreter.find(place, sys.executable, self.state)._replace(own=False)
+
+    def tree(self, files: Mapping[str, Content]) -> Tree:
+        """A tree with these files."""
+        self.number += 1
+        return tree_of(make_repository(self.place / f"{self.number}.git", {"main": files}), "main")
+
+    def check(
+        self, files: Mapping[str, Content], settings: Settings = Settings(),  # noqa: B008 - frozen
+        python: Optional[Interpreter] = None, **more: Any,
+    ) -> list[CheckedFile]:  # fmt: skip
+        """Check a tree with these files."""
+        return check_flow_files(self.tree(files), settings, python or self.python, self.state, **more)
+
+    def loaded(self, files: Mapping[str, Content], settings: Settings = Settings(), **more: Any) -> list[str]:  # noqa: B008
+        """The paths that had to be loaded."""
+        return [file.path for file in self.check(files, settings, **more) if not file.cached]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Checked:
+    """A repository without any state."""
+    return Checked(tmp_path)
+
+
+def make_venv(place: Path, *, prefect: bool = True) -> Path:
+    """A virtual environment that borrows the packages of the one that runs the tests; its python."""
+    import subprocess
+    import sysconfig
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+    if prefect:
+        (site_of(place) / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return place / "bin" / "python"
+
+
+def site_of(venv: Path) -> Path:
+    """The folder with a virtual environment's packages."""
+    (site,) = (venv / "lib").glob("python*/site-packages")
+    return site

@@ -1,0 +1,266 @@
+"""Each way in which a verdict could be reused wrongly, and that it is reused at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_prefect.flows import interpreter, verdicts
+from git_prefect.flows.check import check_flow_files
+from git_prefect.flows.verdicts import loaded_before
+from git_prefect.settings import Settings
+
+from .conftest import FLOW, Checked, make_venv, site_of
+
+EXISTS = (
+    "import os\nfrom prefect import Flow\nhere = os.path.dirname(__file__)\n"
+    "flow = Flow('with' if os.path.exists(os.path.join(here, 'switch')) else 'without')\n"
+)
+
+
+def names(files: list[Any]) -> list[str]:
+    return [flow.name for file in files for flow in file.flows]
+
+
+def test_nothing_is_loaded_twice(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"a.py": FLOW, "b.py": "from prefect import Flow\nflow = Flow('other')\n1 / 0\n", "c.py": "x = 1\n"}
+    first = repository.check(files, with_flows=True)
+    assert [file.cached for file in first] == [False, False]
+
+    tree = repository.tree(files)
+    unused = tree._replace(root=lambda: pytest.fail("the tree was written"), read=lambda _: pytest.fail("a blob was read"))
+    for name in ("ast", "pathspec", "git_prefect.flows.loader"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    again = check_flow_files(unused, Settings(), repository.python, repository.state, with_flows=True)
+    assert not {"ast", "pathspec", "git_prefect.flows.loader"} & set(sys.modules)
+    assert again == [file._replace(cached=True) for file in first]
+    assert again[0].flows[0].serialized["name"] == "flow"
+    (quick, _) = check_flow_files(unused, Settings(), repository.python, repository.state)
+    assert [(flow.name, flow.tasks, flow.serialized) for flow in quick.flows] == [("flow", 0, {})]
+
+
+def test_only_what_changed_is_loaded(repository: Checked) -> None:
+    files = {"a.py": FLOW, "b.py": FLOW.replace("'flow'", "'b'")}
+    assert repository.loaded(files) == ["a.py", "b.py"]
+    assert repository.loaded({**files, "b.py": FLOW.replace("'flow'", "'c'"), "data.csv": "1"}) == ["b.py"]
+    assert repository.loaded(files) == []
+
+
+def test_a_file_that_is_renamed_or_copied_is_loaded(repository: Checked) -> None:
+    assert repository.loaded({"a.py": FLOW}) == ["a.py"]
+    assert repository.loaded({"b.py": FLOW}) == ["b.py"]
+    assert repository.loaded({"b.py": FLOW, "flows/a.py": FLOW}) == ["flows/a.py"]
+
+
+def test_a_helper_under_an_import_root_changes(repository: Checked) -> None:
+    settings = Settings(import_roots=["src"])
+    flow = "from helper import name\nfrom prefect import Flow\nflow = Flow(name)\n"
+    assert names(repository.check({"a.py": flow, "src/helper.py": "name = 'one'\n"}, settings)) == ["one"]
+    assert names(repository.check({"a.py": flow, "src/helper.py": "name = 'two'\n"}, settings)) == ["two"]
+    assert repository.loaded({"a.py": flow, "src/helper.py": "name = 'two'\n", "b.txt": ""}, settings) == []
+
+
+def test_a_helper_under_an_import_root_looks_around(repository: Checked) -> None:
+    settings = Settings(import_roots=["src"])
+    helper = "import os\nthere = os.path.exists(os.path.join(os.path.dirname(__file__), '..', 'switch'))\n"
+    files = {"a.py": "from helper import there\nfrom prefect import Flow\nflow = Flow(str(there))\n", "src/helper.py": helper}
+    assert names(repository.check(files, settings)) == ["False"]
+    assert names(repository.check({**files, "switch": ""}, settings)) == ["True"]
+
+
+def test_a_file_that_was_looked_for_and_missing_appears(repository: Checked) -> None:
+    assert names(repository.check({"a.py": EXISTS})) == ["without"]
+    assert names(repository.check({"a.py": EXISTS, "switch": ""})) == ["with"]
+    assert repository.loaded({"a.py": EXISTS, "switch": ""}) == []
+    assert repository.loaded({"a.py": EXISTS}) == []
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        "import subprocess\nthere = not subprocess.call(['test', '-e', PLACE + '/switch'])\n",
+        "import ctypes\nthere = not ctypes.CDLL(None).access((PLACE + '/switch').encode(), 0)\n",
+        "import importlib.util, sys\nsys.path.insert(0, PLACE)\nthere = importlib.util.find_spec('switch') is not None\n",
+        "import sys\nfrom pathlib import Path\nthere = Path(PLACE, 'switch').is_file()\n",
+    ],
+    ids=["subprocess", "ctypes", "find_spec", "stat"],
+)
+@pytest.mark.parametrize(
+    "place",
+    ["import os\nPLACE = os.path.dirname(__file__)\n", "import os, sys\nPLACE = os.path.dirname(sys._getframe().f_globals['__fi' 'le__'])\n"],
+    ids=["__file__", "frames"],
+)
+def test_looks_that_no_audit_event_shows(repository: Checked, look: str, place: str) -> None:
+    name = "switch.py" if "find_spec" in look else "switch"
+    source = place + look + "from prefect import Flow\nflow = Flow(str(there))\n"
+    assert names(repository.check({"a.py": source})) == ["False"]
+    assert names(repository.check({"a.py": source, name: ""})) == ["True"]
+
+
+def test_what_the_file_opens_decides_without_naming_it(repository: Checked) -> None:
+    # The name is hidden from the textual rule; the audit event is not.
+    source = "from prefect import Flow\nimport os\nplace = os.path.dirname(eval('__fi' + 'le__'))\nflow = Flow(open(place + '/n').read())\n"
+    assert names(repository.check({"a.py": source, "n": "one"})) == ["one"]
+    assert names(repository.check({"a.py": source, "n": "two"})) == ["two"]
+
+
+def test_a_package_is_upgraded_in_place(repository: Checked, tmp_path: Path) -> None:
+    python = make_venv(tmp_path / "venv")
+    site = site_of(tmp_path / "venv")
+    source = "import company\nfrom prefect import Flow\nflow = Flow(company.name)\n"
+    found = []
+    for version in ("1.0", "2.0"):
+        for old in site.glob("company-*.dist-info"):
+            old.rename(site / f"company-{version}.dist-info")
+        (site / f"company-{version}.dist-info").mkdir(exist_ok=True)
+        (site / "company").mkdir(exist_ok=True)
+        (site / "company" / "__init__.py").write_text(f"name = '{version}'\n")
+        other = interpreter.find(tmp_path, str(python), repository.state)
+        found += names(repository.check({"a.py": source}, python=other))
+    assert found == ["1.0", "2.0"]
+
+
+def test_an_editable_package_changes(repository: Checked, tmp_path: Path) -> None:
+    python = make_venv(tmp_path / "venv")
+    (tmp_path / "company").mkdir()
+    (site_of(tmp_path / "venv") / "company.pth").write_text(f"{tmp_path}\n")
+    source = "import company\nfrom prefect import Flow\nflow = Flow(company.name)\n"
+    found = []
+    for name in ("one", "another"):
+        (tmp_path / "company" / "__init__.py").write_text(f"name = '{name}'\n")
+        other = interpreter.find(tmp_path, str(python), repository.state)
+        found += names(repository.check({"a.py": source}, python=other))
+    assert found == ["one", "another"]
+    assert repository.loaded({"a.py": source}, python=other) == []
+
+
+def test_settings_change(repository: Checked) -> None:
+    source = "import os\nfrom prefect import Flow\nflow = Flow(os.environ.get('NAME', 'none'))\n"
+    assert names(repository.check({"a.py": source})) == ["none"]
+    assert names(repository.check({"a.py": source}, Settings(env={"NAME": "some"}))) == ["some"]
+
+
+def test_what_may_go_better_next_time_is_not_kept(repository: Checked) -> None:
+    late = FLOW + "import threading\nthreading.Event().wait()\n"
+    network = FLOW + "raise ConnectionError('no route to host')\n"
+    files = {"late.py": late, "network.py": network, "wrong.py": FLOW + "1 / 0\n"}
+    settings = Settings(timeout=1)
+    assert repository.loaded(files, settings) == ["late.py", "network.py", "wrong.py"]
+    assert repository.loaded(files, settings) == ["late.py", "network.py"]
+
+
+def test_age_limit_and_no_cache(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert repository.loaded({"a.py": FLOW}) == ["a.py"]
+    assert repository.loaded({"a.py": FLOW}, no_cache=True) == ["a.py"]
+    assert repository.loaded({"a.py": FLOW}) == []
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + verdicts.AGE_LIMIT + 60)
+    assert repository.loaded({"a.py": FLOW}) == ["a.py"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: b"\xff\x00 not ours",
+        lambda data: b"[1, 2]",
+        lambda data: json.dumps({"format": 99, "files": {"a.py": [["x"]]}}).encode(),
+        lambda data: json.dumps({"format": 1, "files": {"a.py": "x"}}).encode(),
+        lambda data: json.dumps({"format": 1, "files": {"a.py": [[], [1], ["b", "", "then"], None, 7]}}).encode(),
+        lambda data: data.replace(b'"flow"', b"[7]").replace(b"[[", b"[{},["),
+    ],
+)
+def test_torn_and_foreign_files(repository: Checked, damage: Any) -> None:
+    repository.check({"a.py": FLOW, "b.txt": ""})
+    for file in (repository.state / "verdicts").rglob("*"):
+        if file.is_file():
+            file.write_bytes(damage(file.read_bytes()))
+    (repository.state / "interpreters.json").write_bytes(damage((repository.state / "interpreters.json").read_bytes()))
+    python = interpreter.find(repository.place, sys.executable, repository.state)
+    assert names(repository.check({"a.py": FLOW}, python=python._replace(own=False), with_flows=True)) == ["flow"]
+    assert repository.loaded({"a.py": FLOW}, with_flows=True) == []
+
+
+def test_serialized_flows_that_are_gone(repository: Checked) -> None:
+    repository.check({"a.py": FLOW})
+    for file in (repository.state / "verdicts" / "flows").iterdir():
+        file.unlink()
+    assert repository.loaded({"a.py": FLOW}) == []
+    (file,) = repository.check({"a.py": FLOW}, with_flows=True)
+    assert (file.cached, file.flows[0].serialized["name"]) == (False, "flow")
+
+
+def test_two_runs_at_once(repository: Checked) -> None:
+    trees = [{f"{number}-{flow}.py": FLOW.replace("'flow'", f"'{number}-{flow}'") for flow in range(3)} for number in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda files: names(repository_of(repository, files)), trees))
+    assert found == [[f"{number}-{flow}" for flow in range(3)] for number in range(3)]
+    for number, files in enumerate(trees):
+        tree = repository.tree(files)
+        assert all(file.cached for file in check_flow_files(tree, Settings(), repository.python, repository.state)), number
+
+
+def repository_of(repository: Checked, files: dict[str, str]) -> list[Any]:
+    place = repository.place / f"apart-{sorted(files)[0]}"
+    place.mkdir()
+    other = Checked.__new__(Checked)
+    other.place, other.state, other.number, other.python = place, repository.state, 0, repository.python
+    return other.check(files)
+
+
+def test_files_are_private(repository: Checked) -> None:
+    repository.check({"a.py": FLOW})
+    for file in (repository.state / "verdicts").rglob("*"):
+        assert stat.S_IMODE(file.stat().st_mode) in (0o600, 0o700), file
+    assert not [file for file in (repository.state / "verdicts").rglob(".new-*")]
+
+
+def test_a_state_folder_that_cannot_be_written(repository: Checked) -> None:
+    (repository.state / "verdicts").write_text("a file where the folder should be")
+    assert repository.loaded({"a.py": FLOW}) == ["a.py"]
+    assert repository.loaded({"a.py": FLOW}) == ["a.py"]
+
+
+def test_what_is_kept_is_bounded(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "MOST_PATHS", 2)
+    monkeypatch.setattr(verdicts, "MOST_OF_A_PATH", 2)
+    files = {f"{number}.py": FLOW.replace("'flow'", f"'{number}'") for number in range(4)}
+    repository.check(files)
+    assert len(repository.loaded(files)) == 2
+    (context,) = (repository.state / "verdicts").glob("context-*.json")
+    assert len(json.loads(context.read_text())["files"]) == 2
+    old = repository.state / "verdicts" / "context-of-another-time.json"
+    old.write_text("{}")
+    os.utime(old, (1, 1))
+    repository.check({"5.py": FLOW})
+    assert not old.exists()
+
+
+def test_a_work_tree_keeps_nothing_that_depends_on_it(repository: Checked) -> None:
+    def check(files: dict[str, str]) -> list[str]:
+        tree = repository.tree(files)._replace(id="")
+        return [
+            file.path for file in check_flow_files(tree, Settings(), repository.python, repository.state) if not file.cached
+        ]
+
+    assert check({"a.py": FLOW, "b.py": EXISTS}) == ["a.py", "b.py"]
+    assert check({"a.py": FLOW, "b.py": EXISTS}) == ["b.py"]
+
+
+def test_loaded_before(repository: Checked) -> None:
+    broken = FLOW + "1 / 0\n"
+    assert not loaded_before(repository.state, "a.py")
+    repository.check({"a.py": FLOW, "b.py": broken})
+    assert loaded_before(repository.state, "a.py")
+    assert not loaded_before(repository.state, "b.py")
+    repository.check({"a.py": broken, "b.py": broken})
+    assert loaded_before(repository.state, "a.py")
