@@ -31,6 +31,8 @@ class Recalled(NamedTuple):
     """What `prefect-validate` said then."""
     project: str | None
     """Where its flows are registered; None when no target takes the ref."""
+    flows: int
+    """How many flows the ref registers."""
 
 
 def recall(repository: git.Repository, update: RefUpdate) -> Recalled | None:
@@ -41,19 +43,18 @@ def recall(repository: git.Repository, update: RefUpdate) -> Recalled | None:
     try:
         if _fingerprint(repository, known["python"]) != known["fingerprint"]:
             return None
-        return Recalled(str(known["said"]), known["project"])
+        return Recalled(str(known["said"]), known["project"], int(known["flows"]))
     except KeyError:
         return None
 
 
-def remember(repository: git.Repository, update: RefUpdate, python: str | None, said: str, project: str | None) -> None:
+def remember(repository: git.Repository, update: RefUpdate, python: str | None, outcome: Recalled) -> None:
     """Keep the outcome of a check without an error, of files that nothing but themselves decided."""
     record = {
         "at": time.time(),
         "python": python,
         "fingerprint": _fingerprint(repository, python),
-        "said": said,
-        "project": project,
+        **outcome._asdict(),
     }
     known = sorted(_read(repository).items(), key=lambda item: -item[1].get("at", 0))[: MOST - 1]
     _file(repository).parent.mkdir(mode=0o700, exist_ok=True)

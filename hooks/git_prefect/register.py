@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import recall
 from .check_pushed import annotated_tag
 from .errors import ExitCode, UsageError
-from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration
+from .model import ERROR, Finding, PlannedFlow, RefUpdate, Registration
 from .push import git, pending, process, refs
 from .report import text
 from .report.command import git_prefect
-from .validate import branch_point, check, project_for, settings_at, storage_for, tree_of_commit, validate
+from .scope import concerned_paths, count_flows, project_for, registrable, storage_for
+from .validate import check, settings_at, tree_of_commit, validate
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -161,7 +162,7 @@ def plan_ref(
     files = check(repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True)
     commit = update.commit
     configs = storage.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
-    concerned = _concerned(repository, update, settings)
+    concerned = concerned_paths(repository, update, settings)
     name = project_for(repository, update, target, settings)
     wanted = [
         Wanted(
@@ -181,29 +182,6 @@ def plan_ref(
         planned = plan(wanted, registered, target, name, update, ask_remote(repository, update.remote).refs)
     left_out = [one for file in files for one in file.findings if one.severity == ERROR or file.unchecked]
     return Planned(update, target, planned, registered, left_out)
-
-
-def registrable(files: Sequence[CheckedFile], settings: Settings) -> list[CheckedFile]:
-    """The files whose flows can be registered: they load, and their flows may move to git storage."""
-    return [
-        file._replace(flows=tuple(flow for flow in file.flows if not _stays_elsewhere(file, flow.name, settings)))
-        for file in files
-        if not file.failed and not file.unchecked
-    ]
-
-
-def _stays_elsewhere(file: CheckedFile, flow: str, settings: Settings) -> bool:
-    return settings.storage == "keep" and any(one.code == "other-storage" and one.flow == flow for one in file.findings)
-
-
-def _concerned(repository: git.Repository, update: RefUpdate, settings: Settings) -> set[str] | None:
-    """Paths that a branch changes since it left the default branch; None: tags and the default branch have all."""
-    default = settings.default_branch or git.default_branch(repository, update.remote)
-    if update.kind == "tag" or default is None or update.name == default:
-        return None
-    assert update.commit
-    base = branch_point(repository, update, default)
-    return git.changed_paths(repository, base, update.commit) if base else None
 
 
 def apply_plan(api: Api, planned: Planned) -> list[Registration]:
@@ -256,7 +234,7 @@ def untold_failures(repository: git.Repository) -> list[str]:
 
 def _queue_one(repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]) -> list[Entry]:
     """Write down one push and say so in `lines`; its entry, or none when it is not to be registered."""
-    where, once = text.place(update), f"once {update.remote} has {text.short(update.commit)}"
+    where = text.place(update)
     if annotated_tag(repository, update):
         lines.append(f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
         return []
@@ -264,8 +242,8 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     if known and known.project is None:
         lines.append(f"{where}: not registered, no target takes it [no-target]")
         return []
-    if known:
-        lines.append(f"{where}: no flow file changed; project {known.project} is compared {once}")
+    if known and known.project:
+        lines.append(_promise(update, known.flows, known.project))
         return [_written_down(repository, update, project)]
     source = settings_at(repository, update.commit, update.remote)
     target = target_for(source.settings, update, project)
@@ -277,13 +255,8 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
         lines.append(f"{where}: nothing is queued, since this push is refused")
         return []
     entry = _written_down(repository, update, project)
-    concerned = _concerned(repository, update, source.settings)
-    files = registrable(found.files, source.settings)
-    count = sum(len(file.flows) for file in files if concerned is None or file.path in concerned)
-    lines.append(
-        f"{where}: {text.plural(count, 'flow')} → project {project_for(repository, update, target, source.settings)}, "
-        f"{once}. What became of it: {git_prefect('status')}"
-    )
+    count = count_flows(repository, update, source.settings, found.files)
+    lines.append(_promise(update, count, project_for(repository, update, target, source.settings)))
     unchecked = sum(file.unchecked for file in found.files)
     if unchecked:
         lines.append(
@@ -291,6 +264,13 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
             f"see {git_prefect('validate')}"
         )
     return [entry]
+
+
+def _promise(update: RefUpdate, flows: int, project: str) -> str:
+    return (
+        f"{text.place(update)}: {text.plural(flows, 'flow')} → project {project}, once {update.remote} has "
+        f"{text.short(update.commit)}. What became of it: {git_prefect('status')}"
+    )
 
 
 def _written_down(repository: git.Repository, update: RefUpdate, project: str | None) -> Entry:

@@ -14,13 +14,14 @@ from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, TreeEntry
 from .push import git, refs
 from .report import text
 from .report.command import git_prefect
+from .scope import branch_point, count_flows, project_for, storage_for
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from .flows.check import Tree
     from .flows.interpreter import Interpreter
-    from .settings import Settings, Source, Target
+    from .settings import Settings, Source
 
 
 class Validation(NamedTuple):
@@ -136,12 +137,6 @@ def check(
     )  # fmt: skip
 
 
-def branch_point(repository: git.Repository, update: RefUpdate, default: str | None) -> str | None:
-    """Where a branch left the remote's default branch, as this clone knows it; None: unknown or unrelated."""
-    tracking = default and git.commit_of(repository, f"refs/remotes/{update.remote}/{default}")
-    return git.merge_base(repository, tracking, update.commit) if tracking and update.commit else None
-
-
 def changed_by(repository: git.Repository, update: RefUpdate) -> set[str]:
     """Paths that a push adds or changes, beside what the remote has or else where it left the default branch."""
     assert update.commit, "a deletion changes no file"
@@ -177,30 +172,6 @@ def validate(repository: git.Repository, update: RefUpdate, source: Source, with
     return Validation(files, new, [one for one in errors if one not in new])
 
 
-def storage_for(repository: git.Repository, update: RefUpdate, settings: Settings) -> GitStorage:
-    """The repository part of the storage that flows of this ref are registered with."""
-    from .push.remotes import storage_of
-
-    return storage_of(
-        refs.fetch_url(repository, update),
-        settings.token_secret,
-        settings.token_username,
-        settings.clone_url_secret,
-    )
-
-
-def project_for(repository: git.Repository, update: RefUpdate, target: Target, settings: Settings) -> str:
-    """The Prefect project that a target leads a ref's flows to."""
-    from .registration.targets import project_of
-
-    return project_of(target, update, _user(repository), storage_for(repository, update, settings).repo)
-
-
-def _user(repository: git.Repository) -> str:
-    email = git.setting(repository, "user.email") or ""
-    return email.partition("@")[0] or git.setting(repository, "user.name") or "nobody"
-
-
 def main(argv: Sequence[str]) -> int:
     """The hook `prefect-validate`, and `git prefect validate [FILES…]`: exit code 1 when something refuses it.
 
@@ -210,6 +181,8 @@ def main(argv: Sequence[str]) -> int:
     if refs.in_push(os.environ):
         return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
     options = _arguments(argv)
+    if _in_commit() and not options.files:
+        return ExitCode.OK
     remote = refs.default_remote(repository) if options.ref else "origin"
     if options.ref:
         update = refs.by_hand(repository, os.environ, options.ref, remote)
@@ -283,7 +256,8 @@ def _push(repository: git.Repository, update: RefUpdate) -> int:
         if not found.older and all(file.lasting for file in found.files) and not source.settings.import_roots:
             target = target_of(source.settings.target, update)
             project = project_for(repository, update, target, source.settings) if target else None
-            recall.remember(repository, update, source.settings.python, said, project)
+            flows = count_flows(repository, update, source.settings, found.files)
+            recall.remember(repository, update, source.settings.python, recall.Recalled(said, project, flows))
         return ExitCode.OK
     _print([
         text.findings([*found.refused, *found.remarks]),

@@ -83,26 +83,27 @@ def test_a_file_that_was_looked_for_and_missing_appears(repository: Checked) -> 
     assert repository.loaded({"a.py": EXISTS}) == []
 
 
-@pytest.mark.parametrize(
-    "look",
-    [
-        "import subprocess\nthere = not subprocess.call(['test', '-e', PLACE + '/switch'])\n",
-        "import ctypes\nthere = not ctypes.CDLL(None).access((PLACE + '/switch').encode(), 0)\n",
-        "import importlib.util, sys\nsys.path.insert(0, PLACE)\nthere = importlib.util.find_spec('switch') is not None\n",
-        "import sys\nfrom pathlib import Path\nthere = Path(PLACE, 'switch').is_file()\n",
-    ],
-    ids=["subprocess", "ctypes", "find_spec", "stat"],
-)
-@pytest.mark.parametrize(
-    "place",
-    ["import os\nPLACE = os.path.dirname(__file__)\n", "import os, sys\nPLACE = os.path.dirname(sys._getframe().f_globals['__fi' 'le__'])\n"],
-    ids=["__file__", "frames"],
-)
-def test_looks_that_no_audit_event_shows(repository: Checked, look: str, place: str) -> None:
-    name = "switch.py" if "find_spec" in look else "switch"
-    source = place + look + "from prefect import Flow\nflow = Flow(str(there))\n"
-    assert names(repository.check({"a.py": source})) == ["False"]
-    assert names(repository.check({"a.py": source, name: ""})) == ["True"]
+PLACES = {
+    "file": "import os\nPLACE = os.path.dirname(__file__)\n",
+    "frames": "import os, sys\nPLACE = os.path.dirname(sys._getframe().f_globals['__fi' 'le__'])\n",
+    "ligature": "import os\nPLACE = os.path.dirname(__\ufb01le__)\n",
+}
+LOOKS = {
+    "subprocess": "import subprocess\nthere = not subprocess.call(['test', '-e', PLACE + '/switch.py'])\n",
+    "ctypes": "import ctypes\nthere = not ctypes.CDLL(None).access((PLACE + '/switch.py').encode(), 0)\n",
+    "find_spec": "import importlib.util, sys\nsys.path.insert(0, PLACE)\nthere = importlib.util.find_spec('switch') is not None\n",
+    "stat": "from pathlib import Path\nthere = Path(PLACE, 'switch.py').is_file()\n",
+}
+
+
+def test_looks_that_no_audit_event_shows(repository: Checked) -> None:
+    files = {
+        f"{place}-{look}.py": f"{where}{how}from prefect import Flow\nflow = Flow(f'{place}-{look}-{{there}}')\n"
+        for place, where in PLACES.items() for look, how in LOOKS.items()
+    }  # fmt: skip
+    for there in ("False", "True"):
+        expected = sorted(f"{place}-{look}-{there}" for place in PLACES for look in LOOKS)
+        assert sorted(names(repository.check({**files, **({"switch.py": ""} if there == "True" else {})}))) == expected
 
 
 def test_what_the_file_opens_decides_without_naming_it(repository: Checked) -> None:
@@ -166,28 +167,27 @@ def test_age_limit_and_no_cache(repository: Checked, monkeypatch: pytest.MonkeyP
     assert repository.loaded({"a.py": FLOW}) == ["a.py"]
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: data[: len(data) // 2],
-        lambda data: b"",
-        lambda data: b"\xff\x00 not ours",
-        lambda data: b"[1, 2]",
-        lambda data: json.dumps({"format": 99, "files": {"a.py": [["x"]]}}).encode(),
-        lambda data: json.dumps({"format": 1, "files": {"a.py": "x"}}).encode(),
-        lambda data: json.dumps({"format": 1, "files": {"a.py": [[], [1], ["b", "", "then"], None, 7]}}).encode(),
-        lambda data: data.replace(b'"flow"', b"[7]").replace(b"[[", b"[{},["),
-    ],
-)
-def test_torn_and_foreign_files(repository: Checked, damage: Any) -> None:
+DAMAGES = [
+    lambda data: data[: len(data) // 2],
+    lambda data: b"",
+    lambda data: b"\xff\x00 not ours",
+    lambda data: b"[1, 2]",
+    lambda data: json.dumps({"format": 99, "files": {"a.py": [["x"]]}}).encode(),
+    lambda data: json.dumps({"format": 1, "files": {"a.py": "x"}}).encode(),
+    lambda data: json.dumps({"format": 1, "files": {"a.py": [[], [1], ["b", "", "then"], None, 7]}}).encode(),
+    lambda data: data.replace(b'"flow"', b"[7]").replace(b"[[", b"[{},["),
+]
+
+
+def test_torn_and_foreign_files(repository: Checked) -> None:
     repository.check({"a.py": FLOW, "b.txt": ""})
-    for file in (repository.state / "verdicts").rglob("*"):
-        if file.is_file():
-            file.write_bytes(damage(file.read_bytes()))
-    (repository.state / "interpreters.json").write_bytes(damage((repository.state / "interpreters.json").read_bytes()))
-    python = interpreter.find(repository.place, sys.executable, repository.state)
-    assert names(repository.check({"a.py": FLOW}, python=python._replace(own=False), with_flows=True)) == ["flow"]
-    assert repository.loaded({"a.py": FLOW}, with_flows=True) == []
+    for damage in DAMAGES:
+        for file in [*(repository.state / "verdicts").rglob("*"), repository.state / "interpreters.json"]:
+            if file.is_file():
+                file.write_bytes(damage(file.read_bytes()))
+        python = interpreter.find(repository.place, sys.executable, repository.state)._replace(own=False)
+        assert names(repository.check({"a.py": FLOW}, python=python, with_flows=True)) == ["flow"]
+        assert repository.loaded({"a.py": FLOW}, with_flows=True) == []
 
 
 def test_serialized_flows_that_are_gone(repository: Checked) -> None:

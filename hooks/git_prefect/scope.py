@@ -1,0 +1,72 @@
+"""Which flows a ref registers, and where to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .model import CheckedFile, GitStorage, RefUpdate
+from .push import git, refs
+
+if TYPE_CHECKING:
+    from .settings import Settings, Target
+
+
+def storage_for(repository: git.Repository, update: RefUpdate, settings: Settings) -> GitStorage:
+    """The repository part of the storage that flows of this ref are registered with."""
+    from .push.remotes import storage_of
+
+    return storage_of(
+        refs.fetch_url(repository, update),
+        settings.token_secret,
+        settings.token_username,
+        settings.clone_url_secret,
+    )
+
+
+def project_for(repository: git.Repository, update: RefUpdate, target: Target, settings: Settings) -> str:
+    """The Prefect project that a target leads a ref's flows to."""
+    from .registration.targets import project_of
+
+    return project_of(target, update, _user(repository), storage_for(repository, update, settings).repo)
+
+
+def _user(repository: git.Repository) -> str:
+    email = git.setting(repository, "user.email") or ""
+    return email.partition("@")[0] or git.setting(repository, "user.name") or "nobody"
+
+
+def branch_point(repository: git.Repository, update: RefUpdate, default: str | None) -> str | None:
+    """Where a branch left the remote's default branch, as this clone knows it; None: unknown or unrelated."""
+    tracking = default and git.commit_of(repository, f"refs/remotes/{update.remote}/{default}")
+    return git.merge_base(repository, tracking, update.commit) if tracking and update.commit else None
+
+
+def concerned_paths(repository: git.Repository, update: RefUpdate, settings: Settings) -> set[str] | None:
+    """Paths that a branch changes since it left the default branch; None: tags and the default branch have all."""
+    default = settings.default_branch or git.default_branch(repository, update.remote)
+    if update.kind == "tag" or default is None or update.name == default:
+        return None
+    assert update.commit
+    base = branch_point(repository, update, default)
+    return git.changed_paths(repository, base, update.commit) if base else None
+
+
+def registrable(files: Sequence[CheckedFile], settings: Settings) -> list[CheckedFile]:
+    """The files whose flows can be registered: they load, and their flows may move to git storage."""
+    return [
+        file._replace(flows=tuple(flow for flow in file.flows if not _stays_elsewhere(file, flow.name, settings)))
+        for file in files
+        if not file.failed and not file.unchecked
+    ]
+
+
+def _stays_elsewhere(file: CheckedFile, flow: str, settings: Settings) -> bool:
+    return settings.storage == "keep" and any(one.code == "other-storage" and one.flow == flow for one in file.findings)
+
+
+def count_flows(repository: git.Repository, update: RefUpdate, settings: Settings, files: Sequence[CheckedFile]) -> int:
+    """How many flows a ref registers, beside those that are registered from it already."""
+    concerned = concerned_paths(repository, update, settings)
+    found = registrable(files, settings)
+    return sum(len(file.flows) for file in found if concerned is None or file.path in concerned)

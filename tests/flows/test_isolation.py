@@ -1,0 +1,125 @@
+"""What one flow file does to its process harms no other, nor the repository, nor us."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from git_prefect.flows.check import check_flow_files
+from git_prefect.settings import Settings
+
+from .conftest import FLOW, Checked
+
+
+def flow(name: str) -> str:
+    return FLOW.replace("'flow'", f"'{name}'")
+
+
+GOOD = {f"good/{number}.py": flow(f"good-{number}") for number in range(4)}
+
+
+def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path) -> None:
+    own = "import os, shutil\nhere = os.path.dirname(__file__)\n"
+    harmful = {
+        "breaks/prefect.py": "import prefect\nprefect.Flow.__init__ = None\n" + flow("breaks-prefect"),
+        "breaks/builtins.py": flow("breaks-builtins") + "import builtins\nbuiltins.isinstance = None\n",
+        "changes/environment.py": "import os, sys\nos.environ.clear(); sys.path.clear(); sys.modules.clear()\n" + "raise SystemExit(3)\n" + flow("x"),
+        "deletes/all.py": own + "shutil.rmtree(os.path.dirname(here))\n" + flow("deletes-all"),
+        "deletes/by_descriptor.py": own + "d = os.open(here, os.O_RDONLY)\nos.unlink('all.py', dir_fd=d)\n" + flow("by-descriptor"),
+        "deletes/cwd.py": "import os\nopen('left', 'w')\nopen(os.path.expanduser('~/left'), 'w')\n" + flow("leaves"),
+        "forks/many.py": "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(600)\n" + flow("forks"),
+        "kills/group.py": flow("x") + "import os\nos.killpg(0, 9)\n",
+        "kills/parent.py": flow("kills-parent") + "import os\nos.kill(os.getppid(), 9)\n",
+        "kills/parent_and_dies.py": flow("x") + "import os\nos.kill(os.getppid(), 9)\nos._exit(0)\n",
+        "writes/others.py": own + "for n in os.listdir(os.path.join(here, '..', 'good')):\n    open(os.path.join(here, '..', 'good', n), 'w').write('1/0')\n" + flow("writes"),
+        "looks/cwd.py": "import os\nassert not os.listdir('.') and not os.listdir(os.path.expanduser('~'))\n" + flow("sees-nothing-left"),
+    }
+    tree = repository.tree({**GOOD, **harmful})
+    before = after = {}
+
+    @contextmanager
+    def root() -> Iterator[Path]:
+        nonlocal before, after
+        with tree.root() as folder:
+            before = {path: path.read_bytes() for path in folder.rglob("*.py")}
+            yield folder
+            after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    temporary = set(os.listdir(tempfile.gettempdir()))
+    files = check_flow_files(tree._replace(root=root), Settings(timeout=10), repository.python, repository.state)
+    said = {file.path: [one.code for one in file.findings] or [flow.name for flow in file.flows] for file in files}
+    assert said == {
+        **{path: [f"good-{number}"] for number, path in enumerate(GOOD)},
+        "breaks/builtins.py": ["does-not-load"],
+        "breaks/prefect.py": ["does-not-load"],
+        "changes/environment.py": ["load-crashed"],
+        "deletes/all.py": ["deletes-all"],
+        "deletes/by_descriptor.py": ["by-descriptor"],
+        "deletes/cwd.py": ["leaves"],
+        "forks/many.py": ["forks"],
+        "kills/group.py": ["load-crashed"],
+        "kills/parent.py": ["kills-parent"],
+        "kills/parent_and_dies.py": ["load-crashed"],
+        "looks/cwd.py": ["sees-nothing-left"],
+        "writes/others.py": ["writes"],
+    }
+    assert before and after == before
+    left = set(os.listdir(tempfile.gettempdir())) - temporary
+    assert not [name for name in left if name.startswith("git-prefect-")]
+    assert "sleep(600)" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+
+
+def test_what_the_worker_sees_of_us(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "PREFECT__CLOUD__API_KEY", "PREFECT__CLOUD__AUTH_TOKEN", "PREFECT__CONTEXT__SECRETS__OURS", "GITHUB_TOKEN",
+        "GIT_ASKPASS", "GIT_DIR", "SSH_AUTH_SOCK", "PRE_COMMIT", "PYTHONPATH", "AWS_SECRET_ACCESS_KEY", "NPM_CONFIG",
+    ):  # fmt: skip
+        monkeypatch.setenv(name, "secret")
+    home = Path(os.environ["HOME"], ".prefect")
+    home.mkdir(exist_ok=True)
+    (home / "auth.toml").write_text("api_key = 'secret'\n")
+    (home / "config.toml").write_text("[context.secrets]\nX = 'secret'\n")
+    (home / "backend.toml").write_text("backend = 'cloud'\n")
+    source = (
+        "import os, prefect\nfrom prefect import Flow\n"
+        "leaks = [name for name, value in os.environ.items() if 'secret' in value]\n"
+        "leaks += [key for key in ('api_key', 'auth_token') if prefect.config.cloud.get(key)]\n"
+        "leaks += list(prefect.context.secrets)\n"
+        "leaks += [prefect.Client().api_key or '']\n"
+        "leaks += [] if prefect.config.backend == 'server' else ['backend']\n"
+        "flow = Flow('leaks: ' + ' '.join(leaks))\n"
+    )
+    settings = Settings(env={"PREFECT__CONTEXT__SECRETS__GIVEN": "dummy", "PREFECT__CLOUD__API": "http://127.0.0.1:9"})
+    (file,) = repository.check({"a.py": source}, settings)
+    assert [flow.name for flow in file.flows] == ["leaks: GIVEN "], file.findings
+
+
+def test_installed_modules_are_imported_ahead_only_for_files_that_import_them(repository: Checked) -> None:
+    seen = "import sys\nfrom prefect import Flow\nflow = Flow(f\"{__import__('os').path.basename(__file__)} {'graphlib' in sys.modules} {'pytest' in sys.modules}\")\n"
+    files = {
+        **{f"with{number}.py": "import pytest\n" + seen for number in range(4)},
+        **{f"late{number}.py": "import os\nos.environ['A'] = 'b'\nassert 'pytest' not in __import__('sys').modules\nimport pytest\n" + seen for number in range(4)},
+        "without.py": seen,
+    }
+    for options in ({}, {"no_preload": True, "no_cache": True}):
+        found = {file.path: [flow.name.split()[-1] for flow in file.flows] for file in repository.check(files, **options)}
+        assert found == {path: ["False" if path == "without.py" else "True"] for path in files}
+
+
+def test_an_import_root_shadows_an_installed_module(repository: Checked) -> None:
+    files = {f"{number}.py": "import pytest\nfrom prefect import Flow\nflow = Flow(pytest.name + '%d')\n" % number for number in range(4)}
+    found = repository.check({**files, "src/pytest.py": "name = 'ours'\n"}, Settings(import_roots=["src"]))
+    assert [flow.name for file in found for flow in file.flows] == [f"ours{number}" for number in range(4)]
+
+
+def test_a_file_that_hangs_says_where(repository: Checked) -> None:
+    source = FLOW + "def wait():\n    import threading\n    threading.Event().wait()\n\nwait()\n"
+    (file,) = repository.check({"a.py": source}, Settings(timeout=1))
+    (one,) = file.findings
+    assert (one.code, one.line, one.detail) == ("load-timeout", 5, "a.py:5\n    threading.Event().wait()")
