@@ -6,7 +6,9 @@ Run by `make demo`; `make demo KEEP=1` leaves it up for looking.
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import shutil
 import signal
 import socket
@@ -70,41 +72,51 @@ with Flow("broken") as flow:
 class Demo:
     """The throw-away place and what runs in it."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is empty, and is removed by whoever made it."""
+    def __init__(self, folder: Path, hook: Path, pre_commit_home: Path) -> None:
+        """`folder` is empty, and is removed by whoever made it; `hook` is the repository that pre-commit installs."""
+        self.hook = hook
         self.folder = folder
         self.clone = folder / "etl"
         self.servers: list[subprocess.Popen[bytes]] = []
         self.agent_port = free_port()
+        self.running_at = 0.0
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PREFECT__", "PRE_COMMIT", "CI"))},
             "HOME": str(folder),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PRE_COMMIT_HOME": str(BIN.parent / "pre-commit"),
+            "PRE_COMMIT_HOME": str(pre_commit_home),
             "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip")),
             "GIT_CONFIG_NOSYSTEM": "1",
             "PREFECT__BACKEND": "server",
             "PREFECT__CONTEXT__SECRETS__DEMO_CLONE_URL": f"file://{folder}/remote.git",
         }  # fmt: skip
 
-    def run(self, *command: str, fails: bool = False) -> str:
+    def run(self, *command: str, fails: bool = False, hide: str = "") -> str:
         """Show a command, run it in the clone, show what it prints and how long it took; what it printed.
+
+        Lines that match the pattern `hide` are counted instead of shown.
 
         Raises:
             SystemExit: it ended otherwise than expected.
         """
         print(f"\n\033[1m$ {' '.join(command)}\033[0m", flush=True)
         started = time.monotonic()
-        printed = ""
+        printed, hidden = "", 0
         with subprocess.Popen(
             command, cwd=self.clone, env=self.environ, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as process:  # fmt: skip
             assert process.stdout is not None
             for line in process.stdout:
-                print(f"  {line}", end="", flush=True)
                 printed += line
-        print(f"  \033[2m({time.monotonic() - started:.1f} s)\033[0m", flush=True)
+                if "Entered state <Running>" in line:
+                    self.running_at = time.monotonic()
+                if hide and re.search(hide, line):
+                    hidden += 1
+                else:
+                    print(f"  {line}", end="", flush=True)
+        more = f", {hidden} more lines" if hidden else ""
+        print(f"  \033[2m({time.monotonic() - started:.1f} s{more})\033[0m", flush=True)
         if bool(process.returncode) != fails:
             raise SystemExit(f"the demo did not expect exit status {process.returncode} of: {' '.join(command)}")
         return printed
@@ -134,15 +146,13 @@ class Demo:
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
 
-    def settled(self, commit: str) -> float:
-        """Wait until the watcher has dealt with the push of a commit; the seconds that took."""
-        started = time.monotonic()
+    def settled(self, commit: str) -> None:
+        """Wait until the watcher has dealt with the push of a commit."""
         pending = self.clone / ".git" / "git-prefect" / "pending"
         until(
             lambda: not any(commit in entry.read_text() for entry in existing(pending)),
             f"{commit} to be registered",
         )
-        return time.monotonic() - started
 
     def head(self) -> str:
         """The commit that is checked out."""
@@ -175,11 +185,14 @@ class Demo:
             start_new_session=True,
         )
         try:
-            return self.run("prefect", "run", "--name", flow, "--project", project, "--watch")
+            return self.run("prefect", "run", "--name", flow, "--project", project, "--watch", hide=DETAILS)
         finally:
             poker.kill()
             poker.wait()
 
+
+DETAILS = r"Git storage initialized|Task '|^ Done|Name:|UUID:|Context:|Parameters:|Labels:|Submitted for|<Pending>|<Scheduled>"
+"""What `prefect run --watch` tells beside the story."""
 
 POKE = """
 import sys, time, urllib.request
@@ -235,8 +248,8 @@ def set_up(demo: Demo) -> None:
     demo.quietly("git", "clone", "--quiet", "remote.git", "etl", cwd=demo.folder)
     shutil.copytree(PROJECT / "demo" / "flows", demo.clone / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     (demo.clone / "pyproject.toml").write_text(SETTINGS)
-    rev = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, text=True, capture_output=True, check=True).stdout
-    (demo.clone / ".pre-commit-config.yaml").write_text(PRE_COMMIT_CONFIG.format(repo=PROJECT, rev=rev.strip()))
+    rev = subprocess.run(["git", "rev-parse", "HEAD"], cwd=demo.hook, text=True, capture_output=True, check=True).stdout
+    (demo.clone / ".pre-commit-config.yaml").write_text(PRE_COMMIT_CONFIG.format(repo=demo.hook, rev=rev.strip()))
     print(SETTINGS)
     address = demo.folder / "api-address"
     demo.serve(
@@ -270,7 +283,7 @@ def story(demo: Demo) -> float:
     started = time.monotonic()
     demo.push_and_settle("git", "push", "-u", "origin", BRANCH)
     expect(demo.run_flow("orders-etl", DEV), "revenue: 120")
-    taken = time.monotonic() - started
+    taken = demo.running_at - started
 
     chapter("2. another body of a task: pushed, nothing registered, and the next run has it")
     demo.change("flows/etl.py", "order * 20", "order * 30", "triple the prices")
@@ -297,6 +310,7 @@ def story(demo: Demo) -> float:
     chapter("5. a release: a tag, registered pinned, while the branch moves on")
     demo.run("git", "tag", "v1.0")
     demo.run("git", "push", "origin", "v1.0")
+    print("\n# pre-commit runs nothing for a tag whose commits the remote has, so:")
     demo.run("git", "prefect", "register", "--ref", "v1.0")
     demo.change("flows/etl.py", "order * 30", "order * 100", "the branch moves on")
     demo.push_and_settle("git", "push")
@@ -317,15 +331,21 @@ def expect(printed: str, wanted: str) -> None:
 
 def main() -> int:
     """Tell the story in a throw-away folder; 130 after Ctrl-C."""
-    keep = "--keep" in sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave it up afterwards, until Ctrl-C")
+    parser.add_argument("--hook", type=Path, default=PROJECT, help="repository that pre-commit takes the hooks from")
+    parser.add_argument(
+        "--pre-commit-home", type=Path, default=BIN.parent / "pre-commit", help="where it installs them"
+    )
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="git-prefect-demo-")).resolve()
-    demo = Demo(folder)
+    demo = Demo(folder, options.hook, options.pre_commit_home)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         set_up(demo)
         taken = story(demo)
-        print(f"\n\033[1;32mFrom git push to the result of the flow's run: {taken:.1f} s\033[0m")
-        if keep:
+        print(f"\n\033[1;32mFrom git push to the flow running: {taken:.1f} s\033[0m")
+        if options.keep:
             print(f"\nLeft up: {demo.clone} (API {demo.environ['PREFECT__SERVER__ENDPOINT']}). Ctrl-C ends it.")
             print(
                 f"export PREFECT__BACKEND=server PREFECT__SERVER__ENDPOINT={demo.environ['PREFECT__SERVER__ENDPOINT']}"

@@ -213,3 +213,23 @@ def finding(
 ) -> Finding:
     """A finding with the severity of its code, unless this one is told to be more or less severe."""
     return Finding(code, severity or CODES[code].severity, message, hint, path, line, flow, ref, detail)
+
+
+def explain(code: str) -> str:
+    """What `git prefect explain CODE` prints. Raises KeyError for a code that does not exist."""
+    about = CODES[code]
+    return f"{code} ({about.severity})\n\n{about.meaning}\n\nWhy: {about.reason}\n\nRemedy: {about.remedy}"
+
+
+def markdown() -> str:
+    """docs/findings.md."""
+    lines = ["# Findings", "", "The same as `git prefect explain CODE`; written by `python -m git_prefect.findings`.", ""]
+    lines += ["| code | severity |", "|---|---|"]
+    lines += [f"| [`{code}`](#{code}) | {about.severity} |" for code, about in CODES.items()]
+    for code, about in CODES.items():
+        lines += ["", f"## {code}", "", f"*{about.severity}.* {about.meaning}", "", about.reason, "", f"**Remedy:** {about.remedy}"]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

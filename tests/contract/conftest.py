@@ -16,9 +16,10 @@ import prefect
 import pytest
 import requests
 from contract_flows import project_id
-from git_prefect.devserver.process import running
 from prefect.utilities.configuration import set_temporary_config
 from prefect.utilities.graphql import compress
+
+from git_prefect.devserver.process import running
 
 CREATE_FLOW = (
     "mutation($input: create_flow_from_compressed_string_input!) "

@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import pytest
-
 from git_prefect.flows import interpreter
 from git_prefect.flows.check import check_flow_files
 from git_prefect.model import CheckedFile
@@ -35,7 +34,7 @@ class Told(NamedTuple):
     """What both said of each case, by its name."""
 
     agent: dict[str, dict[str, Any]]
-    ours: dict[str, Optional[CheckedFile]]
+    ours: dict[str, CheckedFile | None]
 
 
 @pytest.fixture(scope="session")
@@ -117,9 +116,9 @@ def _ask_agent(place: Path, url: str, repositories: dict[str, Path]) -> dict[str
     return {case.name: answer for case, answer in zip(CASES, answers)}
 
 
-def _check_all(place: Path, repositories: dict[str, Path]) -> dict[str, Optional[CheckedFile]]:
+def _check_all(place: Path, repositories: dict[str, Path]) -> dict[str, CheckedFile | None]:
     """What we say. Cases of a single file are checked in one tree, each below a folder of its own."""
-    found: dict[str, Optional[CheckedFile]] = {}
+    found: dict[str, CheckedFile | None] = {}
     together = [
         case for case in CASES
         if list(case.files) == ["flow.py"] and isinstance(case.files["flow.py"], (str, bytes))
@@ -151,7 +150,7 @@ def _check(place: Path, repository: Path, branch: str, case: Case) -> list[Check
     return check_flow_files(tree, settings, python._replace(own=False), state, with_flows=True)
 
 
-def loads(file: Optional[CheckedFile], flow: str) -> bool:
+def loads(file: CheckedFile | None, flow: str) -> bool:
     """Whether validate says that an agent which is asked for this flow gets it."""
     return (
         file is not None

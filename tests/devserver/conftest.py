@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-import git_prefect
 import pytest
 import requests
+
+import git_prefect
 from git_prefect.devserver.process import running
 
 

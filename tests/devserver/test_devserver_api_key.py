@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import requests
-from git_prefect.devserver.process import running
 from prefect import Client
 from prefect.backend import kv_store
 from prefect.utilities.configuration import set_temporary_config
+
+from git_prefect.devserver.process import running
 
 
 @pytest.fixture(scope="module")

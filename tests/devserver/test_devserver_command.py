@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import requests
+
 from git_prefect.devserver.process import running
 
 COMMAND = [sys.executable, "-m", "git_prefect.devserver"]

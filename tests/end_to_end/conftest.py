@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 import pytest
+
 from git_prefect.devserver.process import running
 from git_prefect.push import pending
 

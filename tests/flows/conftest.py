@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
-
 from git_prefect.flows import interpreter
 from git_prefect.flows.check import Tree, check_flow_files
 from git_prefect.flows.interpreter import Interpreter
@@ -36,7 +35,7 @@ class Checked:
 
     def check(
         self, files: Mapping[str, Content], settings: Settings = Settings(),  # noqa: B008 - frozen
-        python: Optional[Interpreter] = None, **more: Any,
+        python: Interpreter | None = None, **more: Any,
     ) -> list[CheckedFile]:  # fmt: skip
         """Check a tree with these files."""
         return check_flow_files(self.tree(files), settings, python or self.python, self.state, **more)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from git_prefect.flows import interpreter, verdicts
 from git_prefect.flows.check import check_flow_files
 from git_prefect.flows.verdicts import loaded_before

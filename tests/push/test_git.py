@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from git_prefect.errors import OutOfReach, UsageError
 from git_prefect.model import TreeEntry
 from git_prefect.push import git

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from git_prefect.errors import UsageError
 from git_prefect.model import RefUpdate
 from git_prefect.push import refs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from git_prefect.model import GitStorage
 from git_prefect.push.remotes import (
     Location,

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from prefect.utilities.git import TemporaryGitRepo
+
 from git_prefect.push.git import run_git, tree_of
 from git_prefect.push.snapshot import snapshot_of
-from prefect.utilities.git import TemporaryGitRepo
 
 from ..repository import Clone
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from prefect import Flow
+from prefect.serialization.run_config import RunConfigSchema
+from prefect.utilities.configuration import set_temporary_config
+
 from git_prefect.devserver.process import running
 from git_prefect.model import GitStorage, LoadedFlow, RefUpdate
 from git_prefect.registration.api import Api
 from git_prefect.registration.plan import Wanted
 from git_prefect.registration.storage import git_storage, run_config_of, with_storage
-from prefect import Flow
-from prefect.serialization.run_config import RunConfigSchema
-from prefect.utilities.configuration import set_temporary_config
 
 WHERE = GitStorage("github.com", "team/etl", False, None, None, None)
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from git_prefect.errors import OutOfReach, UsageError
+import requests
+from prefect import Flow, Parameter, task
+from prefect.schedules import IntervalSchedule
+from prefect.utilities.configuration import set_temporary_config
+
+from git_prefect.devserver.process import running
+from git_prefect.errors import NotAuthorised, OutOfReach, UsageError
 from git_prefect.model import RefUpdate, Registration
 from git_prefect.registration.api import Api
 from git_prefect.registration.apply import apply
 from git_prefect.registration.plan import Wanted, plan
 from git_prefect.settings import Target
-from prefect import Flow, Parameter, task
-from prefect.schedules import IntervalSchedule
 
 from .conftest import WHERE, update
 
@@ -195,3 +200,47 @@ def test_an_api_that_is_down(api: Api) -> None:
     with pytest.raises(OutOfReach) as raised:
         api.registered(["dev"])
     assert str(raised.value).splitlines()[0] == "the Prefect API at http://127.0.0.1:9 is out of reach: no connection"
+
+
+KEY = "cloud-style-key"
+
+
+def test_a_cloud_style_key_and_tenant_are_passed_on(tmp_path: Path, wanted: Any) -> None:
+    with running("--api-key", KEY) as url:
+        settings = {"backend": "cloud", "home_dir": str(tmp_path), "cloud.api": url, "cloud.tenant_id": None}
+        rule = Target(project="dev", branch="**", create_project=True)
+        with set_temporary_config({**settings, "cloud.api_key": KEY}):
+            cloud = Api()
+            flows = [wanted(etl(), BRANCH)]
+            registered = cloud.registered(["dev"], ["etl"])
+            rows = apply(cloud, plan(flows, registered, rule, "dev", BRANCH, None), registered, rule, BRANCH)
+        assert [outcome(row) for row in rows] == [("created", 1, (), "")]
+        with set_temporary_config({**settings, "cloud.api_key": "another"}), pytest.raises(NotAuthorised) as raised:
+            Api().registered(["dev"])
+    assert str(raised.value) == (
+        f"the Prefect API at {url} does not accept the API key (HTTP 401)\n"
+        "hint: log in with `prefect auth login --key KEY`, or set PREFECT__CLOUD__API_KEY"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"kind": "html", "status": 200}, "it answered with something that is not JSON"),
+        ({"kind": "status", "status": 502}, "it answered HTTP 502"),
+        ({"kind": "drop-before"}, "no connection"),
+    ],
+)
+def test_answers_that_are_not_the_apis(api: Api, fault: dict[str, Any], said: str) -> None:
+    requests.post(f"{api.address}/_fault", json=[{"match": "flow", **fault}], timeout=10)
+    with pytest.raises(OutOfReach) as raised:
+        api.registered(["dev"])
+    assert raised.value.message == f"the Prefect API at {api.address} is out of reach: {said}"
+
+
+def test_an_answer_that_was_lost_is_found_by_reading_back(api: Api, register: Any, wanted: Any, target: Target) -> None:
+    register([wanted(etl(), BRANCH)])
+    fault = {"match": "create_flow_from_compressed_string", "kind": "drop-after"}
+    requests.post(f"{api.address}/_fault", json=[fault], timeout=10)
+    assert [outcome(row) for row in register([wanted(etl(3), BRANCH)])] == [("updated", 2, ("task added: load-2",), "")]
+    assert [(one.name, one.version) for one in api.registered([target.project]).flows] == [("etl", 2)]

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from git_prefect.registration.structure import differences
 from prefect import Flow, Parameter, task
 from prefect.run_configs import DockerRun, UniversalRun
 from prefect.schedules import CronSchedule
+
+from git_prefect.registration.structure import differences
 
 
 @task

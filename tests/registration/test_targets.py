@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from git_prefect.model import RefUpdate
 from git_prefect.registration.targets import matches, project_of, slug, target_of
 from git_prefect.settings import Target

@@ -256,7 +256,6 @@ def note_calls(flow_class: Any) -> dict[str, list[int | None]]:
 def take(flow: Any) -> dict[str, Any]:
     """A flow as the API would store it, its storage apart; `error` says why it cannot be."""
     from prefect.serialization.flow import FlowSchema
-    from prefect.serialization.run_config import RunConfigSchema
     from prefect.serialization.storage import StorageSchema
 
     taken: dict[str, Any] = {
@@ -280,7 +279,7 @@ def take(flow: Any) -> dict[str, Any]:
         FlowSchema(exclude=["tasks", "edges", "reference_tasks"]).load(json.loads(text))
         taken["serialized"] = serialized
         if flow.run_config is not None:
-            taken["run_config"] = RunConfigSchema().dump(flow.run_config)
+            taken["run_config"] = serialized["run_config"]
     except Exception as error:
         taken["error"] = "".join(traceback.format_exception_only(type(error), error)).strip()
         taken.pop("serialized", None)

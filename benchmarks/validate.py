@@ -1,0 +1,260 @@
+"""Checking flow files beside `prefect build -p` on the same files, in one run, as ratios.
+
+`python benchmarks/validate.py [--files 1,10,100,1000] [--kinds small,real,pandas] [--repeat 3]`
+
+`prefect build` imports all files into one process and isolates nothing; we load each in a process of its
+own. Times are the best of the repetitions; processor time and memory are those of all processes
+together and of the largest one. `known` is the same check again with nothing changed, `one` with one
+file changed. The last column is what the project promises.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+SMALL = '''from prefect import Flow, Parameter, task
+
+
+@task
+def extract(source):
+    return [source] * {number}
+
+
+@task
+def transform(row):
+    return row + 1
+
+
+@task
+def load(rows):
+    print(rows)
+
+
+with Flow("flow-{number}") as flow:
+    load(transform.map(extract(Parameter("source", default={number}))))
+'''
+
+REAL = '''"""Loads orders of shop {number} into the warehouse."""
+import datetime
+import json
+import logging
+from typing import Any, Dict, List, Optional
+{imports}
+from prefect import Flow, Parameter, case, task, unmapped
+from prefect.run_configs import KubernetesRun
+from prefect.schedules import CronSchedule
+from prefect.tasks.control_flow import merge
+
+LOG = logging.getLogger(__name__)
+TABLES = {{"orders": ["id", "customer", "total"], "customers": ["id", "name", "mail"]}}
+
+{helpers}
+
+@task(max_retries=3, retry_delay=datetime.timedelta(minutes=5), tags=["api"])
+def fetch(table: str, day: Optional[str]) -> List[Dict[str, Any]]:
+    """Rows of a table."""
+    return [{{"id": n, "day": day}} for n in range({number})]
+
+
+@task(log_stdout=True)
+def clean(row: Dict[str, Any], columns: List[str]) -> Dict[str, Any]:
+    """A row without what nobody asked for."""
+    return {{name: row.get(name) for name in columns}}
+
+
+@task
+def is_full(mode: str) -> bool:
+    return mode == "full"
+
+
+@task
+def write(rows: List[Dict[str, Any]], table: str) -> int:
+    print(json.dumps(rows))
+    return len(rows)
+
+
+with Flow(
+    "orders-{number}",
+    schedule=CronSchedule("15 {hour} * * *"),
+    run_config=KubernetesRun(image="registry/etl:{number}", cpu_request="500m", labels=["etl"]),
+) as flow:
+    day = Parameter("day", default="yesterday")
+    mode = Parameter("mode", default="delta")
+    for table, columns in TABLES.items():
+        rows = fetch(table, day)
+        with case(is_full(mode), True):
+            full = clean.map(rows, columns=unmapped(columns))
+        with case(is_full(mode), False):
+            delta = clean.map(rows, columns=unmapped(columns))
+        write(merge(full, delta), table)
+'''
+
+HELPER = '''def normalise_{n}(value: Optional[str], width: int = {n}) -> str:
+    """Cut and pad a value as column {n} wants it."""
+    if value is None:
+        return " " * width
+    text = str(value).strip()
+    for old, new in (("\\t", " "), ("\\n", " "), ("  ", " ")):
+        text = text.replace(old, new)
+    return text[:width].ljust(width)
+
+'''
+
+
+class Cost(NamedTuple):
+    """What a run took: seconds on the clock and of the processors, MB of the largest process."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def source(kind: str, number: int) -> str:
+    """A flow file of a kind."""
+    if kind == "small":
+        return SMALL.format(number=number)
+    imports = {"real": "", "requests": "import requests\nimport yaml", "pandas": "import numpy as np\nimport pandas as pd"}[kind]
+    helpers = "\n".join(HELPER.format(n=n) for n in range(20))
+    return REAL.format(number=number, hour=number % 24, imports=imports, helpers=helpers)
+
+
+def measured(command: list[str], folder: Path) -> Cost:
+    """Run a command and measure it with all that it starts."""
+    script = (
+        "import json,os,resource,subprocess,sys,time\n"
+        "start=time.perf_counter()\n"
+        "done=subprocess.run(sys.argv[1:],stdout=subprocess.DEVNULL,stderr=subprocess.PIPE)\n"
+        "wall=time.perf_counter()-start\n"
+        "used=resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "assert done.returncode==0,done.stderr.decode()\n"
+        "print(json.dumps([wall,used.ru_utime+used.ru_stime,used.ru_maxrss/(1024 if sys.platform=='linux' else 1<<20)]))\n"
+    )
+    environment = {**os.environ, "PREFECT__HOME_DIR": str(folder / "prefect"), "HOME": str(folder)}
+    answer = subprocess.run(
+        [sys.executable, "-c", script, *command], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Cost(*json.loads(answer.stdout))
+
+
+def best(command: list[str], folder: Path, repeat: int, before: list[str] | None = None) -> Cost:
+    """The quickest of several runs; `before` is a folder that is removed first."""
+    found = []
+    for _ in range(repeat):
+        for path in before or ():
+            shutil.rmtree(path, ignore_errors=True)
+        found.append(measured(command, folder))
+    return min(found, key=lambda cost: cost.wall)
+
+
+def check(folder: Path, state: Path) -> None:
+    """Our side: check the flow files of a folder, as a push does with the pushed tree."""
+    from git_prefect.flows import interpreter
+    from git_prefect.flows.check import Tree, check_flow_files
+    from git_prefect.model import TreeEntry
+
+    class Settings:
+        """The defaults; the settings of a push are read before, and not measured here."""
+
+        flows: list[str] = []
+        exclude: list[str] = []
+        import_roots: list[str] = []
+        env: dict[str, str] = {}
+        timeout = 30.0
+        storage = "keep"
+
+    listing = json.loads((folder / "entries.json").read_text())
+    entries = [TreeEntry(path, blob, "100644") for path, blob in listing]
+    where = {blob: path for path, blob in listing}
+
+    @contextlib.contextmanager
+    def root() -> Iterator[Path]:
+        yield folder / "tree"
+
+    tree = Tree(
+        hashlib.sha1(repr(listing).encode()).hexdigest(), entries,
+        lambda blobs: {blob: (folder / "tree" / where[blob]).read_bytes() for blob in blobs}, root,
+    )  # fmt: skip
+    python = interpreter.find(folder, sys.executable, state)
+    start = time.perf_counter()
+    files = check_flow_files(tree, Settings(), python, state)  # type: ignore[arg-type]
+    if os.environ.get("GIT_PREFECT_BENCH_VERBOSE"):
+        print(f"{len(files)} files in {time.perf_counter() - start:.4f} s", file=sys.stderr)
+    assert len(files) == len(entries) and not any(file.failed or file.unchecked for file in files), files[0]
+
+
+def write_tree(folder: Path, kind: str, count: int, changed: str = "") -> None:
+    """Flow files, and what git would list of them."""
+    listing = []
+    (folder / "tree" / "flows").mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        content = (source(kind, number) + (changed if number == 0 else "")).encode()
+        path = folder / "tree" / "flows" / f"flow_{number}.py"
+        path.write_bytes(content)
+        listing.append((f"flows/flow_{number}.py", hashlib.sha1(content).hexdigest()))
+    (folder / "entries.json").write_text(json.dumps(listing))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", default="1,10,100,1000")
+    parser.add_argument("--kinds", default="small,real,requests,pandas")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--check", nargs=2, metavar=("FOLDER", "STATE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.check:
+        check(Path(options.check[0]), Path(options.check[1]))
+        return
+    prefect = str(Path(sys.executable).with_name("prefect"))
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        start = best([sys.executable, "-c", "pass"], place, 5)
+        imported = best([sys.executable, "-c", "import prefect"], place, 3)
+        print(f"`import prefect`: {imported.wall:.2f} s, {imported.memory:.0f} MB; Python itself: {start.wall:.3f} s; {os.cpu_count()} cores\n")
+        print(f"{'files':>14} {'prefect build':>14} {'ours, cold':>11} {'ratio':>6} {'one':>7} {'known':>7}  {'CPU':>12}  {'memory':>9}")
+        for kind in options.kinds.split(","):
+            if kind == "pandas" and subprocess.run([sys.executable, "-c", "import pandas"], capture_output=True).returncode:
+                print(f"{'pandas':>14} is not installed: pip install pandas")
+                continue
+            for count in map(int, options.files.split(",")):
+                row(place / f"{kind}-{count}", kind, count, options.repeat if count < 1000 else 1, prefect, imported)
+
+
+def row(folder: Path, kind: str, count: int, repeat: int, prefect: str, imported: Cost) -> None:
+    """Measure one kind and number of files, and print it."""
+    write_tree(folder, kind, count)
+    state = folder / "state"
+    ours = [sys.executable, __file__, "--check", str(folder), str(state)]
+    theirs = best([prefect, "build", "-p", "tree/flows", "-o", "out.json"], folder, repeat)
+    measured(ours, folder)  # the interpreter is asked once
+    cold = best(ours, folder, repeat, [str(state / "verdicts")])
+    known = best(ours, folder, repeat)
+    changes = []
+    for number in range(repeat):
+        write_tree(folder, kind, count, f"# {number}\n")
+        changes.append(measured(ours, folder))
+    one = min(changes, key=lambda cost: cost.wall)
+    print(
+        f"{count:>7} {kind:>6} {theirs.wall:>13.2f}s {cold.wall:>10.2f}s {cold.wall / theirs.wall:>5.2f}x"
+        f" {one.wall / imported.wall:>5.2f}xi {known.wall / theirs.wall:>5.2f}x"
+        f"  {theirs.cpu:>5.1f}→{cold.cpu:.1f}s  {theirs.memory:>3.0f}→{cold.memory:.0f} MB",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main()

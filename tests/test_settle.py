@@ -1,0 +1,211 @@
+"""Did a push arrive, and what is registered then: real remotes and pushes, a real API, the queue as the hook writes it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.utilities.configuration import set_temporary_config
+
+from git_prefect import settle
+from git_prefect.devserver.process import running
+from git_prefect.model import RefUpdate
+from git_prefect.push import pending
+from git_prefect.push.git import configuration
+from git_prefect.push.pending import Entry
+
+from .repository import Clone, clone
+from .test_cli import FLOW
+
+SETTINGS = """\
+[tool.git-prefect]
+clone-url-secret = "CLONE_URL"
+[[tool.git-prefect.target]]
+branch = "feature/**"
+project = "{project}-{{branch}}"
+create-project = true
+[[tool.git-prefect.target]]
+branch = "main"
+project = "{project}-absent"
+"""
+
+
+@pytest.fixture(scope="module")
+def api_url() -> Iterator[str]:
+    with running() as url:
+        yield url
+
+
+@pytest.fixture
+def team(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clone]:
+    """A clone on `feature/x` with settings, and this process set to the API."""
+    monkeypatch.setenv("GIT_PREFECT_PYTHON", sys.executable)
+    work.commit({"pyproject.toml": SETTINGS.format(project=tmp_path.name)})
+    work.git("push", "--quiet")
+    work.git("switch", "--quiet", "--create", "feature/x")
+    configuration.cache_clear()
+    settings = {"backend": "server", "home_dir": str(tmp_path), "server.endpoint": api_url, "cloud.api": api_url}
+    with set_temporary_config(settings):
+        yield work
+
+
+def queue(team: Clone, branch: str = "feature/x", before: str | None = None) -> Entry:
+    """What the hook writes down for a push of HEAD."""
+    head = team.head()
+    update = RefUpdate("origin", str(team.path), f"refs/heads/{branch}", head, head, before, "push")
+    return pending.record(team.repository, update, before, None, None)
+
+
+def log(team: Clone) -> list[tuple[Any, ...]]:
+    """Result, commit, and what became of each flow or why there is none."""
+    return [
+        (
+            line["result"],
+            line["commit"],
+            [(flow["flow"], flow["action"], flow.get("version")) for flow in line.get("flows", [])] or line["reason"],
+        )
+        for line in pending.settled(team.repository)
+    ]
+
+
+def test_the_tracking_ref_of_the_push_is_proof_enough(team: Clone) -> None:
+    head = team.commit({"etl.py": FLOW.format(name="etl")})
+    entry = queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    # Nothing is asked of the remote: it is gone.
+    (team.path.parent / "remote.git").rename(team.path.parent / "away.git")
+    assert settle.settle(team.repository, just_pushed=frozenset([entry.id]))
+    assert log(team) == [("registered", head, [("etl", "created", 1)])]
+    assert pending.entries(team.repository) == []
+
+
+def test_later_the_remote_is_asked_and_kept_waiting_for(team: Clone) -> None:
+    head = team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    (team.path.parent / "remote.git").rename(team.path.parent / "away.git")
+    settle.settle(team.repository)
+    (entry,) = pending.entries(team.repository)
+    assert entry.attempts == 1
+    assert entry.error.startswith("origin: the remote could not be asked (fatal: ")
+    assert entry.error.endswith("; check that `git ls-remote origin` works without a password prompt")
+    assert log(team) == []
+    (team.path.parent / "away.git").rename(team.path.parent / "remote.git")
+    settle.settle(team.repository)
+    assert len(pending.entries(team.repository)) == 1, "it is not tried again before its time"
+    settle.settle(team.repository, due_only=False)
+    assert log(team) == [("registered", head, [("etl", "created", 1)])]
+
+
+def test_a_branch_registers_what_its_remote_head_is(team: Clone, remote: Path, tmp_path: Path) -> None:
+    team.commit({"etl.py": FLOW.format(name="etl")})
+    entry = queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    other = clone(remote, tmp_path / "other")
+    other.git("switch", "--quiet", "feature/x")
+    newer = other.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
+    other.git("push", "--quiet", "origin", "feature/x")
+    refs = team.git("for-each-ref")
+    settle.settle(team.repository)
+    assert log(team) == [("registered", newer, [("etl", "created", 1)])]
+    assert team.git("for-each-ref") == refs
+    assert entry.commit != newer
+
+
+def test_a_commit_that_was_overwritten_is_not_registered(team: Clone) -> None:
+    base = team.head()
+    lost = team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    team.git("reset", "--quiet", "--hard", base)
+    winner = team.commit({"README": "other"})
+    team.git("push", "--quiet", "--force", "origin", "feature/x")
+    settle.settle(team.repository)
+    assert log(team) == [
+        (
+            "not arrived",
+            lost,
+            f"origin/feature/x is at {winner[:7]}: the push was rejected, or overwritten since",
+        )
+    ]
+
+
+def test_the_newest_push_counts_and_the_older_one_is_superseded(team: Clone) -> None:
+    first = team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    second = team.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository)
+    assert log(team) == [
+        ("registered", second, [("etl", "created", 1)]),
+        ("superseded", first, f"by the push of {second[:7]}"),
+    ]
+
+
+def test_an_older_push_counts_when_the_newest_did_not_arrive(team: Clone) -> None:
+    first = team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    second = team.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
+    queue(team)
+    settle.settle(team.repository)
+    assert log(team) == [
+        (
+            "not arrived",
+            second,
+            f"origin/feature/x is at {first[:7]}: the push was rejected, or overwritten since",
+        ),
+        ("registered", first, [("etl", "created", 1)]),
+    ]
+
+
+def test_what_could_not_be_registered_waits_with_its_remedy(team: Clone, api_url: str, tmp_path: Path) -> None:
+    team.git("switch", "--quiet", "main")
+    team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team, "main")
+    team.git("push", "--quiet", "origin", "main")
+    settle.settle(team.repository)
+    (entry,) = pending.entries(team.repository)
+    project = f"{tmp_path.name}-absent"
+    assert entry.error == (
+        f"project '{project}' does not exist at {api_url}; create it with `prefect create project '{project}'`, "
+        "or set `create-project = true` in its target"
+    )
+
+
+def test_files_with_errors_are_left_out_and_told(team: Clone) -> None:
+    head = team.commit({"etl.py": FLOW.format(name="etl"), "old.py": "from prefect import Flow\nflow = Flow()\n"})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository)
+    assert log(team) == [("registered", head, [("etl", "created", 1)])]
+    (line,) = pending.settled(team.repository)
+    (left_out,) = line["left_out"]
+    assert left_out.startswith("old.py:2: does not load: TypeError: ")
+
+
+def test_another_process_that_settles_is_left_alone(team: Clone) -> None:
+    team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    with pending.settling(team.repository, wait=True):
+        assert settle.settle(team.repository, wait=False) is False
+    assert len(pending.entries(team.repository)) == 1
+
+
+def test_a_bug_of_ours_loses_no_push(team: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    monkeypatch.setattr(settle, "plan_ref", broken)
+    settle.settle(team.repository)
+    (entry,) = pending.entries(team.repository)
+    path = Path(team.repository.state_dir, "crash.log")
+    assert entry.error == f"a bug of git-prefect's; the traceback is in {path}"
+    assert "ZeroDivisionError" in path.read_text()
