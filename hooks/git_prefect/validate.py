@@ -252,7 +252,7 @@ def _push(repository: git.Repository, update: RefUpdate) -> int:
     if not found.refused:
         older = _older(found) if found.older else ""
         summary = _summary(found.files, len(found.older), interpreter_for(repository, source.settings))
-        said = _print([text.findings(found.remarks), older, summary])
+        said = _print([text.findings(found.remarks), text.flows(found.files), older, summary])
         if not found.older and all(file.lasting for file in found.files) and not source.settings.import_roots:
             target = target_of(source.settings.target, update)
             project = project_for(repository, update, target, source.settings) if target else None

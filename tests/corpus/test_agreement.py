@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from git_prefect.flows import interpreter
 from git_prefect.flows.check import check_flow_files
 from git_prefect.model import CheckedFile

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from git_prefect.flows import interpreter
 from git_prefect.flows.check import Tree, check_flow_files
 from git_prefect.flows.interpreter import Interpreter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from git_prefect.flows.discovery import flow_files, flow_paths, leading_imports, looks_around, what_it_tells
 from git_prefect.settings import Settings
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from git_prefect.errors import UsageError
 from git_prefect.flows import interpreter
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from git_prefect.flows.check import check_flow_files
 from git_prefect.settings import Settings
 
@@ -114,7 +115,7 @@ def test_installed_modules_are_imported_ahead_only_for_files_that_import_them(re
 
 
 def test_an_import_root_shadows_an_installed_module(repository: Checked) -> None:
-    files = {f"{number}.py": "import pytest\nfrom prefect import Flow\nflow = Flow(pytest.name + '%d')\n" % number for number in range(4)}
+    files = {f"{number}.py": f"import pytest\nfrom prefect import Flow\nflow = Flow(pytest.name + '{number}')\n" for number in range(4)}
     found = repository.check({**files, "src/pytest.py": "name = 'ours'\n"}, Settings(import_roots=["src"]))
     assert [flow.name for file in found for flow in file.flows] == [f"ours{number}" for number in range(4)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from git_prefect.flows import interpreter, verdicts
 from git_prefect.flows.check import check_flow_files
 from git_prefect.flows.verdicts import loaded_before
@@ -117,7 +118,7 @@ def test_a_package_is_upgraded_in_place(repository: Checked, tmp_path: Path) -> 
     site = site_of(tmp_path / "venv")
     source = "import company\nfrom prefect import Flow\nflow = Flow(company.name)\n"
     found = []
-    for version in ("1.0", "2.0"):
+    for version in ("1.0", "2.0.1"):
         for old in site.glob("company-*.dist-info"):
             old.rename(site / f"company-{version}.dist-info")
         (site / f"company-{version}.dist-info").mkdir(exist_ok=True)
@@ -125,7 +126,7 @@ def test_a_package_is_upgraded_in_place(repository: Checked, tmp_path: Path) -> 
         (site / "company" / "__init__.py").write_text(f"name = '{version}'\n")
         other = interpreter.find(tmp_path, str(python), repository.state)
         found += names(repository.check({"a.py": source}, python=other))
-    assert found == ["1.0", "2.0"]
+    assert found == ["1.0", "2.0.1"]
 
 
 def test_an_editable_package_changes(repository: Checked, tmp_path: Path) -> None:

@@ -165,7 +165,8 @@ def _report(
     interpreter: Interpreter,
     repository: GitStorage | None,
 ) -> list[CheckedFile]:
-    from .checks import Declared, broken_environment, no_flow, same_names, storage_findings
+    from .checks import broken_environment, no_flow
+    from .flow_checks import Declared, same_names, storage_findings
 
     declared = {
         one.file.path: [Declared(one.file.path, flow.name, flow.declared_storage) for flow in one.flows]

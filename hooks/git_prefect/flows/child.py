@@ -287,16 +287,23 @@ def take(flow: Any) -> dict[str, Any]:
 
 
 def warm_up() -> None:
-    """Take a flow of our own, so that what Prefect prepares on first use is there for every child."""
+    """Build and take a flow of our own, so that what Prefect prepares on first use is there for every child."""
     import datetime
 
     import prefect
+    from prefect.tasks.control_flow import merge
 
+    def double(x: int, y: int = 1) -> int:
+        return 2 * x
+
+    task = prefect.task(double, name="double", max_retries=1, retry_delay=datetime.timedelta(seconds=1), tags=["x"])
     with prefect.context(loading_flow=True), prefect.Flow("warm-up") as flow:
-        double = prefect.task(lambda x: x, name="double")
-        double.map(double(prefect.Parameter("x", default=[1])))
-    flow.schedule = prefect.schedules.IntervalSchedule(interval=datetime.timedelta(days=1))
-    flow.run_config = prefect.run_configs.UniversalRun(labels=["x"])
+        parameter = prefect.Parameter("x", default=[1])
+        with prefect.case(task(parameter), 2):
+            mapped = task.map(parameter, y=prefect.unmapped(1))
+        merge(mapped, task([parameter, {"a": task(1)}]))
+    flow.schedule = prefect.schedules.CronSchedule("0 0 * * *")
+    flow.run_config = prefect.run_configs.KubernetesRun(image="x", labels=["x"])
     flow.storage = prefect.storage.Git(flow_path="x", repo="x/x")
     take(flow)
 

@@ -68,7 +68,7 @@ def context_of(
     content = hashlib.sha256(
         json.dumps([FORMAT, fingerprint, sorted(env.items()), list(import_roots), timeout]).encode()
     )
-    for name in ("worker.py", "child.py", "checks.py", "discovery.py", "environment.py"):
+    for name in ("worker.py", "child.py", "checks.py", "flow_checks.py", "discovery.py", "environment.py"):
         content.update(Path(__file__).with_name(name).read_bytes())
     roots = [os.path.normpath(root) for root in import_roots]
     if any(root.startswith(("/", "..")) for root in roots):
