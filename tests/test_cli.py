@@ -50,9 +50,17 @@ def in_push(work: Clone, **more: str) -> dict[str, str]:
     [
         ("flow = ['x']", "tool.git-prefect.flow: unknown key; known here: flows, exclude, python, import-roots, env,"),
         ("flows = 3", "tool.git-prefect.flows: expected `array`, got `int`"),
-        ("timeout = -1", "tool.git-prefect: `timeout` is in seconds and has to be above 0"),
-        ("storage = 'move'", "tool.git-prefect.storage: invalid enum value 'move'"),
-        ("env = {A = 1}", "tool.git-prefect.env[...]: expected `str`, got `int`"),
+        ("timeout = -1", "tool.git-prefect.timeout: is in seconds and has to be above 0"),
+        ("timeout = nan", "tool.git-prefect.timeout: is in seconds and has to be above 0"),
+        ("flows = ['!']", "tool.git-prefect.flows: '!' is no pattern ("),
+        ("import-roots = ['../x']", "tool.git-prefect.import-roots: names folders of the repository, and '../x' is"),
+        ("clone-url-secret = 'A'\ntoken-secret = 'B'", "tool.git-prefect.clone-url-secret: is the whole URL"),
+        (
+            "[tool.git-prefect.env]\n'A=' = 'x'",
+            "tool.git-prefect.env.'A=': is no name and value that an environment can",
+        ),
+        ("storage = 'move'", 'tool.git-prefect.storage: is "keep" or "replace"'),
+        ("env = {A = 1}", "tool.git-prefect.env.A: expected `str`, got `int`"),
         (
             "[tool.git-prefect.target]\nbranch = 'x'",
             "tool.git-prefect.target: write [[tool.git-prefect.target]], with two",
@@ -64,7 +72,11 @@ def in_push(work: Clone, **more: str) -> dict[str, str]:
         ),
         (
             "[[tool.git-prefect.runtime]]\nflows = []\nrun-config = {}",
-            "tool.git-prefect.runtime[1]: `run-config` needs a `type`",
+            "tool.git-prefect.runtime[1].run-config.type: is one of DockerRun, ECSRun, KubernetesRun,",
+        ),
+        (
+            "[[tool.git-prefect.target]]\nbranch = 'x'\nproject = 'x {nope}'",
+            "tool.git-prefect.target[1].project: {nope} is not known; {branch}, {user} and {repo} are filled in",
         ),
         ("flows = [", "not valid TOML"),
     ],
@@ -101,7 +113,7 @@ def test_a_detached_head(work: Clone) -> None:
     work.git("checkout", "--quiet", "--detach")
     expected = (
         "git-prefect: HEAD is detached and nothing says which branch or tag is meant\n"
-        "hint: name it: git prefect register --ref BRANCH-OR-TAG\n"
+        "hint: name it with --ref BRANCH-OR-TAG\n"
     )
     assert git_prefect(work.path, "register") == (2, "", expected)
     assert git_prefect(work.path, "check-pushed") == (2, "", expected)
@@ -116,7 +128,7 @@ def test_an_empty_repository(tmp_path: Path) -> None:
     code, out, err = git_prefect(made.path, "register")
     assert (code, out) == (2, "")
     assert err == (
-        "git-prefect: branch main has no commit yet, so there is nothing to register\nhint: commit and push first\n"
+        "git-prefect: active branch main has no commit yet, so there is nothing to register\nhint: commit and push first\n"
     )
 
 
@@ -263,3 +275,86 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("git_prefect.commands.status.main", interrupted)
     assert main(["status"]) == 130
+
+
+def test_what_is_set_on_this_machine_is_named_as_such(work: Clone) -> None:
+    assert git_prefect(work.path, "validate", GIT_PREFECT_TIMEOUT="0") == (
+        2,
+        "",
+        "git-prefect: GIT_PREFECT_TIMEOUT: is in seconds and has to be above 0\nhint: mend or unset GIT_PREFECT_TIMEOUT\n",
+    )
+    work.git("config", "prefect.timout", "3")
+    assert git_prefect(work.path, "validate") == (
+        2,
+        "",
+        "git-prefect: git config prefect.timout: unknown key; known here: python, timeout, token-secret, token-username, "
+        "clone-url-secret\nhint: mend it, or take it out with `git config --unset prefect.timout`\n",
+    )
+
+
+def test_an_encoding_that_cannot_show_everything_ends_nothing(work: Clone) -> None:
+    work.commit({"flows/good.py": FLOW.format(name="größe → gut")})
+    code, out, err = git_prefect(work.path, "validate", PYTHONIOENCODING="ascii")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == r"flows/good.py: gr\xf6\xdfe \u2192 gut (1 task)"
+
+
+def test_a_branch_and_a_tag_of_one_name(work: Clone) -> None:
+    work.git("branch", "v7")
+    work.git("tag", "v7")
+    assert git_prefect(work.path, "check-pushed", "--ref", "v7") == (
+        2,
+        "",
+        "git-prefect: --ref=v7: there are a branch and a tag of this name\n"
+        "hint: name one: refs/heads/v7 or refs/tags/v7\n",
+    )
+
+
+def test_a_remote_that_does_not_exist(work: Clone) -> None:
+    assert git_prefect(work.path, "check-pushed", "--remote", "nope") == (
+        2,
+        "",
+        "git-prefect: there is no remote 'nope' here\nhint: name one of: origin\n",
+    )
+
+
+def test_a_url_as_remote_is_shown_without_its_credentials(work: Clone) -> None:
+    code, out, err = git_prefect(
+        work.path, "register", "--remote", "http://ada:s3cret@127.0.0.1:9/r.git", "--ref", "main"
+    )
+    assert code == 4
+    assert "s3cret" not in out + err
+    assert "http://127.0.0.1:9/r.git" in err
+
+
+def test_a_bare_repository(work: Clone, remote: Path) -> None:
+    assert git_prefect(remote, "validate") == (
+        2,
+        "",
+        "git-prefect: a bare repository has no work tree to check\n"
+        "hint: name what to check: git prefect validate --ref REF\n",
+    )
+
+
+def test_no_push_ever_stores_or_shows_a_credential(work: Clone) -> None:
+    url = "http://ada:s3cret-t0ken@127.0.0.1:9/r.git?private_token=s3cret-t0ken"
+    work.commit(
+        {
+            "flows/good.py": FLOW.format(name="good"),
+            "pyproject.toml": '[tool.git-prefect]\nclone-url-secret = "U"\n'
+            '[[tool.git-prefect.target]]\nbranch = "**"\nproject = "p"\n',
+        }
+    )
+    pushing = in_push(work, PRE_COMMIT_REMOTE_NAME=url, PRE_COMMIT_REMOTE_URL=url, CI="1")
+    said = [git_prefect(work.path, command, **pushing) for command in ("validate", "check-pushed", "register")]
+    assert [code for code, _, _ in said] == [0, 0, 0]
+    said.append(git_prefect(work.path, "status"))
+    assert said[-1][1].startswith(
+        f"http://127.0.0.1:9/r.git/feature/x at {work.head()[:7]}: not arrived 0 s ago: "
+        "pushed by URL, and http://127.0.0.1:9/r.git: the remote could not be asked ("
+    )
+    assert "s3cret-t0ken" not in repr(said)
+    state = Path(work.repository.state_dir)
+    kept = [path.read_bytes() for path in state.rglob("*") if path.is_file()]
+    assert len(kept) > 3
+    assert not any(b"s3cret-t0ken" in content for content in kept)

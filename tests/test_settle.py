@@ -17,7 +17,7 @@ from git_prefect.push import pending
 from git_prefect.push.git import configuration
 from git_prefect.push.pending import Entry
 
-from .repository import Clone, clone
+from .repository import Clone, bare_remote, clone
 from .test_cli import FLOW
 
 SETTINGS = """\
@@ -55,7 +55,9 @@ def team(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def queue(team: Clone, branch: str = "feature/x", before: str | None = None) -> Entry:
     """What the hook writes down for a push of HEAD."""
     head = team.head()
-    update = RefUpdate("origin", str(team.path), f"refs/heads/{branch}", head, head, before, "push")
+    update = RefUpdate(
+        "origin", str(team.path.parent / "remote.git"), f"refs/heads/{branch}", head, head, before, "push"
+    )
     return pending.record(team.repository, update, before, None, None)
 
 
@@ -209,3 +211,75 @@ def test_a_bug_of_ours_loses_no_push(team: Clone, monkeypatch: pytest.MonkeyPatc
     path = Path(team.repository.state_dir, "crash.log")
     assert entry.error == f"a bug of git-prefect's; the traceback is in {path}"
     assert "ZeroDivisionError" in path.read_text()
+
+
+def test_a_push_url_of_its_own_is_not_where_agents_clone_from(team: Clone, tmp_path: Path) -> None:
+    bare_remote(tmp_path / "elsewhere.git")
+    team.git("remote", "set-url", "--push", "origin", str(tmp_path / "elsewhere.git"))
+    configuration.cache_clear()
+    head = team.commit({"etl.py": FLOW.format(name="etl")})
+    update = RefUpdate("origin", str(tmp_path / "elsewhere.git"), "refs/heads/feature/x", head, head, None, "push")
+    entry = pending.record(team.repository, update, None, None, None)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository, just_pushed=frozenset([entry.id]))
+    (entry,) = pending.entries(team.repository)
+    assert entry.error == (
+        "origin/feature/x does not exist yet at the URL that is fetched from; the push went to "
+        f"{tmp_path / 'elsewhere.git'}; agents clone from the fetch URL: see `git remote -v`"
+    )
+    assert log(team) == []
+
+
+def test_a_refusal_of_the_plan_is_closed_and_told_once(team: Clone) -> None:
+    team.commit(
+        {"etl.py": FLOW.format(name="etl"), "pyproject.toml": SETTINGS.format(project="x").replace("-{branch}", "")}
+    )
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository)
+    team.git("switch", "--quiet", "--create", "feature/y")
+    queue(team, "feature/y")
+    team.git("push", "--quiet", "origin", "feature/y")
+    settle.settle(team.repository)
+    assert [line[0] for line in log(team)] == ["registered", "refused"]
+    assert pending.entries(team.repository) == []
+    (told,) = pending.untold(team.repository)
+    assert told["flows"][0]["reason"].startswith(
+        "branch 'feature/x' is what project 'x' runs under this name (version 1)"
+    )
+    assert pending.untold(team.repository) == []
+
+
+def test_a_ref_that_has_lost_its_target_is_refused(team: Clone) -> None:
+    head = team.commit({"etl.py": FLOW.format(name="etl"), "pyproject.toml": "[tool.git-prefect]\n"})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository)
+    assert log(team) == [
+        (
+            "refused",
+            head,
+            "feature/x: no target takes this branch, so it is not registered [no-target]; add a "
+            '[[tool.git-prefect.target]] with branch = "feature/x" and a project, or use --project',
+        )
+    ]
+
+
+def test_a_remote_that_is_gone_ends_the_wait(team: Clone) -> None:
+    head = team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    team.git("remote", "rename", "origin", "upstream")
+    configuration.cache_clear()
+    settle.settle(team.repository)
+    assert log(team) == [("not arrived", head, "the remote 'origin' is no longer configured here")]
+
+
+def test_a_file_that_could_not_be_checked_keeps_the_push_waiting(team: Clone) -> None:
+    team.commit({"etl.py": "import no_such_module\n" + FLOW.format(name="etl")})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository)
+    (entry,) = pending.entries(team.repository)
+    assert "'no_such_module' is not installed in the hook's own environment; 1 flow file is unchecked" in entry.error
+    assert "set `python` in [tool.git-prefect]" in entry.error
+    assert [line["result"] for line in pending.settled(team.repository)] == ["failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -27,6 +28,10 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run a command; its exit code. An error ends with one paragraph, a bug with the path of its log."""
     arguments = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding cannot show is escaped: it must not end a push.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if sys.platform == "win32":
         print("git-prefect: Windows itself is not supported\nhint: use WSL", file=sys.stderr)
         return ExitCode.USAGE

@@ -37,6 +37,10 @@ class UsageError(GitPrefectError):
     exit_code = ExitCode.USAGE
 
 
+class UnusableCommit(UsageError):
+    """What was pushed is wrong in itself (its settings, no target for its ref): only another push mends it."""
+
+
 class NotAuthorised(GitPrefectError):
     """The API or the remote refused who we are."""
 

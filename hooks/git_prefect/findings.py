@@ -223,11 +223,25 @@ def explain(code: str) -> str:
 
 def markdown() -> str:
     """docs/findings.md."""
-    lines = ["# Findings", "", "The same as `git prefect explain CODE`; written by `python -m git_prefect.findings`.", ""]
+    lines = [
+        "# Findings",
+        "",
+        "The same as `git prefect explain CODE`; written by `python -m git_prefect.findings`.",
+        "",
+    ]
     lines += ["| code | severity |", "|---|---|"]
     lines += [f"| [`{code}`](#{code}) | {about.severity} |" for code, about in CODES.items()]
     for code, about in CODES.items():
-        lines += ["", f"## {code}", "", f"*{about.severity}.* {about.meaning}", "", about.reason, "", f"**Remedy:** {about.remedy}"]
+        lines += [
+            "",
+            f"## {code}",
+            "",
+            f"*{about.severity}.* {about.meaning}",
+            "",
+            about.reason,
+            "",
+            f"**Remedy:** {about.remedy}",
+        ]
     return "\n".join([*lines, ""])
 
 

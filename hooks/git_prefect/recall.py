@@ -79,8 +79,8 @@ def _key(repository: git.Repository, update: RefUpdate) -> str:
         ).encode()
     )
     for line in listing.split(b"\0"):
-        # Symlinks and submodules may lead to sources.
-        if line.endswith((b".py", b".toml")) or line.startswith((b"120000", b"160000")):
+        # Symlinks and submodules may lead to sources; the settings may name templates.
+        if line.endswith((b".py", b".toml", b".yaml", b".yml", b".json")) or line.startswith((b"120000", b"160000")):
             content.update(line)
     return content.hexdigest()
 

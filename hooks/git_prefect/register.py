@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import recall
 from .check_pushed import annotated_tag
-from .errors import ExitCode, UsageError
-from .model import ERROR, Finding, PlannedFlow, RefUpdate, Registration
+from .errors import ExitCode, UnusableCommit, UsageError
+from .model import ERROR, Finding, GitStorage, PlannedFlow, RefUpdate, Registration
 from .push import git, pending, process, refs
 from .report import text
 from .report.command import git_prefect
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     from .registration.api import Api
 
-    remote = options.remote or refs.default_remote(repository)
+    remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
     update = confirmed(repository, refs.by_hand(repository, os.environ, options.ref, remote))
     source = settings_at(repository, update.commit, remote)
     api = Api()
@@ -66,6 +66,10 @@ def main(argv: Sequence[str]) -> int:
     if planned.left_out:
         print(text.findings(planned.left_out))
     if options.dry_run:
+        from .registration.apply import check_project
+
+        for one in planned.plan[:1]:
+            check_project(api, planned.registered, planned.target, one.project)
         print(text.plan(planned.plan))
         refused = any(one.action == "failed" for one in planned.plan)
         return ExitCode.FINDINGS if planned.left_out or refused else ExitCode.OK
@@ -140,7 +144,6 @@ def plan_ref(
         OutOfReach, NotAuthorised: the API.
     """
     from .push.lsremote import ask_remote
-    from .push.remotes import why_not_clonable
     from .registration import storage
     from .registration.plan import Wanted, plan
 
@@ -148,17 +151,12 @@ def plan_ref(
     settings = source.settings
     target = target_for(settings, update, project)
     if target is None:
-        raise UsageError(
+        raise UnusableCommit(
             f"{update.name}: no target takes this {update.kind}, so it is not registered [no-target]",
             f'add a [[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project, or use --project',
         )
     where = storage_for(repository, update, settings)
-    obstacle = why_not_clonable(refs.fetch_url(repository, update), where)
-    if obstacle:
-        raise UsageError(
-            f"{update.url}: Prefect's Git storage cannot say where this remote is: {obstacle}",
-            "set `clone-url-secret` to the name of a Prefect secret that holds the whole clone URL",
-        )
+    _refuse_unclonable(repository, update, where)
     files = check(repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True)
     commit = update.commit
     configs = storage.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
@@ -184,6 +182,18 @@ def plan_ref(
     return Planned(update, target, planned, registered, left_out)
 
 
+def _refuse_unclonable(repository: git.Repository, update: RefUpdate, where: GitStorage) -> None:
+    from .push.remotes import why_not_clonable
+
+    url = refs.fetch_url(repository, update)
+    obstacle = why_not_clonable(url, where)
+    if obstacle:
+        raise UnusableCommit(
+            f"{url}: Prefect's Git storage cannot say where this remote is: {obstacle}",
+            "set `clone-url-secret` to the name of a Prefect secret that holds the whole clone URL",
+        )
+
+
 def apply_plan(api: Api, planned: Planned) -> list[Registration]:
     """Carry a plan out; what became of each flow, as the API holds it afterwards."""
     from .registration.apply import apply
@@ -201,19 +211,14 @@ def _pending_now(repository: git.Repository) -> int:
 
 
 def _queue(repository: git.Repository, updates: Sequence[RefUpdate], project: str | None) -> int:
-    lines = untold_failures(repository)
+    lines = [*untold_failures(repository), *_refusals(repository)]
     queued = [
         entry
         for update in updates
         if update.commit is not None and update.kind != "other"
         for entry in _queue_one(repository, update, project, lines)
     ]
-    if os.environ.get("CI", "") not in ("", "0", "false"):
-        if queued:
-            lines.append(
-                f"CI is set, so nothing waits for this push. Register it in the job: {git_prefect('register')}"
-            )
-    elif queued or pending.entries(repository):
+    if not _in_ci() and (queued or pending.entries(repository)):
         leave_watcher(repository, queued)
     print("\n".join(lines))
     return ExitCode.OK
@@ -232,8 +237,23 @@ def untold_failures(repository: git.Repository) -> list[str]:
     return lines
 
 
+def _refusals(repository: git.Repository) -> list[str]:
+    """What was refused after an earlier push, told once."""
+    lines = []
+    for line in pending.untold(repository):
+        ref = RefUpdate(line["remote"], "", line["ref"], line["commit"], None, None, "push")
+        reasons = [flow["reason"] for flow in line.get("flows", []) if flow["action"] == "failed"]
+        told = "; ".join(reasons) or line.get("reason", "")
+        lines.append(f"not registered: {text.place(ref)} at {text.short(line['commit'])}: {told}")
+    return lines
+
+
 def _queue_one(repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]) -> list[Entry]:
-    """Write down one push and say so in `lines`; its entry, or none when it is not to be registered."""
+    """Write down one push and say so in `lines`; its entry, or none when it is not to be registered.
+
+    Raises:
+        UsageError: it could never be registered: its settings, its templates, its remote.
+    """
     where = text.place(update)
     if annotated_tag(repository, update):
         lines.append(f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
@@ -250,13 +270,22 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     if target is None:
         lines.append(f"{where}: not registered, no target takes it [no-target]")
         return []
+    _refuse_unclonable(repository, update, storage_for(repository, update, source.settings))
+    if source.settings.runtime:
+        from .registration.storage import templates
+
+        commit = update.commit or ""
+        templates(source.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     found = validate(repository, update, source)
-    if found.refused:
-        lines.append(f"{where}: nothing is queued, since this push is refused")
+    if found.refused and "prefect-validate" not in os.environ.get("SKIP", "").split(","):
+        errors = text.plural(len(found.refused), "error")
+        lines.append(f"{where}: nothing is queued: {errors} in what this push changes; see {git_prefect('validate')}")
         return []
     entry = _written_down(repository, update, project)
     count = count_flows(repository, update, source.settings, found.files)
     lines.append(_promise(update, count, project_for(repository, update, target, source.settings)))
+    if found.refused:
+        lines.append(f"  left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
     unchecked = sum(file.unchecked for file in found.files)
     if unchecked:
         lines.append(
@@ -267,10 +296,19 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
 
 
 def _promise(update: RefUpdate, flows: int, project: str) -> str:
-    return (
-        f"{text.place(update)}: {text.plural(flows, 'flow')} → project {project}, once {update.remote} has "
-        f"{text.short(update.commit)}. What became of it: {git_prefect('status')}"
+    what = (
+        f"{text.plural(flows, 'flow')} → project {project}"
+        if flows
+        else f"no flow of its own; project {project} is compared"
     )
+    once = f"{text.place(update)}: {what}, once {update.remote} has {text.short(update.commit)}."
+    if _in_ci():
+        return f"{once} CI is set, so nothing waits for that: {git_prefect('register', '--ref', update.name)}"
+    return f"{once} What became of it: {git_prefect('status')}"
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "") not in ("", "0", "false")
 
 
 def _written_down(repository: git.Repository, update: RefUpdate, project: str | None) -> Entry:
@@ -289,7 +327,14 @@ def leave_watcher(repository: git.Repository, queued: Sequence[Entry] = ()) -> N
         name: value for name, value in git.clean_environment(os.environ).items() if not name.startswith("PRE_COMMIT")
     }
     subprocess.Popen(
-        [sys.executable, "-m", "git_prefect.settle", repository.top or repository.git_dir, *(one.id for one in queued)],
+        [
+            sys.executable,
+            "-m",
+            "git_prefect.settle",
+            repository.common_dir,
+            repository.top or "",
+            *(one.id for one in queued),
+        ],
         # `python -m` puts the working directory on sys.path: a `json.py` in the user's repository must not be ours.
         cwd=repository.state_dir,
         env=environment,

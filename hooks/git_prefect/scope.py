@@ -21,6 +21,7 @@ def storage_for(repository: git.Repository, update: RefUpdate, settings: Setting
         settings.token_secret,
         settings.token_username,
         settings.clone_url_secret,
+        settings.ssh,
     )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Optional
 
 import msgspec
 
-from .errors import UsageError
+from .errors import UnusableCommit, UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,12 +36,6 @@ class Target(Table, frozen=True):
     labels: list[str] = []
     create_project: bool = False
 
-    def __post_init__(self) -> None:
-        if (self.branch is None) == (self.tag is None):
-            raise ValueError('needs either `branch` or `tag`, a pattern such as "feature/**"')
-        if not self.project.strip():
-            raise ValueError("needs a `project` that is not empty")
-
 
 def with_project(target: Target, project: str) -> Target:
     """The same rule, leading to another project."""
@@ -53,9 +48,9 @@ class Runtime(Table, frozen=True):
     flows: list[str]
     run_config: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.run_config.get("type"), str):
-            raise ValueError('`run-config` needs a `type`, such as "KubernetesRun" or "DockerRun"')
+
+RUN_CONFIGS = ("DockerRun", "ECSRun", "KubernetesRun", "LocalRun", "UniversalRun", "VertexRun")
+"""The run configs of Prefect 1."""
 
 
 class Settings(Table, frozen=True):
@@ -69,18 +64,13 @@ class Settings(Table, frozen=True):
     timeout: float = 30.0
     strict: bool = False
     default_branch: Optional[str] = None
+    ssh: Optional[bool] = None
     token_secret: Optional[str] = None
     token_username: Optional[str] = None
     clone_url_secret: Optional[str] = None
     storage: Literal["keep", "replace"] = "keep"
     target: list[Target] = []
     runtime: list[Runtime] = []
-
-    def __post_init__(self) -> None:
-        if self.timeout <= 0:
-            raise ValueError("`timeout` is in seconds and has to be above 0")
-        if self.clone_url_secret and (self.token_secret or self.token_username):
-            raise ValueError("`clone-url-secret` is the whole URL: it goes without `token-secret` and `token-username`")
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -94,67 +84,73 @@ class Source(msgspec.Struct, frozen=True):
 def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None) -> Source:
     """Settings as a commit has them, with what differs per machine laid over.
 
-    `files` are those of `FILES` that the commit has. `machine` holds `git config prefect.*` (key without the prefix → value). The environment
-    (`GIT_PREFECT_PYTHON`, `GIT_PREFECT_TIMEOUT`, …) wins over it, and it over the file.
+    `files` are those of `FILES` that the commit has. `machine` holds `git config prefect.*` (key without the
+    prefix → value). The environment (`GIT_PREFECT_PYTHON`, `GIT_PREFECT_TIMEOUT`, …) wins over it, and it over the file.
 
     Raises:
-        UsageError: a file that is no TOML, an unknown key or a wrong type, with the key's full name.
+        UnusableCommit: a file that is no TOML, an unknown key, a wrong type or value, with the key's full name.
+        UsageError: the same of what is set on this machine.
     """
-    table: dict[str, Any] = {}
-    origin = "defaults"
     for name in FILES:
-        found = _table_of(name, files[name]) if name in files else None
-        if found is not None:
-            table, origin = found, name
+        table = _table_of(name, files[name]) if name in files else None
+        if table is not None:
+            settings, origin = _convert(table, name), name
             break
-    overlay = _machine_table(machine or {}, os.environ)
-    return Source(_convert({**table, **overlay}, origin), origin)
+    else:
+        settings, origin = Settings(), "defaults"
+    return Source(_with_machine(settings, machine or {}, os.environ), origin)
 
 
 def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
     try:
         document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        if name == "pyproject.toml" and b"tool.git-prefect" not in content:
+        if name == "pyproject.toml" and b"git-prefect" not in content:
             return None
-        raise UsageError(
-            f"{name}: not valid TOML ({error}), so no settings can be read",
-            f"mend {name}, commit it, and push again",
+        raise UnusableCommit(
+            f"{name}: not valid TOML ({error}), so no settings can be read", f"mend {name}, commit it, and push again"
         ) from error
-    if name == "pyproject.toml":
-        table = document.get("tool", {}).get("git-prefect")
-        return table if isinstance(table, dict) else None
-    return document
-
-
-_PER_MACHINE = {
-    "python": str,
-    "timeout": float,
-    "token-secret": str,
-    "token-username": str,
-    "clone-url-secret": str,
-}
-
-
-def _machine_table(config: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
-    table: dict[str, Any] = {}
-    for key, kind in _PER_MACHINE.items():
-        variable = "GIT_PREFECT_" + key.upper().replace("-", "_")
-        # git config keys have no case: `prefect.tokenSecret` and `prefect.token-secret` are both written.
-        configured = config.get(key) or config.get(key.replace("-", ""))
-        value, where = (
-            (environ[variable], variable) if environ.get(variable) else (configured, f"git config prefect.{key}")
-        )
-        if not value:
-            continue
-        try:
-            table[key] = kind(value)
-        except ValueError as error:
-            raise UsageError(
-                f"{where}: expected a number of seconds, got {value!r}",
-                f"set {where} to a number, or unset it",
-            ) from error
+    if name != "pyproject.toml":
+        return document
+    table: Any = document.get("tool", {}).get("git-prefect")
+    if table is not None and not isinstance(table, dict):
+        raise _refused(name, "tool.git-prefect", "is a table: write [tool.git-prefect], and the keys below it")
     return table
+
+
+PER_MACHINE = ("python", "timeout", "token-secret", "token-username", "clone-url-secret")
+"""What `git config prefect.<key>` and `GIT_PREFECT_<KEY>` can set."""
+
+
+def _with_machine(settings: Settings, config: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    # git config keys have no case: `prefect.tokenSecret` and `prefect.token-secret` are both written.
+    spelled = {key.replace("-", ""): key for key in PER_MACHINE}
+    found: dict[str, tuple[str, str]] = {}
+    for name, value in config.items():
+        if name.replace("-", "") not in spelled:
+            raise UsageError(
+                f"git config prefect.{name}: unknown key; known here: {', '.join(PER_MACHINE)}",
+                f"mend it, or take it out with `git config --unset prefect.{name}`",
+            )
+        found[spelled[name.replace("-", "")]] = (value, f"git config prefect.{name}")
+    for key in PER_MACHINE:
+        variable = "GIT_PREFECT_" + key.upper().replace("-", "_")
+        if environ.get(variable):
+            found[key] = (environ[variable], variable)
+    # How agents reach the repository is one thing: what the machine says of it replaces what the file says.
+    if {"token-secret", "token-username", "clone-url-secret"} & found.keys():
+        settings = msgspec.structs.replace(settings, token_secret=None, token_username=None, clone_url_secret=None)
+    for key, (value, where) in found.items():
+        try:
+            typed = float(value) if key == "timeout" else value
+            changed = msgspec.structs.replace(settings, **{key.replace("-", "_"): typed})
+        except ValueError:
+            raise UsageError(f"{where}: expected a number of seconds, got {value!r}", f"set {where} to one") from None
+        wrong = next(_wrong_values(changed), None) if changed != settings else None
+        if wrong:
+            raise UsageError(f"{where}: {wrong[1]}", f"mend or unset {where}")
+        settings = changed
+    return settings
 
 
 def _convert(table: dict[str, Any], origin: str) -> Settings:
@@ -166,11 +162,62 @@ def _convert(table: dict[str, Any], origin: str) -> Settings:
             raise _refused(origin, f"{prefix}{name}", f"write [[{prefix}{name}]], with two brackets")
         for number, entry in enumerate(entries, start=1):
             _checked(entry, kind, origin, f"{prefix}{name}[{number}]")
+    if isinstance(table.get("env"), dict):
+        for name, value in table["env"].items():
+            _checked(value, str, origin, f"{prefix}env.{name}")
     _checked(table, Settings, origin, prefix.rstrip("."))
-    return msgspec.convert(table, Settings)
+    settings = msgspec.convert(table, Settings)
+    for key, fact in _wrong_values(settings):
+        raise _refused(origin, prefix + key, fact)
+    return settings
 
 
-def _checked(value: Any, kind: type[Table], origin: str, place: str) -> None:
+def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Keys whose values are of the right type and make no sense, each with the reason."""
+    if not 0 < settings.timeout < math.inf:
+        yield "timeout", "is in seconds and has to be above 0"
+    if settings.clone_url_secret and (settings.token_secret or settings.token_username):
+        yield "clone-url-secret", "is the whole URL: it goes without `token-secret` and `token-username`"
+    for root in settings.import_roots:
+        if os.path.isabs(root) or os.path.normpath(root).startswith(".."):
+            yield "import-roots", f"names folders of the repository, and {root!r} is outside of it"
+    for name, value in settings.env.items():
+        if not name or "=" in name or "\0" in name + value:
+            yield f"env.{name!r}", "is no name and value that an environment can hold"
+    yield from _wrong_patterns("flows", settings.flows)
+    yield from _wrong_patterns("exclude", settings.exclude)
+    for number, target in enumerate(settings.target, start=1):
+        place = f"target[{number}]"
+        if (target.branch is None) == (target.tag is None):
+            yield place, 'needs either `branch` or `tag`, a pattern such as "feature/**"'
+        if not target.project.strip():
+            yield f"{place}.project", "is the name of a Prefect project and cannot be empty"
+        for unknown in set(re.findall(r"{[^}]*}", target.project)) - {"{branch}", "{user}", "{repo}"}:
+            yield f"{place}.project", f"{unknown} is not known; {{branch}}, {{user}} and {{repo}} are filled in"
+        yield from _wrong_patterns(
+            f"{place}.{'branch' if target.branch else 'tag'}", [target.branch or target.tag or ""]
+        )
+    for number, runtime in enumerate(settings.runtime, start=1):
+        yield from _wrong_patterns(f"runtime[{number}].flows", runtime.flows)
+        kind = runtime.run_config.get("type")
+        if kind not in RUN_CONFIGS:
+            yield f"runtime[{number}].run-config.type", f"is one of {', '.join(RUN_CONFIGS)}, not {kind!r}"
+
+
+def _wrong_patterns(key: str, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    from pathspec import GitIgnoreSpec
+
+    for pattern in patterns:
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except ValueError as error:
+            yield key, f"{pattern!r} is no pattern ({error})"
+
+
+CHOICES = {"schedule": '"keep", "on" or "off"', "storage": '"keep" or "replace"'}
+
+
+def _checked(value: Any, kind: Any, origin: str, place: str) -> None:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -181,11 +228,14 @@ def _checked(value: Any, kind: type[Table], origin: str, place: str) -> None:
         if unknown:
             known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
             raise _refused(origin, key, f"unknown key; known here: {known}") from error
+        name = key.rpartition(".")[2]
+        if "enum value" in message and name in CHOICES:
+            raise _refused(origin, key, f"is {CHOICES[name]}") from error
         raise _refused(origin, key, message[: at.start()] if at else message) from error
 
 
-def _refused(origin: str, key: str, fact: str) -> UsageError:
-    return UsageError(
+def _refused(origin: str, key: str, fact: str) -> UnusableCommit:
+    return UnusableCommit(
         f"{origin}: {key}: {fact[0].lower()}{fact[1:]}" if key else f"{origin}: {fact}",
         f"mend {key or 'it'} in {origin} (the README lists all settings), commit, and push again",
     )

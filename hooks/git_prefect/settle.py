@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -9,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import GitPrefectError
+from .errors import GitPrefectError, OutOfReach, UnusableCommit
 from .model import RefUpdate, Registration
-from .push import git, pending, process
+from .push import git, pending, process, refs
 from .push.lsremote import ask_remote, fetch_commit
 from .push.remotes import redact
 from .register import apply_plan, plan_ref
 from .report import text
+from .report.command import git_prefect
 from .validate import settings_at
 
 if TYPE_CHECKING:
@@ -33,9 +35,13 @@ class NotArrived(Exception):
 
 
 def main(argv: Sequence[str]) -> int:
-    """The watcher: `argv` is a repository and entries; wait until their push has ended, then settle what waits."""
-    folder, *queued = argv
-    repository = git.open_repository(folder)
+    """The watcher: wait until the push of some entries has ended, then settle what waits.
+
+    `argv` is the common git directory, the work tree of the push (it may be gone by then), and the entries.
+    """
+    common, top, *queued = argv
+    places = (top, os.path.dirname(common), common)
+    repository = git.open_repository(next(place for place in places if os.path.isdir(place)))
     for entry in pending.entries(repository):
         if entry.id in queued:
             _wait_for_push(repository, entry)
@@ -107,6 +113,8 @@ def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool) -> 
         return False
     try:
         _register(repository, entry, update)
+    except UnusableCommit as error:
+        pending.close(repository, entry, "refused", {"reason": _sentence(error)})
     except GitPrefectError as error:
         pending.postpone(repository, entry, _sentence(error))
     except Exception:
@@ -137,21 +145,36 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
     update = RefUpdate(
         entry.remote, entry.url, entry.ref, entry.commit, entry.pushed_object, entry.tracking_before, "push"
     )
+    configured = git.setting(repository, f"remote.{entry.remote}.url") is not None
+    if not configured and "/" not in entry.remote:
+        raise NotArrived(f"the remote {entry.remote!r} is no longer configured here")
     tracking = git.tracking_ref(repository, entry.remote, entry.ref)
     moved = tracking and entry.tracking_before != entry.commit
-    if just_pushed and moved and git.commit_of(repository, tracking or "") == entry.commit:
+    moved = moved and git.commit_of(repository, tracking or "") == entry.commit
+    # A push URL of its own is another repository than the one that agents clone from.
+    if just_pushed and moved and refs.fetch_url(repository, update) == entry.url:
         return update
-    answer = ask_remote(repository, entry.remote, entry.ref)
+    try:
+        answer = ask_remote(repository, entry.remote, entry.ref)
+    except OutOfReach as error:
+        if configured:
+            raise
+        again = git_prefect("register", "--remote", entry.remote, "--ref", update.name)
+        raise NotArrived(f"pushed by URL, and {error.message}; once it has arrived: {again}") from error
     theirs = answer.commit(entry.ref)
+    if theirs is None and moved and refs.fetch_url(repository, update) != entry.url:
+        raise OutOfReach(
+            f"{text.place(update)} does not exist yet at the URL that is fetched from; the push went to {entry.url}",
+            "agents clone from the fetch URL: see `git remote -v`",
+        )
     if theirs is None:
         raise NotArrived(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
+    if git.commit_of(repository, theirs) is None:
+        fetch_commit(repository, entry.remote, entry.ref)
     if theirs == entry.commit:
         return update._replace(pushed_object=answer.refs[entry.ref])
-    if update.kind == "branch":
-        if git.commit_of(repository, theirs) is None:
-            fetch_commit(repository, entry.remote, entry.ref)
-        if git.is_ancestor(repository, entry.commit, theirs):
-            return update._replace(commit=theirs, pushed_object=theirs)
+    if update.kind == "branch" and git.is_ancestor(repository, entry.commit, theirs):
+        return update._replace(commit=theirs, pushed_object=theirs)
     raise NotArrived(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
 
 
@@ -162,18 +185,23 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> No
     api = Api()
     planned = plan_ref(repository, update, source, api, entry.project)
     rows = apply_plan(api, planned)
-    failed = [row for row in rows if row.action == "failed"]
     detail: dict[str, Any] = {
         "commit": update.commit,
         "flows": [_told(row) for row in rows if row.action != "skipped"],
     }
     if planned.left_out:
         detail["left_out"] = [text.headline(one) for one in planned.left_out]
-    if failed:
+    # A refusal of the plan stands until something else is pushed; what the API or the interpreter failed at may not.
+    refused = [row for row, one in zip(rows, planned.plan) if one.action == "failed"]
+    failed = [row for row, one in zip(rows, planned.plan) if row.action == "failed" and one.action != "failed"]
+    waiting = [f"{row.flow}: {row.reason}" for row in failed]
+    waiting += [f"{one.message}; {one.hint}" for one in planned.left_out if one.code == "environment-broken"]
+    if waiting:
         pending.log(repository, {"result": "failed", "ref": entry.ref, "remote": entry.remote, **detail})
-        pending.postpone(repository, entry, "; ".join(f"{row.flow}: {row.reason}" for row in failed))
-    else:
-        pending.close(repository, entry, "registered", detail)
+        pending.postpone(repository, entry, "; ".join(waiting))
+        return
+    result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
+    pending.close(repository, entry, result, detail)
 
 
 def _told(row: Registration) -> dict[str, Any]:

@@ -99,7 +99,11 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
     """The files of the work tree as they are now, untracked ones too unless ignored."""
     from .flows.check import Tree
 
-    top = Path(repository.top or ".")
+    if repository.top is None:
+        raise UsageError(
+            "a bare repository has no work tree to check", "name what to check: git prefect validate --ref REF"
+        )
+    top = Path(repository.top)
     listing = git.run_git(
         repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"
     ).decode("utf-8", "surrogateescape")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from git_prefect.push import pending
 
-from ..repository import clone
+from ..repository import Clone, clone
 from .conftest import Team, flow_file, until
 
 STATUS = "git prefect status"
@@ -134,7 +134,9 @@ def test_a_broken_flow_refuses_the_push_and_hides_no_other(team: Team, remote: P
         "push refused: 2 errors in what this push changes; nothing was sent to origin. "
         "To push all the same: SKIP=prefect-validate git push"
     ) in printed
-    assert "origin/feature/x: nothing is queued, since this push is refused" in printed
+    assert (
+        "origin/feature/x: nothing is queued: 2 errors in what this push changes; see git prefect validate"
+    ) in printed
     assert team.clone.git("ls-remote", "origin", "refs/heads/feature/x") == ""
     assert (team.log(), pending.entries(team.clone.repository)) == ([], [])
 
@@ -272,9 +274,11 @@ def test_an_annotated_tag_is_refused_and_a_lightweight_one_is_registered_pinned(
 
 
 def test_ci_leaves_no_watcher(team: Team) -> None:
-    team.clone.commit({"flows/etl.py": flow_file()})
+    head = team.clone.commit({"flows/etl.py": flow_file()})
     printed = team.push("origin", "feature/x", CI="true")
-    assert "CI is set, so nothing waits for this push. Register it in the job: git prefect register" in printed
+    assert (
+        f"once origin has {head[:7]}. CI is set, so nothing waits for that: git prefect register --ref feature/x"
+    ) in printed
     assert watchers(team) == []
     assert len(pending.entries(team.clone.repository)) == 1
     assert "registered: etl" in team.prefect("register", CI="true") + team.prefect("status")
@@ -317,3 +321,35 @@ def test_check_pushed_by_hand(team: Team) -> None:
         "flows/etl.py: has changes that are in no commit: agents pull from the remote, these changes will not run "
         "[uncommitted-flow]\n  hint: git add flows/etl.py && git commit && git push"
     )
+
+
+def test_pushing_all_the_same_registers_what_loads(team: Team) -> None:
+    team.clone.commit(
+        {
+            "flows/etl.py": flow_file(),
+            "flows/broken.py": "from prefect import Flow\nflow = Flow('broken')\nflow.nothing()\n",
+        }
+    )
+    printed = team.push("origin", "feature/x", SKIP="prefect-validate")
+    assert "  left out: flows/broken.py\n" in printed
+    team.settled()
+    (line,) = outcomes(team)
+    assert (line["result"], line["flows"]) == ("registered", [registered("created", 1)])
+    status = team.prefect("status", check=False)
+    assert "\n  left out: flows/broken.py:3: does not load: AttributeError" in status
+
+
+def test_a_work_tree_that_is_gone_before_the_watcher_loses_nothing(team: Team, tmp_path: Path) -> None:
+    linked = Clone(tmp_path / "linked")
+    team.clone.git("worktree", "add", "--quiet", "-b", "feature/linked", str(linked.path))
+    linked.commit({"flows/etl.py": flow_file()})
+    gate, hook = tmp_path / "gate", team.remote / "hooks" / "post-receive"
+    hook.write_text(f"#!/bin/sh\nwhile ! [ -e {gate} ]; do sleep 0.05; done\n")
+    hook.chmod(0o755)
+    push = ["git", "push", "--quiet", "origin", "feature/linked"]
+    with subprocess.Popen(push, cwd=linked.path, stdin=subprocess.DEVNULL):
+        until(lambda: team.clone.git("ls-remote", str(team.remote), "refs/heads/feature/linked"))
+        team.clone.git("worktree", "remove", "--force", str(linked.path))
+        gate.touch()
+    team.settled()
+    assert [line["flows"] for line in outcomes(team)] == [[registered("created", 1)]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -153,8 +155,10 @@ def test_answers_are_kept_until_the_environment_changes(elsewhere: Path, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])
 def test_other_pythons(repository: Checked, tmp_path: Path, version: str) -> None:
-    candidates = [*Path("/").glob(f"root/.pyenv/versions/{version}.*/bin/python"), Path(f"/usr/bin/python{version}")]
-    found = next((path for path in candidates if path.exists()), None)
+    versions = Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv", "versions")
+    named = shutil.which(f"python{version}")
+    candidates = [*versions.glob(f"{version}.*/bin/python"), *([Path(named)] if named else [])]
+    found = next(iter(candidates), None)
     if found is None:
         pytest.skip(f"Python {version} is not on this machine")
     subprocess.run([str(found), "-m", "venv", str(tmp_path / "env")], check=True)

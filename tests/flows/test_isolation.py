@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from git_prefect.flows import interpreter
 from git_prefect.flows.check import check_flow_files
 from git_prefect.settings import Settings
 
-from .conftest import FLOW, Checked
+from .conftest import FLOW, Checked, make_venv, site_of
 
 
 def flow(name: str) -> str:
@@ -125,3 +126,14 @@ def test_a_file_that_hangs_says_where(repository: Checked) -> None:
     (file,) = repository.check({"a.py": source}, Settings(timeout=1))
     (one,) = file.findings
     assert (one.code, one.line, one.detail) == ("load-timeout", 5, "a.py:5\n    threading.Event().wait()")
+
+
+def test_an_installed_module_that_fails_or_starts_threads_is_left_to_each_file(repository: Checked, tmp_path: Path) -> None:
+    python = interpreter.find(tmp_path, str(make_venv(tmp_path / "venv")), repository.state)
+    site = site_of(tmp_path / "venv")
+    (site / "fails_once.py").write_text("raise ImportError('not here')\n")
+    (site / "threads.py").write_text("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n")
+    for module, codes in (("fails_once", ["does-not-load"]), ("threads", [])):
+        files = {f"{number}.py": f"import {module}\n" + flow(str(number)) for number in range(4)}
+        found = [[one.code for one in file.findings] for file in repository.check(files, python=python)]
+        assert found == [codes] * 4, module

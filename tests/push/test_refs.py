@@ -11,6 +11,8 @@ from git_prefect.push.git import configuration
 
 from ..repository import Clone
 
+JENKINS = "; BUILD_TAG is Jenkins' own and names no tag"
+
 
 def pre_commit(local: str, remote: str, url: str, to: str | None) -> dict[str, str]:
     variables = {
@@ -73,11 +75,11 @@ def test_a_push_by_url_never_keeps_its_credentials(work: Clone) -> None:
         ({}, None, ("refs/heads/main", "active branch")),
         ({"GIT_BRANCH": "origin/feature/x"}, None, ("refs/heads/feature/x", "GIT_BRANCH")),
         ({"GIT_BRANCH": "feature/x", "BUILD_TAG": "v1"}, None, ("refs/tags/v1", "BUILD_TAG")),
-        ({"BUILD_TAG": "jenkins-etl-41"}, None, ("refs/heads/main", "active branch")),
+        ({"BUILD_TAG": "jenkins-etl-41"}, None, ("refs/heads/main", f"active branch{JENKINS}")),
         (
             {"BUILD_TAG": "jenkins-etl-41", "GIT_BRANCH": "origin/main"},
             None,
-            ("refs/heads/main", "GIT_BRANCH"),
+            ("refs/heads/main", f"GIT_BRANCH{JENKINS}"),
         ),
         ({"BUILD_TAG": "v1", "GIT_BRANCH": "main"}, "feature/x", ("refs/heads/feature/x", "--ref")),
         ({}, "refs/tags/v1", ("refs/tags/v1", "--ref")),
@@ -131,8 +133,7 @@ def test_a_detached_head_outside_ci(work: Clone) -> None:
     with pytest.raises(UsageError) as raised:
         refs.by_hand(work.repository, {}, None, "origin")
     assert str(raised.value) == (
-        "HEAD is detached and nothing says which branch or tag is meant\n"
-        "hint: name it: git prefect register --ref BRANCH-OR-TAG"
+        "HEAD is detached and nothing says which branch or tag is meant\nhint: name it with --ref BRANCH-OR-TAG"
     )
 
 

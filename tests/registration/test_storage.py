@@ -82,7 +82,11 @@ def test_every_run_config_of_prefect(kind: str) -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"type": "KubernetsRun"}, "settings: runtime[1].run-config.type: Prefect has no run config 'KubernetsRun'"),
+        ({"type": "DockerRun", "env": "x"}, "settings: runtime[1].run-config: Prefect does not take it ("),
+        (
+            {"type": "KubernetesRun", "job-template-path": "date.yaml"},
+            "settings: runtime[1].run-config.job-template-path: date.yaml is no YAML that can be stored: ",
+        ),
         ({"type": "DockerRun", "imag": "x"}, "settings: runtime[1].run-config: Prefect does not take it ("),
         (
             {"type": "KubernetesRun", "job-template-path": "k8s/none.yaml"},
@@ -90,12 +94,14 @@ def test_every_run_config_of_prefect(kind: str) -> None:
         ),
         (
             {"type": "KubernetesRun", "job-template-path": "broken.yaml"},
-            "settings: runtime[1].run-config.job-template-path: broken.yaml is not valid YAML",
+            "settings: runtime[1].run-config.job-template-path: broken.yaml:1 is no YAML that can be stored: ",
         ),
     ],
 )
 def test_runtimes_that_prefect_does_not_take(config: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError) as raised:
-        run_configs([Runtime(flows=["**"], run_config=config)], {"broken.yaml": b"a: [b"}.get)
+        run_configs(
+            [Runtime(flows=["**"], run_config=config)], {"broken.yaml": b"a: [b", "date.yaml": b"a: 2020-01-01"}.get
+        )
     assert raised.value.message.startswith(said)
     assert raised.value.hint

@@ -26,19 +26,29 @@ def main(argv: Sequence[str]) -> int:
     repository = git.open_repository()
     settle.settle(repository, wait=False)
     print(queue(repository))
-    return ExitCode.FINDINGS if any(entry.error for entry in pending.entries(repository)) else ExitCode.OK
+    waiting = any(entry.error for entry in pending.entries(repository))
+    return ExitCode.FINDINGS if waiting or any(_is_bad(line) for line in _last(repository)) else ExitCode.OK
+
+
+def _is_bad(line: dict[str, Any]) -> bool:
+    return line["result"] in ("failed", "refused") or bool(line.get("left_out"))
+
+
+def _last(repository: git.Repository) -> list[dict[str, Any]]:
+    """The last outcome of each ref that does not wait, newest first."""
+    told = {(entry.remote, entry.ref) for entry in pending.entries(repository)}
+    last = []
+    for line in reversed(pending.settled(repository)):
+        if (line["remote"], line["ref"]) not in told and line["result"] != "superseded":
+            told.add((line["remote"], line["ref"]))
+            last.append(line)
+    return last
 
 
 def queue(repository: git.Repository) -> str:
     """What waits, then the last outcome of each ref, newest first."""
-    waiting = pending.entries(repository)
-    lines = [_waiting(entry) for entry in waiting]
-    told = {(entry.remote, entry.ref) for entry in waiting}
-    for line in reversed(pending.settled(repository)):
-        ref = (line.get("remote", ""), line.get("ref", ""))
-        if ref not in told and line.get("result") != "superseded":
-            told.add(ref)
-            lines.append(_settled(line))
+    lines = [_waiting(entry) for entry in pending.entries(repository)]
+    lines += [_settled(line) for line in _last(repository)]
     return "\n".join(lines) or "no push from this clone has been registered yet"
 
 

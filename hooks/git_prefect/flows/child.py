@@ -10,9 +10,9 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import shutil
 import signal
 import sys
-import tempfile
 import traceback
 from typing import Any, NoReturn
 
@@ -100,10 +100,18 @@ class Seen:
 
     def watch(self) -> None:
         """From now on, until `off` is set."""
-        sys.addaudithook(self.hear)
+        interesting = {"open", *self.LOOKS, *self.STARTS, *self.CHANGES}
+        hear = self.hear
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            # Copying a flow raises thousands of events (`builtins.id`): the way past them is short.
+            if event in interesting:
+                hear(event, arguments)
+
+        sys.addaudithook(hook)
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """An audit event; most are none of ours."""
+        """An audit event that may be one of the repository's files."""
         if self.off:
             return
         if event == "open":
@@ -171,13 +179,14 @@ class Clone:
     """
 
     def __init__(self, control: str) -> None:
-        self.folder = tempfile.TemporaryDirectory(dir=control)
-        self.pack = open(os.path.join(self.folder.name, "pack"), "wb")  # noqa: SIM115
+        self.folder = f"{control}/clone-{os.getpid()}"
+        os.mkdir(self.folder)
+        self.pack = open(f"{self.folder}/pack", "wb")  # noqa: SIM115
 
     def close(self) -> None:
         """Close and remove both."""
         self.pack.close()
-        self.folder.cleanup()
+        shutil.rmtree(self.folder)
 
 
 def load(path: str, seen: Seen) -> dict[str, Any]:

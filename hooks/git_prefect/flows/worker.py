@@ -28,7 +28,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 OUTPUT_LIMIT = 16 * 1024
 """Bytes of a flow file's output that are kept; the rest is read and thrown away."""
@@ -113,20 +113,53 @@ def run_lanes(control: str, orders: dict[str, Any]) -> None:
     for number in order:
         os.write(queue, number.to_bytes(4, "big"))
     os.lseek(queue, 0, os.SEEK_SET)
+    ahead = jobs[0]["imports"] if jobs else ()
+    while any(job["imports"][: len(ahead)] != ahead for job in jobs):
+        ahead = ahead[:-1]
+    if ahead:
+        # What all files import is imported once, in a fork, since an import that goes wrong cannot be undone.
+        pid = os.fork()
+        if pid == 0:
+            be_trunk(control, orders, queue, ahead)
+        if os.waitpid(pid, 0)[1] == 0:
+            return
+        for job in jobs:
+            job["imports"] = ()
+    fork_lanes(control, orders, queue, ())
+
+
+def be_trunk(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str, ...]) -> NoReturn:
+    """Import what all files share, then be the one whom the lanes are forked from."""
+    status = 1
+    try:
+        signal.alarm(int(PRELOAD_LIMIT))
+        for name in ahead:
+            importlib.import_module(name)
+        signal.alarm(0)
+        if threading.active_count() == 1:
+            gc.collect()
+            gc.freeze()
+            status = 0
+            fork_lanes(control, orders, queue, ahead)
+    finally:
+        os._exit(status)
+
+
+def fork_lanes(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str, ...]) -> None:
     lanes = []
     for number in range(orders["lanes"]):
         pid = os.fork()
         if pid == 0:
-            be_lane(Lane(control, number, orders, queue))
+            be_lane(Lane(control, number, orders, queue), ahead)
         lanes.append(pid)
     for pid in lanes:
         os.waitpid(pid, 0)
 
 
-def be_lane(lane: Lane) -> None:
+def be_lane(lane: Lane, ahead: tuple[str, ...]) -> NoReturn:
     try:
         signal.signal(signal.SIGTERM, lambda *_: stop(lane))
-        serve(lane, (), None)
+        serve(lane, ahead, None)
     finally:
         os._exit(0)
 

@@ -21,6 +21,9 @@ from .git import Repository
 from .process import Process, is_running
 
 FORMAT = 1
+LINE = {"time", "result", "ref", "remote", "commit"}
+"""What every line of the log has; `reason`, `flows` and `left_out` tell more."""
+
 LOG_LIMIT = 1_000_000
 """Bytes after which the log is begun anew; the one before is kept beside it."""
 
@@ -155,7 +158,7 @@ def settled(repository: Repository) -> list[dict[str, Any]]:
             document = json.loads(line)
         except ValueError:
             continue
-        if isinstance(document, dict) and document.get("format") == FORMAT:
+        if isinstance(document, dict) and document.get("format") == FORMAT and document.keys() >= LINE:
             lines.append(document)
     return lines
 
@@ -172,3 +175,16 @@ def settling(repository: Repository, wait: bool) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def untold(repository: Repository) -> list[dict[str, Any]]:
+    """The refusals in the log that no push has told yet; from now on they are told."""
+    marker = Path(repository.state_dir, "told")
+    try:
+        told = float(marker.read_text())
+    except (OSError, ValueError):
+        told = 0.0
+    lines = [line for line in settled(repository) if line["result"] == "refused" and line["time"] > told]
+    if lines:
+        write_durably(marker, str(lines[-1]["time"]))
+    return lines

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..errors import UsageError
 from ..model import RefUpdate
 from .git import Repository, ask, commit_of, commits_of, object_of, setting, tracking_ref
-from .remotes import redact, without_credentials
+from .remotes import same_place, without_credentials
 
 DETACHED_HEAD = (
     "CI_COMMIT_TAG",
@@ -70,8 +70,8 @@ def _update(
     if known is None:
         known = (commits[0] if commits else None) or ""
     # git gives the URL as the name when a push names no configured remote.
-    shown = without_credentials(remote) if remote == url else remote
-    return RefUpdate(shown, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push")
+    name = named_remote(repository, url) if remote == url else remote
+    return RefUpdate(name, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push")
 
 
 def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | None, remote: str) -> RefUpdate:
@@ -81,40 +81,33 @@ def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | No
     `BUILD_TAG=jenkins-<job>-<number>` names no tag and is passed over.
 
     Raises:
-        UsageError: nothing names a ref, or a name leads nowhere.
+        UsageError: nothing names a ref, or a name leads nowhere, or to a branch and a tag.
     """
-    for name, source, kinds in _candidates(repository, environ, wanted, remote):
-        ref = _full_name(repository, remote, name, kinds)
-        if ref is None and source == "active branch":
-            raise UsageError(
-                f"branch {name} has no commit yet, so there is nothing to register", "commit and push first"
-            )
-        if ref is None:
-            raise UsageError(
-                f"{source}={name}: no such {' or '.join(kinds)} here or on {remote}, so there is nothing to register it from",
-                f"push it first (`git push {remote} {name}`), or name another ref with --ref",
-            )
+    for name, source, kinds in _candidates(repository, environ, wanted):
+        ref = _full_name(repository, remote, name, source, kinds)
         found = object_of(repository, _local_name(repository, remote, ref))
         commit = commit_of(repository, found) if found else None
         return RefUpdate(remote, remote_url(repository, remote), ref, commit, found, None, source)
     raise UsageError(
-        "HEAD is detached and nothing says which branch or tag is meant",
-        "name it: git prefect register --ref BRANCH-OR-TAG",
+        "HEAD is detached and nothing says which branch or tag is meant", "name it with --ref BRANCH-OR-TAG"
     )
 
 
 def _candidates(
-    repository: Repository, environ: Mapping[str, str], wanted: str | None, remote: str
+    repository: Repository, environ: Mapping[str, str], wanted: str | None
 ) -> Iterable[tuple[str, str, tuple[str, ...]]]:
     if wanted:
         yield wanted, "--ref", ("branch", "tag")
         return
     tag = environ.get("BUILD_TAG", "")
-    if tag and not tag.startswith("jenkins-"):
+    passed_over = ""
+    if tag.startswith("jenkins-"):
+        passed_over = "; BUILD_TAG is Jenkins' own and names no tag"
+    elif tag:
         yield tag, "BUILD_TAG", ("tag",)
     branch = environ.get("GIT_BRANCH", "")
     if branch:
-        yield branch, "GIT_BRANCH", ("branch",)
+        yield branch, f"GIT_BRANCH{passed_over}", ("branch",)
     active = ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
     if active is None:
         for variable in DETACHED_HEAD:
@@ -123,26 +116,38 @@ def _candidates(
         if environ.get("GITHUB_REF_NAME"):
             yield environ["GITHUB_REF_NAME"], "GITHUB_REF_NAME", (environ.get("GITHUB_REF_TYPE", "branch"),)
     else:
-        yield active, "active branch", ("branch",)
+        yield active, f"active branch{passed_over}", ("branch",)
 
 
-def _full_name(repository: Repository, remote: str, name: str, kinds: tuple[str, ...]) -> str | None:
+def _full_name(repository: Repository, remote: str, name: str, source: str, kinds: tuple[str, ...]) -> str:
     """The full ref name that `name` means, known here or else on the remote."""
     if name.startswith(("refs/heads/", "refs/tags/")):
         return name
     folders = [{"branch": "refs/heads/", "tag": "refs/tags/"}[kind] for kind in kinds]
     # Jenkins writes GIT_BRANCH=origin/main; a branch that is really called so comes first.
     names = [name, name[len(remote) + 1 :]] if name.startswith(f"{remote}/") else [name]
-    refs = [folder + candidate for candidate in names for folder in folders]
-    for ref in refs:
-        if object_of(repository, _local_name(repository, remote, ref)):
-            return ref
+    for candidate in names:
+        refs = [folder + candidate for folder in folders]
+        known = [ref for ref in refs if object_of(repository, _local_name(repository, remote, ref))]
+        if len(known) > 1:
+            raise UsageError(
+                f"{source}={name}: there are a branch and a tag of this name", f"name one: {' or '.join(known)}"
+            )
+        if known:
+            return known[0]
     if commit_of(repository, "HEAD") is None:
-        return None
+        raise UsageError(f"{source} {name} has no commit yet, so there is nothing to register", "commit and push first")
     from .lsremote import ask_remote
 
-    on_remote = ask_remote(repository, remote, *refs).refs
-    return next((ref for ref in refs if ref in on_remote), None)
+    wanted = [folder + candidate for candidate in names for folder in folders]
+    on_remote = ask_remote(repository, remote, *wanted).refs
+    found = next((ref for ref in wanted if ref in on_remote), None)
+    if found is None:
+        raise UsageError(
+            f"{source}={name}: no such {' or '.join(kinds)} here or on {remote}, so there is nothing to register it from",
+            f"push it first (`git push {remote} {name}`), or name another ref with --ref",
+        )
+    return found
 
 
 def _local_name(repository: Repository, remote: str, ref: str) -> str:
@@ -165,30 +170,46 @@ def default_remote(repository: Repository) -> str:
     for key in (f"branch.{active}.pushremote", "remote.pushdefault", f"branch.{active}.remote"):
         configured = setting(repository, key)
         if configured and configured != ".":
-            return configured
+            return named_remote(repository, configured)
     remotes = all_remotes(repository)
     if not remotes:
         raise UsageError(
             "this repository has no remote, and agents clone from one",
             "add it with `git remote add origin URL`, then push",
         )
-    return remotes[0] if len(remotes) == 1 or "origin" not in remotes else "origin"
+    return "origin" if "origin" in remotes else next(iter(remotes))
 
 
-def all_remotes(repository: Repository) -> list[str]:
-    """Names of the configured remotes."""
+def all_remotes(repository: Repository) -> dict[str, str]:
+    """The configured remotes: name → URL as it is written, which may hold credentials."""
     from git import Repo
 
     with Repo(repository.git_dir) as repo:
-        return [remote.name for remote in repo.remotes]
+        return {remote.name: next(iter(remote.urls), "") for remote in repo.remotes}
+
+
+def named_remote(repository: Repository, wanted: str) -> str:
+    """The remote that a name or a URL means: a configured one if there is one, else the URL without credentials.
+
+    Raises:
+        UsageError: a name that no remote has.
+    """
+    remotes = all_remotes(repository)
+    if wanted in remotes:
+        return wanted
+    if "/" not in wanted and ":" not in wanted:
+        known = ", ".join(remotes) or "none is configured"
+        raise UsageError(f"there is no remote {wanted!r} here", f"name one of: {known}")
+    same = [name for name, url in remotes.items() if same_place(url, wanted)]
+    return same[0] if same else without_credentials(wanted)
 
 
 def remote_url(repository: Repository, remote: str) -> str:
     """The URL that this clone fetches from, `insteadOf` applied, without credentials."""
-    return without_credentials(ask(repository, "ls-remote", "--get-url", "--", remote) or redact(remote))
+    return without_credentials(ask(repository, "ls-remote", "--get-url", "--", remote) or remote)
 
 
 def fetch_url(repository: Repository, update: RefUpdate) -> str:
     """The URL that others fetch from what is pushed here: the remote's own, else the URL of the push."""
-    named = setting(repository, f"remote.{update.remote}.url")
-    return remote_url(repository, update.remote) if named else update.url
+    configured = setting(repository, f"remote.{update.remote}.url")
+    return remote_url(repository, update.remote) if configured else update.url

@@ -8,6 +8,10 @@ from typing import NamedTuple
 from ..model import GitStorage
 
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s'\"]*@")
+SSH = ("ssh", "git+ssh", "ssh+git")
+WEB_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com", "altssh.bitbucket.org": "bitbucket.org"}
+"""Hosts that answer ssh on port 443, and their names for everything else."""
+
 _SCP = re.compile(r"^(?:[^@/\s]+@)?(?P<host>\[[^\]]+\]|[^:/@\s]+):(?!//)(?P<path>.+)$")
 
 
@@ -15,13 +19,15 @@ class Location(NamedTuple):
     """Where a remote is, without who logs in."""
 
     scheme: str
-    """`https`, `http`, `ssh`, `git` or `file`."""
+    """`https`, `http`, `ssh`, `git`, `file`, or the name of a remote helper such as `codecommit`."""
     user: str | None
     """The login of an ssh URL; never a credential."""
     host: str
-    """With the port, if the URL has one; `localhost` for a path."""
+    """In lower case, with the port if the URL has one; `localhost` for a path."""
     path: str
-    """The repository on that host, subgroups included, without `.git` and outer slashes."""
+    """The repository on that host, subgroups included, without `.git` and outer slashes; quoted as in the URL."""
+    absolute: bool
+    """Whether the path begins at the root of the host, and not in the home folder of the login."""
 
 
 def redact(text: str) -> str:
@@ -32,38 +38,52 @@ def redact(text: str) -> str:
 def without_credentials(url: str) -> str:
     """A remote's URL that can be shown and stored.
 
-    The login of an ssh URL stays (it says how to connect and is no secret), its password does not.
+    The login of an ssh URL stays (it says how to connect and is no secret); its password does not, nor does
+    a query, where some hosts take tokens.
     """
     if "://" not in url:
         return url
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    if parts.scheme in ("ssh", "git+ssh", "ssh+git"):
-        login = parts.netloc.rpartition("@")[0].partition(":")[0]
-        host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{login}@{host}{parts.path}" if login else f"{parts.scheme}://{host}{parts.path}"
-    return redact(url)
+    login, _, host = parts.netloc.rpartition("@")
+    login = login.partition(":")[0] if parts.scheme in SSH else ""
+    return f"{parts.scheme}://{login}{'@' if login else ''}{host}{parts.path}"
 
 
 def locate(url: str) -> Location:
     """Take a URL apart in every form that git accepts (see `git help urls`): scp-like, URL or path."""
-    from urllib.parse import unquote, urlsplit
-
+    helper = re.match(r"([a-z0-9-]+)::", url)
+    if helper:
+        return Location(helper[1], None, "", _repository(url[helper.end() :]), False)
     if "://" in url:
+        from urllib.parse import urlsplit
+
         parts = urlsplit(url)
-        scheme = "ssh" if parts.scheme in ("ssh", "git+ssh", "ssh+git") else parts.scheme
+        scheme = "ssh" if parts.scheme in SSH else parts.scheme
         login, _, host = parts.netloc.rpartition("@")
-        path = _repository(unquote(parts.path))
         if scheme == "file":
-            return Location("file", None, "localhost", path)
-        return Location(scheme, (login.partition(":")[0] or None) if scheme == "ssh" else None, host, path)
+            return Location("file", None, "localhost", _repository(parts.path), True)
+        user = (login.partition(":")[0] or None) if scheme == "ssh" else None
+        return Location(scheme, user, host.lower(), _repository(parts.path), not parts.path.startswith("/~"))
     scp = _SCP.match(url)
-    # git takes `C:\path` and anything with a slash before the first colon for a path.
+    # git takes anything with a slash before the first colon for a path.
     if scp and "/" not in url.split(":", 1)[0]:
         login = url.split(":", 1)[0].rpartition("@")[0]
-        return Location("ssh", login or None, scp["host"], _repository(scp["path"]))
-    return Location("file", None, "localhost", _repository(url))
+        path = scp["path"]
+        return Location("ssh", login or None, scp["host"].lower(), _repository(path), path.startswith("/"))
+    return Location("file", None, "localhost", _repository(url), url.startswith("/"))
+
+
+def same_place(url: str, other: str) -> bool:
+    """Whether two URLs lead to the same repository, whatever the protocol and the login."""
+    one, two = locate(url), locate(other)
+    return (_host(one.host), one.path) == (_host(two.host), two.path)
+
+
+def _host(host: str) -> str:
+    name = host if host.endswith("]") else re.sub(r":\d+$", "", host)
+    return WEB_HOSTS.get(name, name)
 
 
 def _repository(path: str) -> str:
@@ -84,21 +104,28 @@ def storage_of(
     token_secret: str | None = None,
     username: str | None = None,
     clone_url_secret: str | None = None,
+    ssh: bool | None = None,
 ) -> GitStorage:
     """How an agent reaches the repository at `url`, as `prefect.storage.Git` can say it.
 
-    With a token secret agents clone over https, whatever this clone uses; without one they use
-    ssh when the remote is an ssh URL. The two forms that Prefect 1 knows are
-    `https://{user}:{token}@{repo_host}/{repo}.git` and `git@{repo_host}:{repo}.git`.
+    With a token secret agents clone over https, whatever this clone uses; without one they use ssh when
+    `ssh` says so, or, when it says nothing, the remote is an ssh URL. The two forms that Prefect 1 knows
+    are `https://{user}:{token}@{repo_host}/{repo}.git` and `git@{repo_host}:{repo}.git`.
     """
     location = locate(url)
-    host = location.host
-    if location.scheme == "ssh" and token_secret:
-        host = host.partition(":")[0] if not host.startswith("[") else host
+    wanted = location.scheme == "ssh" if ssh is None else ssh
+    use_ssh = wanted and not token_secret and not clone_url_secret
+    host, path = location.host, location.path
+    if use_ssh != (location.scheme == "ssh"):
+        # Another protocol than this clone's: its port is not the other's, and some hosts have a name for each.
+        host = _host(host)
+    if use_ssh and location.scheme == "ssh" and location.absolute:
+        # As git sends it for ssh://host/path; without the slash a plain server would look in the login's home.
+        path = f"/{path}"
     return GitStorage(
         repo_host=host,
-        repo=location.path,
-        use_ssh=location.scheme == "ssh" and not token_secret and not clone_url_secret,
+        repo=path,
+        use_ssh=use_ssh,
         git_token_secret_name=token_secret,
         git_token_username=(username or token_username(host)) if token_secret else None,
         git_clone_url_secret_name=clone_url_secret,
@@ -112,10 +139,12 @@ def why_not_clonable(url: str, storage: GitStorage) -> str | None:
     location = locate(url)
     if location.scheme == "file":
         return "it is a path on this machine, which agents elsewhere do not have"
-    if location.scheme in ("http", "git"):
-        return f"agents clone over https or ssh, and this is {location.scheme}://"
+    if location.scheme not in ("https", "ssh"):
+        return f"agents clone over https or ssh, and this is {location.scheme}"
+    if storage.repo_host.endswith(("dev.azure.com", "visualstudio.com")):
+        return "Prefect appends .git to the path, which Azure DevOps does not know"
     if storage.use_ssh and location.user not in (None, "git"):
         return f"agents log in over ssh as 'git', and this is '{location.user}'"
-    if storage.use_ssh and re.search(r":\d+$", location.host):
+    if storage.use_ssh and re.search(r":\d+$", storage.repo_host):
         return "Prefect's ssh URL has no place for a port"
     return None

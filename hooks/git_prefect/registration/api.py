@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ class Registered(NamedTuple):
 
     project_ids: dict[str, str]
     flows: tuple[RegisteredFlow, ...]
+    tenant_id: str
     tenant_slug: str
 
     def holder(self, project: str, flow: str) -> RegisteredFlow | None:
@@ -68,8 +70,8 @@ class Api:
         """The API's URL."""
         return str(self._client.api_server)
 
-    def ask(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The `data` of a query or mutation.
+    def ask(self, query: str, variables: dict[str, Any], *fields: str) -> dict[str, Any]:
+        """The `data` of a query or mutation, which has these root fields.
 
         Raises:
             OutOfReach: no connection, no answer in time, or an answer that is not the API's.
@@ -86,7 +88,13 @@ class Api:
         except ClientError as error:
             if "Malformed response" in str(error):
                 raise self._out_of_reach("it answered with something that is not JSON") from error
-            raise ApiRefused(_said(error), f"the API at {self.address} refused the request") from error
+            said = _said(error)
+            if query.startswith("query"):
+                # Ours are valid: when the API answers one with errors, something behind it is out of order.
+                raise self._out_of_reach(f"it answered with an error ({said})") from error
+            raise ApiRefused(
+                f"the Prefect API at {self.address} refused it: {said}", "look at the API's log"
+            ) from error
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             if status in (401, 403):
@@ -100,8 +108,13 @@ class Api:
             raise self._out_of_reach("it did not answer in time") from error
         except (requests.RequestException, OSError) as error:
             raise self._out_of_reach("no connection") from error
-        data: dict[str, Any] = result.to_dict().get("data") or {}
-        return data
+        except Exception as error:
+            raise self._out_of_reach(f"it answered with something that is not a Prefect API's ({error!r})") from error
+        data = result.get("data") if isinstance(result, dict) else None
+        if not isinstance(data, dict) or any(data.get(field) is None for field in fields):
+            raise self._out_of_reach("it answered with something that is not a Prefect API's")
+        plain: dict[str, Any] = json.loads(json.dumps(data))
+        return plain
 
     def _out_of_reach(self, fact: str) -> OutOfReach:
         return OutOfReach(
@@ -133,6 +146,10 @@ class Api:
                 f"  flow(where: $flows, order_by: [{{id: asc}}], limit: $limit, offset: $offset) {{ {_FLOW_FIELDS} }}"
                 "}",
                 {"projects": list(projects), "flows": condition, "limit": PAGE, "offset": len(flows)},
+                "tenant",
+                "project",
+                "flow_aggregate",
+                "flow",
             )
             flows += data["flow"]
             if not data["flow"] or len(flows) >= data["flow_aggregate"]["aggregate"]["count"]:
@@ -140,13 +157,17 @@ class Api:
         tenant = self._own_tenant(data["tenant"])
         project_ids = {one["name"]: one["id"] for one in data["project"] if one["tenant_id"] == tenant["id"]}
         own = [one for one in flows if project_ids.get(one["project"]["name"]) == one["project"]["id"]]
-        return Registered(project_ids, tuple(_registered_flow(one) for one in own), tenant["slug"] or "")
+        flows_of_ours = tuple(_registered_flow(one) for one in own)
+        return Registered(project_ids, flows_of_ours, tenant["id"], tenant["slug"] or "")
 
     def _own_tenant(self, tenants: list[dict[str, Any]]) -> dict[str, Any]:
         # As `Client.tenant_id` decides, without asking again: the configured one, else the first.
         configured = self._client._tenant_id
         if configured is None and self._client.api_key:
-            configured = self._client.tenant_id
+            try:
+                configured = self._client.tenant_id
+            except Exception as error:
+                raise self._not_authorised(str(error)) from error
         found = [one for one in tenants if configured in (None, one["id"])]
         if not found:
             raise UsageError(
@@ -155,12 +176,13 @@ class Api:
             )
         return found[0]
 
-    def create_project(self, name: str) -> str:
+    def create_project(self, name: str, tenant_id: str) -> str:
         """Create a project, or find the one that another client created meanwhile; its id."""
         try:
             data = self.ask(
                 "mutation($input: create_project_input!) { create_project(input: $input) { id } }",
-                {"input": {"name": name, "tenant_id": self._client.tenant_id}},
+                {"input": {"name": name, "tenant_id": tenant_id}},
+                "create_project",
             )
         except ApiRefused as error:
             if "Uniqueness violation" not in str(error):
@@ -187,17 +209,10 @@ class Api:
                     "set_schedule_active": schedule_active,
                 }
             },
+            "create_flow_from_compressed_string",
         )
         created: str = data["create_flow_from_compressed_string"]["id"]
         return created
-
-    def versions(self, flow_ids: Sequence[str]) -> dict[str, RegisteredFlow]:
-        """The unarchived ones of these flows, by id: what became of a registration."""
-        data = self.ask(
-            f"query($ids: [uuid!]) {{ flow(where: {{id: {{_in: $ids}}, archived: {{_eq: false}}}}) {{ {_FLOW_FIELDS} }} }}",
-            {"ids": list(flow_ids)},
-        )
-        return {one["id"]: _registered_flow(one) for one in data["flow"]}
 
     def page(self, tenant_slug: str, flow_group_id: str) -> str:
         """The flow's page in Prefect's UI, as `prefect register` links it (`Client.get_cloud_url`)."""

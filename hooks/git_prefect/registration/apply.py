@@ -16,21 +16,17 @@ PARALLEL = 8
 """Flows that are registered at once; the registrations of one flow never are."""
 
 
-def project_id(api: Api, registered: Registered, target: Target, project: str) -> str:
-    """The project's id; created first if it does not exist and the target says so.
+def check_project(api: Api, registered: Registered, target: Target, project: str) -> None:
+    """See that a registration in this project can begin.
 
     Raises:
         UsageError: it does not exist, and the target does not let us create it.
     """
-    found = registered.project_ids.get(project)
-    if found:
-        return found
-    if not target.create_project:
+    if project not in registered.project_ids and not target.create_project:
         raise UsageError(
             f"project {project!r} does not exist at {api.address}",
             f"create it with `prefect create project {project!r}`, or set `create-project = true` in its target",
         )
-    return api.create_project(project)
 
 
 def apply(
@@ -48,7 +44,9 @@ def apply(
     errors: dict[str, str] = {}
     now = registered
     if todo:
-        project = project_id(api, registered, target, todo[0].project)
+        check_project(api, registered, target, todo[0].project)
+        known = registered.project_ids.get(todo[0].project)
+        project = known or api.create_project(todo[0].project, registered.tenant_id)
         with ThreadPoolExecutor(PARALLEL) as pool:
             outcomes = list(pool.map(lambda one: _attempt(api, project, one), todo))
         errors = {one.flow: error for one, error in zip(todo, outcomes) if error}

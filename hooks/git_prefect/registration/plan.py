@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from ..model import PlannedFlow, RefUpdate
 from ..settings import Target
 from .api import Registered, RegisteredFlow
-from .structure import differences
+from .structure import can_be_scheduled, differences
 
 
 class Wanted(NamedTuple):
@@ -65,7 +66,8 @@ def _planned(
             f"{update.name} would archive it. Give {update.name} a target with another project, or rename the flow",
         )
     changes = differences(holder.serialized, one.serialized)
-    if holder.serialized.get("schedule") and one.serialized.get("schedule") and holder.schedule_active != active:
+    scheduled = holder.serialized.get("schedule") and can_be_scheduled(one.serialized)
+    if scheduled and holder.schedule_active != active:
         changes += ("schedule resumed" if active else "schedule paused",)
     if not changes:
         why = "the branch's HEAD is what runs" if update.kind == "branch" else "pinned to this tag already"
@@ -75,8 +77,8 @@ def _planned(
 
 def _schedule_active(target: Target, holder: RegisteredFlow | None) -> bool:
     if target.schedule == "keep":
-        # What had no schedule was never paused by anybody.
-        return holder.schedule_active if holder and holder.serialized.get("schedule") else True
+        # What had no schedule, or one that the server would not switch on, was never paused by anybody.
+        return holder.schedule_active if holder and can_be_scheduled(holder.serialized) else True
     return target.schedule == "on"
 
 
@@ -91,7 +93,7 @@ def _other_keeper(
     held, ours = holder.storage, one.serialized["storage"]
     if held.get("type") != "Git":
         return None
-    if (held.get("repo_host"), held.get("repo")) != (ours["repo_host"], ours["repo"]):
+    if _repository(held) != _repository(ours):
         return f"repository {held.get('repo_host')}/{held.get('repo')}"
     branch, tag = held.get("branch_name"), held.get("tag")
     if (branch or tag) is None or (branch, tag) == (ours["branch_name"], ours["tag"]):
@@ -103,6 +105,12 @@ def _other_keeper(
             return None
         return f"the newer tag {tag!r} (name the older one with --ref to go back to it)"
     return f"branch {branch!r}" if branch else f"tag {tag!r}"
+
+
+def _repository(storage: dict[str, Any]) -> tuple[str, str]:
+    """Host and path, whatever the protocol, port and spelling."""
+    host = re.sub(r":\d+$", "", (storage.get("repo_host") or "").lower())
+    return host, (storage.get("repo") or "").strip("/").lower()
 
 
 def _is_older(tag: str, other: str) -> bool:

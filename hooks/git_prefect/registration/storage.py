@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
-from ..errors import UsageError
+from ..errors import UnusableCommit
 from ..model import GitStorage, LoadedFlow, RefUpdate
 from ..settings import Runtime
 
@@ -66,35 +66,45 @@ def run_configs(runtimes: Sequence[Runtime], read_file: ReadFile) -> list[dict[s
     Template files are read from the commit that is registered, since agents do not have the repository.
 
     Raises:
-        UsageError: an unknown type or argument, or a template that the commit lacks or that is no YAML.
+        UnusableCommit: an argument that Prefect does not take, or a template that cannot be used.
     """
-    return [_run_config(number, runtime, read_file) for number, runtime in enumerate(runtimes, start=1)]
+    files = templates(runtimes, read_file)
+    return [_run_config(number, *both) for number, both in enumerate(zip(runtimes, files), start=1)]
 
 
-def _run_config(number: int, runtime: Runtime, read_file: ReadFile) -> dict[str, Any]:
+def templates(runtimes: Sequence[Runtime], read_file: ReadFile) -> list[dict[str, Any]]:
+    """The template files of each runtime, read from the commit: argument → content.
+
+    Raises:
+        UnusableCommit: the commit lacks one, or it is no YAML that can be stored as JSON.
+    """
+    return [
+        {
+            TEMPLATES[key]: _template(f"runtime[{number}].run-config.{key}", str(value), read_file)
+            for key, value in runtime.run_config.items()
+            if key in TEMPLATES and "://" not in str(value)
+        }
+        for number, runtime in enumerate(runtimes, start=1)
+    ]
+
+
+def _run_config(number: int, runtime: Runtime, files: dict[str, Any]) -> dict[str, Any]:
     import prefect
     from prefect.serialization.run_config import RunConfigSchema
 
-    place = f"runtime[{number}].run-config"
-    kinds = sorted(RunConfigSchema.type_schemas)
     kind = runtime.run_config["type"]
-    if kind not in kinds:
-        raise UsageError(
-            f"settings: {place}.type: Prefect has no run config {kind!r}", f"use one of {', '.join(kinds)}"
-        )
-    arguments: dict[str, Any] = {}
-    for key, value in runtime.run_config.items():
-        if key == "type":
-            continue
-        if key in TEMPLATES and "://" not in str(value):
-            arguments[TEMPLATES[key]] = _template(f"{place}.{key}", str(value), read_file)
-        else:
-            arguments[key.replace("-", "_")] = value
+    arguments = {
+        key.replace("-", "_"): value
+        for key, value in runtime.run_config.items()
+        if key != "type" and TEMPLATES.get(key) not in files
+    }
     try:
-        serialized: dict[str, Any] = RunConfigSchema().dump(getattr(prefect.run_configs, kind)(**arguments))
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"settings: {place}: Prefect does not take it ({error})",
+        serialized: dict[str, Any] = RunConfigSchema().dump(getattr(prefect.run_configs, kind)(**arguments, **files))
+        json.dumps(serialized)
+    except Exception as error:
+        # Whatever Prefect's own constructors and schemas raise: it is the settings that they do not take.
+        raise UnusableCommit(
+            f"settings: runtime[{number}].run-config: Prefect does not take it ({error})",
             f"see the arguments of prefect.run_configs.{kind}; keys are written with dashes",
         ) from error
     return serialized
@@ -105,16 +115,21 @@ def _template(place: str, path: str, read_file: ReadFile) -> Any:
 
     content = read_file(path)
     if content is None:
-        raise UsageError(
+        raise UnusableCommit(
             f"settings: {place}: the commit has no file {path!r}, so runs would start without their template",
             f"commit {path}, or name the file from the root of the repository",
         )
     try:
-        return yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        raise UsageError(
-            f"settings: {place}: {path} is not valid YAML ({error})", f"mend {path} and commit it"
+        template = yaml.safe_load(content)
+        json.dumps(template)
+    except (yaml.YAMLError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        said = getattr(error, "problem", None) or str(error)
+        raise UnusableCommit(
+            f"settings: {place}: {where} is no YAML that can be stored: {said}", f"mend {path}"
         ) from error
+    return template
 
 
 def run_config_of(

@@ -50,6 +50,14 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     return tuple(lines)
 
 
+def can_be_scheduled(serialized: Mapping[str, Any]) -> bool:
+    """Whether the server would switch the schedule on: there is one, and it gives every required parameter a value."""
+    schedule = serialized.get("schedule")
+    required = {one["name"] for one in serialized.get("parameters") or [] if one.get("required")}
+    clocks = (schedule or {}).get("clocks") or []
+    return bool(schedule) and all(required <= (clock.get("parameter_defaults") or {}).keys() for clock in clocks)
+
+
 def _ends(one: Any) -> set[str]:
     """The tasks that an edge joins, or that a result comes from."""
     return {one} if isinstance(one, str) else {one["upstream_task"]["slug"], one["downstream_task"]["slug"]}
