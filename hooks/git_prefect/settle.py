@@ -40,13 +40,18 @@ def main(argv: Sequence[str]) -> int:
     `argv` is the common git directory, the work tree of the push (it may be gone by then), and the entries.
     """
     common, top, *queued = argv
-    places = (top, os.path.dirname(common), common)
-    repository = git.open_repository(next(place for place in places if os.path.isdir(place)))
+    repository = _open(common, top)
     for entry in pending.entries(repository):
         if entry.id in queued:
             _wait_for_push(repository, entry)
-    settle(repository, just_pushed=frozenset(queued), due_only=False)
+    settle(_open(common, top), just_pushed=frozenset(queued), due_only=False)
     return 0
+
+
+def _open(common: str, top: str) -> git.Repository:
+    """The repository by the work tree of the push, or, when that is gone by now, by its main one."""
+    places = (top, os.path.dirname(common), common)
+    return git.open_repository(next(place for place in places if os.path.isdir(place)))
 
 
 def _wait_for_push(repository: git.Repository, entry: Entry) -> None:
