@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-all lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ lint: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -m 'not slow'
+
+# Also what needs minutes, and every Python that is on PATH.
+test-all: lint
+	$(BIN)/python -m pytest
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/validate.py

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-SMALL = '''from prefect import Flow, Parameter, task
+SMALL = """from prefect import Flow, Parameter, task
 
 
 @task
@@ -45,7 +45,7 @@ def load(rows):
 
 with Flow("flow-{number}") as flow:
     load(transform.map(extract(Parameter("source", default={number}))))
-'''
+"""
 
 REAL = '''"""Loads orders of shop {number} into the warehouse."""
 import datetime
@@ -126,7 +126,11 @@ def source(kind: str, number: int) -> str:
     """A flow file of a kind."""
     if kind == "small":
         return SMALL.format(number=number)
-    imports = {"real": "", "requests": "import requests\nimport yaml", "pandas": "import numpy as np\nimport pandas as pd"}[kind]
+    imports = {
+        "real": "",
+        "requests": "import requests\nimport yaml",
+        "pandas": "import numpy as np\nimport pandas as pd",
+    }[kind]
     helpers = "\n".join(HELPER.format(n=n) for n in range(20))
     return REAL.format(number=number, hour=number % 24, imports=imports, helpers=helpers)
 
@@ -144,7 +148,12 @@ def measured(command: list[str], folder: Path) -> Cost:
     )
     environment = {**os.environ, "PREFECT__HOME_DIR": str(folder / "prefect"), "HOME": str(folder)}
     answer = subprocess.run(
-        [sys.executable, "-c", script, *command], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-c", script, *command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return Cost(*json.loads(answer.stdout))
 
@@ -223,10 +232,17 @@ def main() -> None:
         place = Path(name)
         start = best([sys.executable, "-c", "pass"], place, 5)
         imported = best([sys.executable, "-c", "import prefect"], place, 3)
-        print(f"`import prefect`: {imported.wall:.2f} s, {imported.memory:.0f} MB; Python itself: {start.wall:.3f} s; {os.cpu_count()} cores\n")
-        print(f"{'files':>14} {'prefect build':>14} {'ours, cold':>11} {'ratio':>6} {'one':>7} {'known':>7}  {'CPU':>12}  {'memory':>9}")
+        print(
+            f"`import prefect`: {imported.wall:.2f} s, {imported.memory:.0f} MB; Python itself: {start.wall:.3f} s; {os.cpu_count()} cores\n"
+        )
+        print(
+            f"{'files':>14} {'prefect build':>14} {'ours, cold':>11} {'ratio':>6} {'one':>7} {'known':>7}  {'CPU':>12}  {'memory':>9}"
+        )
         for kind in options.kinds.split(","):
-            if kind == "pandas" and subprocess.run([sys.executable, "-c", "import pandas"], capture_output=True).returncode:
+            if (
+                kind == "pandas"
+                and subprocess.run([sys.executable, "-c", "import pandas"], capture_output=True).returncode
+            ):
                 print(f"{'pandas':>14} is not installed: pip install pandas")
                 continue
             for count in map(int, options.files.split(",")):

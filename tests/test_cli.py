@@ -174,11 +174,12 @@ def test_one_bad_file_hides_no_other(work: Clone) -> None:
 def test_a_module_that_the_hooks_own_environment_lacks_refuses_nothing(work: Clone) -> None:
     work.commit({"flows/absent.py": "import no_such_module\n" + FLOW.format(name="absent")})
     code, out, err = git_prefect(work.path, "validate")
-    assert (code, err) == (0, "")
+    assert (code, err) == (1, ""), "by hand, nothing checked is no success"
     assert out.startswith(
         f"warning: {HERE[1:-1]}: 'no_such_module' is not installed in the hook's own environment; "
         "1 flow file is unchecked [environment-broken]\n  hint: set `python` in [tool.git-prefect]"
     )
+    assert git_prefect(work.path, "validate", **in_push(work))[0] == 0
 
 
 def test_an_unknown_interpreter(work: Clone) -> None:
@@ -194,7 +195,7 @@ def test_an_interpreter_without_prefect(work: Clone, tmp_path: Path) -> None:
     work.commit({"flows/good.py": FLOW.format(name="good"), "flows/more.py": FLOW.format(name="more")})
     bare = str(tmp_path / "bare" / "bin" / "python")
     code, out, err = git_prefect(work.path, "validate", GIT_PREFECT_PYTHON=bare)
-    assert (code, err) == (0, "")
+    assert (code, err) == (1, "")
     assert out.count("[environment-broken]") == 1
     assert out.splitlines()[-1].startswith("0 flows in 0 files load as on an agent, 2 files unchecked (")
     assert bare in out

@@ -157,7 +157,9 @@ def plan_ref(
         )
     where = storage_for(repository, update, settings)
     _refuse_unclonable(repository, update, where)
-    files = check(repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True)
+    files = check(
+        repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True, same_push=True
+    )
     commit = update.commit
     configs = storage.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     concerned = concerned_paths(repository, update, settings)
@@ -276,7 +278,7 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
 
         commit = update.commit or ""
         templates(source.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
-    found = validate(repository, update, source)
+    found = validate(repository, update, source, same_push=True)
     if found.refused and "prefect-validate" not in os.environ.get("SKIP", "").split(","):
         errors = text.plural(len(found.refused), "error")
         lines.append(f"{where}: nothing is queued: {errors} in what this push changes; see {git_prefect('validate')}")

@@ -131,13 +131,15 @@ def check(
     where: GitStorage | None = None,
     with_flows: bool = False,
     no_cache: bool = False,
+    no_preload: bool = False,
+    same_push: bool = False,
 ) -> list[CheckedFile]:
     """Check the flow files of a tree with the interpreter of the settings."""
     from .flows.check import check_flow_files
 
     return check_flow_files(
         tree, settings, interpreter_for(repository, settings), Path(repository.state_dir),
-        only=only, repository=where, no_cache=no_cache, with_flows=with_flows,
+        only=only, repository=where, no_cache=no_cache, no_preload=no_preload, with_flows=with_flows, same_push=same_push,
     )  # fmt: skip
 
 
@@ -150,7 +152,7 @@ def changed_by(repository: git.Repository, update: RefUpdate) -> set[str]:
     return git.changed_paths(repository, base, update.commit)
 
 
-def validate(repository: git.Repository, update: RefUpdate, source: Source, with_flows: bool = False) -> Validation:
+def validate(repository: git.Repository, update: RefUpdate, source: Source, same_push: bool = False) -> Validation:
     """Check every flow file of the pushed commit, and tell what refuses the push from what is older.
 
     A push is refused for errors in flow files that it adds or changes or that loaded before it, and only
@@ -163,7 +165,7 @@ def validate(repository: git.Repository, update: RefUpdate, source: Source, with
     settings = source.settings
     files = check(
         repository, tree_of_commit(repository, update.commit), settings,
-        where=storage_for(repository, update, settings), with_flows=with_flows,
+        where=storage_for(repository, update, settings), same_push=same_push,
     )  # fmt: skip
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     if settings.strict or not errors:
@@ -196,7 +198,9 @@ def main(argv: Sequence[str]) -> int:
         source = settings_at(repository, None, remote)
         tree = tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository)
     only = _from_top(repository, options.files) if options.files else None
-    files = check(repository, tree, source.settings, only=only, no_cache=options.no_cache)
+    files = check(
+        repository, tree, source.settings, only=only, no_cache=options.no_cache, no_preload=options.no_preload
+    )
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     remarks = [one for file in files for one in file.findings if one.severity != ERROR]
     report = [text.findings([*errors, *remarks])]
@@ -206,7 +210,8 @@ def main(argv: Sequence[str]) -> int:
             _summary(files, len(errors), interpreter_for(repository, source.settings)),
         ]
     _print(report)
-    return ExitCode.FINDINGS if errors else ExitCode.OK
+    nothing_checked = bool(files) and all(file.unchecked for file in files)
+    return ExitCode.FINDINGS if errors or nothing_checked else ExitCode.OK
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
@@ -220,6 +225,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("files", nargs="*", metavar="FILE", help="flow files; default: every flow file")
     parser.add_argument("--ref", help="check this branch's or tag's commit, not the work tree")
     parser.add_argument("--no-cache", action="store_true", help="load everything again")
+    parser.add_argument("--no-preload", action="store_true", help="import no installed module ahead of the flow files")
     return parser.parse_args(argv)
 
 

@@ -42,16 +42,16 @@ def test_what_is_in_the_repository(repository: Checked) -> None:
         "flows/data.py:4: opens 'sql/rows.csv' by a relative path, and agents load the file from another folder: every run would fail [file-not-on-agent]\n"
         "    flows/data.py:4\n"
         "        rows = open('sql/rows.csv')\n"
-        "  hint: while the file loads, open it by its place: pathlib.Path(__file__).parent / \"sql/rows.csv\"; "
+        '  hint: while the file loads, open it by its place: pathlib.Path(__file__).parent / "sql/rows.csv"; '
         "tasks run after the clone is deleted, for them put it into the image or a bucket\n"
         "flows/etl.py:1: imports 'lib.io', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
         "    flows/etl.py:1\n"
         "        from lib.io import x\n"
-        "  hint: install it in the image that runs the flow; if the image has the folder on sys.path: import-roots = [\"src\"]\n"
+        '  hint: install it in the image that runs the flow; if the image has the folder on sys.path: import-roots = ["src"]\n'
         "flows/near.py:1: imports 'sql', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
         "    flows/near.py:1\n"
         "        import sql\n"
-        "  hint: install it in the image that runs the flow; if the image has the folder on sys.path: import-roots = [\"flows\"]"
+        '  hint: install it in the image that runs the flow; if the image has the folder on sys.path: import-roots = ["flows"]'
     )
 
 
@@ -66,9 +66,9 @@ def test_hints_that_know_the_cause(repository: Checked) -> None:
     hints = [one.hint for file in repository.check(files) for one in file.findings if one.code == "does-not-load"]
     python = repository.python.describe()
     assert hints == [
-        "read it inside a task, or give what the runtime has at load time: env = { DATABASE = \"…\" }",
-        "read the secret inside a task, or give a dummy one for loading: env = { PREFECT__CONTEXT__SECRETS__KEY = \"…\" }",
-        "under an agent flow.run() returns None: put the call, and what uses its state, under `if __name__ == \"__main__\":`",
+        'read it inside a task, or give what the runtime has at load time: env = { DATABASE = "…" }',
+        'read the secret inside a task, or give a dummy one for loading: env = { PREFECT__CONTEXT__SECRETS__KEY = "…" }',
+        'under an agent flow.run() returns None: put the call, and what uses its state, under `if __name__ == "__main__":`',
         f"mend the line; the file is read by {python}, as the agent's Python would",
         f"install 'pandas_of_the_team' in {python} and in the image that runs the flow",
     ]
@@ -81,13 +81,18 @@ def storage(arguments: str, kind: str = "Git") -> str:
 def test_declared_storage(repository: Checked) -> None:
     files = {
         "a.py": storage("flow_path='/a.py', repo='team/flows', repo_host='gitlab.com'").replace("'flow',", "'a',"),
-        "b.py": storage("flow_path='b.py', repo='team/flows', repo_host='gitlab.com', commit='1234'").replace("'flow',", "'b',"),
+        "b.py": storage("flow_path='b.py', repo='team/flows', repo_host='gitlab.com', commit='1234'").replace(
+            "'flow',", "'b',"
+        ),
         "c.py": storage("flow_path='c.py', repo='Team/Flows', repo_host='gitlab.com'").replace("'flow',", "'c',"),
         "d.py": storage("flow_path='d.py', repo='other/flows'").replace("'flow',", "'d',"),
         "e.py": storage("flow_path='e.py', git_clone_url_secret_name='URL'").replace("'flow',", "'e',"),
         "f.py": storage("bucket='b'", "S3").replace("'flow',", "'f',"),
     }
-    found = [(file.path, [(one.code, one.flow) for one in file.findings]) for file in repository.check(files, repository=TEAM)]
+    found = [
+        (file.path, [(one.code, one.flow) for one in file.findings])
+        for file in repository.check(files, repository=TEAM)
+    ]
     assert found == [
         ("a.py", [("wrong-flow-path", "a")]), ("b.py", [("commit-pin", "b")]), ("c.py", []), ("d.py", [("wrong-repository", "d")]),
         ("e.py", []), ("f.py", [("other-storage", "f")]),
@@ -95,7 +100,7 @@ def test_declared_storage(repository: Checked) -> None:
     again = repository.check({"a.py": files["a.py"]}, repository=TEAM)[0]
     assert again.cached and text.findings(again.findings) == (
         "a.py: flow 'a': its storage says flow_path='/a.py', which agents would not find [wrong-flow-path]\n"
-        "  hint: write flow_path=\"a.py\", or leave the storage out: a push sets it"
+        '  hint: write flow_path="a.py", or leave the storage out: a push sets it'
     )
 
 
@@ -103,8 +108,16 @@ def test_names_are_unique_over_the_repository(repository: Checked) -> None:
     docker = "from prefect import Flow\nfrom prefect.storage import S3\nflow = Flow('flow', storage=S3(bucket='b'))\n"
     files = {"a.py": FLOW, "b.py": FLOW, "c.py": docker, "d.py": FLOW.replace("'flow'", "'other'")}
     found = [(file.path, sorted(one.code for one in file.findings)) for file in repository.check(files)]
-    assert found == [("a.py", ["duplicate-name"]), ("b.py", ["duplicate-name"]), ("c.py", ["other-storage"]), ("d.py", [])]
-    found = [(file.path, sorted(one.code for one in file.findings)) for file in repository.check(files, Settings(storage="replace"))]
+    assert found == [
+        ("a.py", ["duplicate-name"]),
+        ("b.py", ["duplicate-name"]),
+        ("c.py", ["other-storage"]),
+        ("d.py", []),
+    ]
+    found = [
+        (file.path, sorted(one.code for one in file.findings))
+        for file in repository.check(files, Settings(storage="replace"))
+    ]
     assert found[2] == ("c.py", ["duplicate-name", "other-storage"])
     only = repository.check(files, only={"d.py"})
     assert [file.path for file in only] == ["d.py"]

@@ -26,5 +26,10 @@ def test_every_code_is_raised_and_every_raised_code_is_explained() -> None:
 
 
 def test_severity_has_one_home() -> None:
-    assert {code: finding(code, "m", "h").severity for code in CODES} == {code: about.severity for code, about in CODES.items()}
-    assert all(about.meaning.endswith(".") and about.reason.endswith(".") and about.remedy.endswith(".") for about in CODES.values())
+    assert {code: finding(code, "m", "h").severity for code in CODES} == {
+        code: about.severity for code, about in CODES.items()
+    }
+    assert all(
+        about.meaning.endswith(".") and about.reason.endswith(".") and about.remedy.endswith(".")
+        for about in CODES.values()
+    )

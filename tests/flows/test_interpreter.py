@@ -45,13 +45,17 @@ def test_the_default(elsewhere: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
     assert found() == (sys.executable, "the hook's own", True)
     on_path = make_venv(tmp_path / "other")
-    monkeypatch.setenv("PATH", os.pathsep.join([os.path.join(sys.prefix, "bin"), str(on_path.parent), os.environ["PATH"]]))
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join([os.path.join(sys.prefix, "bin"), str(on_path.parent), os.environ["PATH"]])
+    )
     assert found() == (str(on_path.with_name("python3")), "PATH", False)
     make_venv(elsewhere / "venv")
     assert found() == (str(elsewhere / "venv/bin/python"), "venv of the repository", False)
     make_venv(elsewhere / ".venv", prefect=False)
     assert found() == (str(elsewhere / "venv/bin/python"), "venv of the repository", False)
-    (site_of(elsewhere / ".venv") / "borrowed.pth").write_text((site_of(elsewhere / "venv") / "borrowed.pth").read_text())
+    (site_of(elsewhere / ".venv") / "borrowed.pth").write_text(
+        (site_of(elsewhere / "venv") / "borrowed.pth").read_text()
+    )
     assert found() == (str(elsewhere / ".venv/bin/python"), ".venv of the repository", False)
 
 
@@ -74,7 +78,10 @@ def test_a_shim_leads_to_its_python(elsewhere: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("python", "message"),
     [
-        ("nowhere/python", "setting python: nowhere/python does not exist (looked for at {top}/nowhere/python), so no flow can be loaded"),
+        (
+            "nowhere/python",
+            "setting python: nowhere/python does not exist (looked for at {top}/nowhere/python), so no flow can be loaded",
+        ),
         ("README", "setting python: {top}/README is not executable, so no flow can be loaded"),
         ("tool", "setting python: {top}/tool does not answer as a Python does, so no flow can be loaded"),
     ],
@@ -98,7 +105,9 @@ def test_no_interpreter(elsewhere: Path, tmp_path: Path, python: str, message: s
         (None, "Prefect is not installed there, so no flow can be loaded"),
     ],
 )
-def test_a_broken_environment_is_one_finding(repository: Checked, tmp_path: Path, versions: dict[str, str], said: str) -> None:
+def test_a_broken_environment_is_one_finding(
+    repository: Checked, tmp_path: Path, versions: dict[str, str], said: str
+) -> None:
     make_venv(tmp_path / "env", prefect=versions is not None)
     pretend(tmp_path / "env", **(versions or {}))
     python = interpreter.find(tmp_path, "env/bin/python", repository.state)
@@ -133,11 +142,16 @@ def test_what_the_hooks_own_environment_lacks(repository: Checked) -> None:
     assert [(file.path, file.unchecked, [one.code for one in file.findings]) for file in files] == [
         ("a.py", True, ["environment-broken"]), ("b.py", True, []), ("c.py", False, []), ("d.py", False, ["import-not-on-agent"]),
     ]  # fmt: skip
-    assert "'pandas_of_the_team', 'spark_of_the_team' are not installed in the hook's own environment" in files[0].findings[0].message
+    assert (
+        "'pandas_of_the_team', 'spark_of_the_team' are not installed in the hook's own environment"
+        in files[0].findings[0].message
+    )
     assert "`python`" in files[0].findings[0].hint
 
 
-def test_answers_are_kept_until_the_environment_changes(elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_kept_until_the_environment_changes(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_venv(elsewhere / ".venv")
     first = interpreter.find(elsewhere, None, tmp_path / "state")
     asked: list[str] = []

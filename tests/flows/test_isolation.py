@@ -30,16 +30,24 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
     harmful = {
         "breaks/prefect.py": "import prefect\nprefect.Flow.__init__ = None\n" + flow("breaks-prefect"),
         "breaks/builtins.py": flow("breaks-builtins") + "import builtins\nbuiltins.isinstance = None\n",
-        "changes/environment.py": "import os, sys\nos.environ.clear(); sys.path.clear(); sys.modules.clear()\n" + "raise SystemExit(3)\n" + flow("x"),
+        "changes/environment.py": "import os, sys\nos.environ.clear(); sys.path.clear(); sys.modules.clear()\n"
+        + "raise SystemExit(3)\n"
+        + flow("x"),
         "deletes/all.py": own + "shutil.rmtree(os.path.dirname(here))\n" + flow("deletes-all"),
-        "deletes/by_descriptor.py": own + "d = os.open(here, os.O_RDONLY)\nos.unlink('all.py', dir_fd=d)\n" + flow("by-descriptor"),
+        "deletes/by_descriptor.py": own
+        + "d = os.open(here, os.O_RDONLY)\nos.unlink('all.py', dir_fd=d)\n"
+        + flow("by-descriptor"),
         "deletes/cwd.py": "import os\nopen('left', 'w')\nopen(os.path.expanduser('~/left'), 'w')\n" + flow("leaves"),
-        "forks/many.py": "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(600)\n" + flow("forks"),
+        "forks/many.py": "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(600)\n"
+        + flow("forks"),
         "kills/group.py": flow("x") + "import os\nos.killpg(0, 9)\n",
         "kills/parent.py": flow("kills-parent") + "import os\nos.kill(os.getppid(), 9)\n",
         "kills/parent_and_dies.py": flow("x") + "import os\nos.kill(os.getppid(), 9)\nos._exit(0)\n",
-        "writes/others.py": own + "for n in os.listdir(os.path.join(here, '..', 'good')):\n    open(os.path.join(here, '..', 'good', n), 'w').write('1/0')\n" + flow("writes"),
-        "looks/cwd.py": "import os\nassert not os.listdir('.') and not os.listdir(os.path.expanduser('~'))\n" + flow("sees-nothing-left"),
+        "writes/others.py": own
+        + "for n in os.listdir(os.path.join(here, '..', 'good')):\n    open(os.path.join(here, '..', 'good', n), 'w').write('1/0')\n"
+        + flow("writes"),
+        "looks/cwd.py": "import os\nassert not os.listdir('.') and not os.listdir(os.path.expanduser('~'))\n"
+        + flow("sees-nothing-left"),
     }
     tree = repository.tree({**GOOD, **harmful})
     before = after = {}
@@ -107,16 +115,25 @@ def test_installed_modules_are_imported_ahead_only_for_files_that_import_them(re
     seen = "import sys\nfrom prefect import Flow\nflow = Flow(f\"{__import__('os').path.basename(__file__)} {'graphlib' in sys.modules} {'pytest' in sys.modules}\")\n"
     files = {
         **{f"with{number}.py": "import pytest\n" + seen for number in range(4)},
-        **{f"late{number}.py": "import os\nos.environ['A'] = 'b'\nassert 'pytest' not in __import__('sys').modules\nimport pytest\n" + seen for number in range(4)},
+        **{
+            f"late{number}.py": "import os\nos.environ['A'] = 'b'\nassert 'pytest' not in __import__('sys').modules\nimport pytest\n"
+            + seen
+            for number in range(4)
+        },
         "without.py": seen,
     }
     for options in ({}, {"no_preload": True, "no_cache": True}):
-        found = {file.path: [flow.name.split()[-1] for flow in file.flows] for file in repository.check(files, **options)}
+        found = {
+            file.path: [flow.name.split()[-1] for flow in file.flows] for file in repository.check(files, **options)
+        }
         assert found == {path: ["False" if path == "without.py" else "True"] for path in files}
 
 
 def test_an_import_root_shadows_an_installed_module(repository: Checked) -> None:
-    files = {f"{number}.py": f"import pytest\nfrom prefect import Flow\nflow = Flow(pytest.name + '{number}')\n" for number in range(4)}
+    files = {
+        f"{number}.py": f"import pytest\nfrom prefect import Flow\nflow = Flow(pytest.name + '{number}')\n"
+        for number in range(4)
+    }
     found = repository.check({**files, "src/pytest.py": "name = 'ours'\n"}, Settings(import_roots=["src"]))
     assert [flow.name for file in found for flow in file.flows] == [f"ours{number}" for number in range(4)]
 
@@ -128,11 +145,15 @@ def test_a_file_that_hangs_says_where(repository: Checked) -> None:
     assert (one.code, one.line, one.detail) == ("load-timeout", 5, "a.py:5\n    threading.Event().wait()")
 
 
-def test_an_installed_module_that_fails_or_starts_threads_is_left_to_each_file(repository: Checked, tmp_path: Path) -> None:
+def test_an_installed_module_that_fails_or_starts_threads_is_left_to_each_file(
+    repository: Checked, tmp_path: Path
+) -> None:
     python = interpreter.find(tmp_path, str(make_venv(tmp_path / "venv")), repository.state)
     site = site_of(tmp_path / "venv")
     (site / "fails_once.py").write_text("raise ImportError('not here')\n")
-    (site / "threads.py").write_text("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n")
+    (site / "threads.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
     for module, codes in (("fails_once", ["does-not-load"]), ("threads", [])):
         files = {f"{number}.py": f"import {module}\n" + flow(str(number)) for number in range(4)}
         found = [[one.code for one in file.findings] for file in repository.check(files, python=python)]

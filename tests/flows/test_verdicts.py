@@ -36,7 +36,9 @@ def test_nothing_is_loaded_twice(repository: Checked, monkeypatch: pytest.Monkey
     assert [file.cached for file in first] == [False, False]
 
     tree = repository.tree(files)
-    unused = tree._replace(root=lambda: pytest.fail("the tree was written"), read=lambda _: pytest.fail("a blob was read"))
+    unused = tree._replace(
+        root=lambda: pytest.fail("the tree was written"), read=lambda _: pytest.fail("a blob was read")
+    )
     for name in ("ast", "pathspec", "git_prefect.flows.loader"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     again = check_flow_files(unused, Settings(), repository.python, repository.state, with_flows=True)
@@ -71,7 +73,10 @@ def test_a_helper_under_an_import_root_changes(repository: Checked) -> None:
 def test_a_helper_under_an_import_root_looks_around(repository: Checked) -> None:
     settings = Settings(import_roots=["src"])
     helper = "import os\nthere = os.path.exists(os.path.join(os.path.dirname(__file__), '..', 'switch'))\n"
-    files = {"a.py": "from helper import there\nfrom prefect import Flow\nflow = Flow(str(there))\n", "src/helper.py": helper}
+    files = {
+        "a.py": "from helper import there\nfrom prefect import Flow\nflow = Flow(str(there))\n",
+        "src/helper.py": helper,
+    }
     assert names(repository.check(files, settings)) == ["False"]
     assert names(repository.check({**files, "switch": ""}, settings)) == ["True"]
 
@@ -200,13 +205,18 @@ def test_serialized_flows_that_are_gone(repository: Checked) -> None:
 
 
 def test_two_runs_at_once(repository: Checked) -> None:
-    trees = [{f"{number}-{flow}.py": FLOW.replace("'flow'", f"'{number}-{flow}'") for flow in range(3)} for number in range(3)]
+    trees = [
+        {f"{number}-{flow}.py": FLOW.replace("'flow'", f"'{number}-{flow}'") for flow in range(3)}
+        for number in range(3)
+    ]
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda files: names(repository_of(repository, files)), trees))
     assert found == [[f"{number}-{flow}" for flow in range(3)] for number in range(3)]
     for number, files in enumerate(trees):
         tree = repository.tree(files)
-        assert all(file.cached for file in check_flow_files(tree, Settings(), repository.python, repository.state)), number
+        assert all(file.cached for file in check_flow_files(tree, Settings(), repository.python, repository.state)), (
+            number
+        )
 
 
 def repository_of(repository: Checked, files: dict[str, str]) -> list[Any]:
@@ -249,7 +259,9 @@ def test_a_work_tree_keeps_nothing_that_depends_on_it(repository: Checked) -> No
     def check(files: dict[str, str]) -> list[str]:
         tree = repository.tree(files)._replace(id="")
         return [
-            file.path for file in check_flow_files(tree, Settings(), repository.python, repository.state) if not file.cached
+            file.path
+            for file in check_flow_files(tree, Settings(), repository.python, repository.state)
+            if not file.cached
         ]
 
     assert check({"a.py": FLOW, "b.py": EXISTS}) == ["a.py", "b.py"]
@@ -264,3 +276,14 @@ def test_loaded_before(repository: Checked) -> None:
     assert not loaded_before(repository.state, "b.py")
     repository.check({"a.py": broken, "b.py": broken})
     assert loaded_before(repository.state, "a.py")
+
+
+def test_a_time_out_is_waited_for_once_in_a_push_and_again_in_the_next(repository: Checked) -> None:
+    files = {"slow.py": "from prefect import Flow\nflow = Flow('slow')\nwhile True: pass\n"}
+    settings = Settings(timeout=0.5)
+    (first,) = repository.check(files, settings)
+    assert [one.code for one in first.findings] == ["load-timeout"]
+    (same,) = repository.check(files, settings, same_push=True)
+    assert same == first._replace(cached=True)
+    (next_push,) = repository.check(files, settings)
+    assert not next_push.cached

@@ -38,12 +38,14 @@ def check_flow_files(
     no_cache: bool = False,
     no_preload: bool = False,
     with_flows: bool = False,
+    same_push: bool = False,
 ) -> list[CheckedFile]:
     """The flow files of a tree, sorted by path, each with its flows and with what is wrong with it.
 
     Files whose verdict is known are not loaded again; when all are, no interpreter is started and the
     tree's folder is not written. `only` are the paths to check; `repository` is what declared Git storages
-    are compared with. Without `with_flows` the flows have their names and number of tasks only.
+    are compared with. Without `with_flows` the flows have their names and number of tasks only. Within
+    the `same_push` a time-out or the like is not waited for a second time.
     """
     context = context_of(tree.entries, interpreter.fingerprint, settings.env, settings.import_roots, settings.timeout)
     store = Store(state, context)
@@ -53,7 +55,9 @@ def check_flow_files(
         store.save([])
         return _none_checked(chosen, interpreter.problem, interpreter)
     known = {
-        file.path: found for file in chosen if not no_cache and (found := _known(store, file, tree.id, with_flows))
+        file.path: found
+        for file in chosen
+        if not no_cache and (found := _known(store, file, tree.id, with_flows, same_push))
     }
     unknown = [file for file in chosen if file.path not in known]
     if unknown:
@@ -70,8 +74,8 @@ def check_flow_files(
     return _report([known[file.path] for file in chosen], tree, settings, interpreter, repository)
 
 
-def _known(store: Store, file: FlowFile, tree: str, with_flows: bool) -> Known | None:
-    verdict = store.get(file.path, file.blob, tree)
+def _known(store: Store, file: FlowFile, tree: str, with_flows: bool, same_push: bool) -> Known | None:
+    verdict = store.get(file.path, file.blob, tree, same_push)
     if verdict is None:
         return None
     if not with_flows:
@@ -142,9 +146,9 @@ def _judged(
     depends = _depends_on_tree(content, answer, tree, blobs)
     verdict = Verdict(
         file.blob, tree.id if depends else "", now, tuple(KnownFlow(one.name, one.tasks, one.declared_storage) for one in flows),
-        findings, judged.missing, "", answer.get("outside", {}),
+        findings, judged.missing, "", answer.get("outside", {}), not judged.lasting,
     )  # fmt: skip
-    if judged.lasting and (tree.id or not depends):
+    if tree.id or not depends:
         store.put(file.path, verdict, flows)
     return Known(file, verdict, flows, False)
 
@@ -195,7 +199,12 @@ def _report(
             findings.append(broken_environment(problem, interpreter.describe(), len(unchecked)))
         checked.append(
             CheckedFile(
-                path, one.file.blob, one.flows, tuple(findings), one.cached, bool(one.verdict.missing),
+                path,
+                one.file.blob,
+                one.flows,
+                tuple(findings),
+                one.cached,
+                bool(one.verdict.missing),
                 lasting=not (one.verdict.tree or one.verdict.outside or one.verdict.missing),
             )  # fmt: skip
         )

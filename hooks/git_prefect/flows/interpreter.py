@@ -131,8 +131,9 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 _PROBE = """
-import json, os, sys
+import sys
 sys.path[:] = [path for path in sys.path if path]
+import json, os
 def version(name):
     try:
         from importlib.metadata import version

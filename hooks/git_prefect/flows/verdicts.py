@@ -20,6 +20,8 @@ FORMAT = 1
 """Of everything in the folder; files of another format are not ours."""
 AGE_LIMIT = 7 * 24 * 3600
 """Seconds after which a file is loaded again, whatever the key says: flows may read the clock or the network."""
+FLEETING_LIMIT = 600
+"""Seconds for which a failure that may be gone is believed within the same push."""
 MOST_CONTEXTS = 16
 """Combinations of interpreter, settings and import roots that are remembered."""
 MOST_OF_A_PATH = 8
@@ -52,6 +54,8 @@ class Verdict(NamedTuple):
     """Name of the file with the serialized flows."""
     outside: Mapping[str, Sequence[int] | None]
     """Files outside of the repository and of the packages that were opened: time and size, None when missing."""
+    fleeting: bool = False
+    """True of a failure that may be gone the next time: a time-out, a signal, a network that was out of reach."""
 
 
 def context_of(
@@ -94,8 +98,8 @@ class Store:
         self.sources: Memory = _read_sources(self._folder / "sources")
         self._sources_before = len(self.sources)
 
-    def get(self, path: str, blob: str, tree: str) -> Verdict | None:
-        """The verdict on a file; None when it has to be loaded."""
+    def get(self, path: str, blob: str, tree: str, fleeting: bool = False) -> Verdict | None:
+        """The verdict on a file; None when it has to be loaded. Fleeting ones count only when asked for, for minutes."""
         for record in self._records.get(path, ()):
             try:
                 if (
@@ -105,6 +109,8 @@ class Store:
                 ):
                     continue
                 verdict = _verdict(path, record)
+                if verdict.fleeting and not (fleeting and time.time() - verdict.at < FLEETING_LIMIT):
+                    continue
             except (TypeError, ValueError, KeyError, IndexError):
                 continue
             if all(_stat(file) == known for file, known in verdict.outside.items()):
@@ -184,13 +190,13 @@ def loaded_before(state: Path, path: str) -> bool:
 
 
 def _verdict(path: str, record: Sequence[Any]) -> Verdict:
-    blob, tree, at, flows, findings, missing, content, outside = record
+    blob, tree, at, flows, findings, missing, content, outside, fleeting = record
     return Verdict(
         blob, tree, at,
         tuple(KnownFlow(*flow) for flow in flows),
         tuple(Finding(code, severity, message, hint, path, line, flow, None, detail)
               for code, severity, message, hint, line, flow, detail in findings),
-        missing, content, outside,
+        missing, content, outside, fleeting,
     )  # fmt: skip
 
 
@@ -201,7 +207,7 @@ def _record(verdict: Verdict) -> list[Any]:
     # Through JSON, so that it is as it will be when it is read.
     record: list[Any] = json.loads(json.dumps([
         verdict.blob, verdict.tree, verdict.at, verdict.flows, findings, verdict.missing, verdict.content,
-        dict(verdict.outside),
+        dict(verdict.outside), verdict.fleeting,
     ]))  # fmt: skip
     return record
 
