@@ -18,9 +18,12 @@ HOOKS = {
     ),
     "register": ("git_prefect.register", "register the flows of a branch or tag as the remote has it"),
 }
+CALLED_BY_GIT = {"pre-push": ("git_prefect.pre_push", "")}
 COMMANDS = {
     **HOOKS,
     "status": ("git_prefect.commands.status", "what became of the pushes, and what still waits"),
+    "install": ("git_prefect.commands.install", "a native pre-push hook, which sees every ref of a push"),
+    "uninstall": ("git_prefect.commands.uninstall", "take that hook away again"),
     "explain": ("git_prefect.commands.explain", "what a finding means, and how to mend it"),
 }
 
@@ -42,10 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     if name in ("--version", "version"):
         print(f"git-prefect {__version__}")
         return ExitCode.OK
-    if name not in COMMANDS:
+    if name not in {**COMMANDS, **CALLED_BY_GIT}:
         print(f"git-prefect: there is no command {name!r}\n\n{_help()}", file=sys.stderr)
         return ExitCode.USAGE
-    if name in HOOKS and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
+    if name in {**HOOKS, **CALLED_BY_GIT} and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
         print(f"git-prefect: {name} skipped, since GIT_PREFECT_SKIP is set")
         return ExitCode.OK
     return _guarded(name, rest)
@@ -53,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _guarded(name: str, arguments: list[str]) -> int:
     try:
-        code: int = import_module(COMMANDS[name][0]).main(arguments)
+        code: int = import_module({**COMMANDS, **CALLED_BY_GIT}[name][0]).main(arguments)
         return code
     except GitPrefectError as error:
         print(f"git-prefect: {error}", file=sys.stderr)

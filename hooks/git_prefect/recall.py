@@ -29,6 +29,8 @@ class Recalled(NamedTuple):
 
     said: str
     """What `prefect-validate` said then."""
+    remarks: str
+    """Its warnings and notes among that."""
     project: str | None
     """Where its flows are registered; None when no target takes the ref."""
     flows: int
@@ -43,7 +45,7 @@ def recall(repository: git.Repository, update: RefUpdate) -> Recalled | None:
     try:
         if _fingerprint(repository, known["python"]) != known["fingerprint"]:
             return None
-        return Recalled(str(known["said"]), known["project"], int(known["flows"]))
+        return Recalled(str(known["said"]), str(known["remarks"]), known["project"], int(known["flows"]))
     except KeyError:
         return None
 

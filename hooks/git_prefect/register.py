@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     repository = git.open_repository()
     if refs.in_push(os.environ):
         project = _arguments(argv).project if argv else None
-        return _queue(repository, refs.from_pre_commit(repository, os.environ), project)
+        return queue(repository, refs.from_pre_commit(repository, os.environ), project)
     options = _arguments(argv)
     if options.pending:
         return _pending_now(repository)
@@ -55,8 +55,10 @@ def main(argv: Sequence[str]) -> int:
             f"nothing is being pushed, so nothing is queued; to register what the remote has: {git_prefect('register')}"
         )
         return ExitCode.OK
+    from . import settle
     from .registration.api import Api
 
+    settle.settle(repository, wait=False)
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
     update = confirmed(repository, refs.by_hand(repository, os.environ, options.ref, remote))
     source = settings_at(repository, update.commit, remote)
@@ -212,7 +214,8 @@ def _pending_now(repository: git.Repository) -> int:
     return ExitCode.FINDINGS if any(one.error for one in pending.entries(repository)) else ExitCode.OK
 
 
-def _queue(repository: git.Repository, updates: Sequence[RefUpdate], project: str | None) -> int:
+def queue(repository: git.Repository, updates: Sequence[RefUpdate], project: str | None) -> int:
+    """Write down what is to be registered once the push has arrived, and leave a watcher that sees to it."""
     lines = [*untold_failures(repository), *_refusals(repository)]
     queued = [
         entry
@@ -224,6 +227,22 @@ def _queue(repository: git.Repository, updates: Sequence[RefUpdate], project: st
         leave_watcher(repository, queued)
     print("\n".join(lines))
     return ExitCode.OK
+
+
+def newest_tags(repository: git.Repository, updates: Sequence[RefUpdate]) -> tuple[list[RefUpdate], list[RefUpdate]]:
+    """Of several tags that lead to one project, the highest version; and the others, which are not registered."""
+    from .registration.plan import is_older
+    from .registration.targets import target_of
+
+    newest: dict[str, RefUpdate] = {}
+    for update in updates:
+        if update.kind == "tag":
+            target = target_of(settings_at(repository, update.commit, update.remote).settings.target, update)
+            project = target.project if target else update.ref
+            if project not in newest or is_older(newest[project].name, update.name):
+                newest[project] = update
+    chosen = [one for one in updates if one.kind != "tag" or one in newest.values()]
+    return chosen, [one for one in updates if one not in chosen]
 
 
 def untold_failures(repository: git.Repository) -> list[str]:

@@ -185,7 +185,9 @@ def main(argv: Sequence[str]) -> int:
     """
     repository = git.open_repository()
     if refs.in_push(os.environ):
-        return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
+        return max(
+            [check_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0
+        )
     options = _arguments(argv)
     if _in_commit() and not options.files:
         return ExitCode.OK
@@ -248,12 +250,16 @@ def _from_top(repository: git.Repository, files: Sequence[str]) -> set[str]:
     return found
 
 
-def _push(repository: git.Repository, update: RefUpdate) -> int:
+def check_push(repository: git.Repository, update: RefUpdate, brief: bool = False) -> int:
+    """Check what is pushed to one ref and say what was found; exit code 1 when it refuses the push.
+
+    With `brief` nothing is said of flows that load.
+    """
     if update.commit is None or update.kind == "other":
         return ExitCode.OK
     known = recall.recall(repository, update)
     if known:
-        _print([known.said])
+        _print([known.remarks if brief else known.said])
         return ExitCode.OK
     from .registration.targets import target_of
 
@@ -262,12 +268,15 @@ def _push(repository: git.Repository, update: RefUpdate) -> int:
     if not found.refused:
         older = _older(found) if found.older else ""
         summary = _summary(found.files, len(found.older), interpreter_for(repository, source.settings))
-        said = _print([text.findings(found.remarks), text.flows(found.files), older, summary])
+        remarks = text.findings(found.remarks)
+        said = _joined([remarks, text.flows(found.files), older, summary])
+        _print([remarks, older] if brief else [said])
         if not found.older and all(file.lasting for file in found.files) and not source.settings.import_roots:
             target = target_of(source.settings.target, update)
             project = project_for(repository, update, target, source.settings) if target else None
             flows = count_flows(repository, update, source.settings, found.files)
-            recall.remember(repository, update, source.settings.python, recall.Recalled(said, project, flows))
+            outcome = recall.Recalled(said, remarks, project, flows)
+            recall.remember(repository, update, source.settings.python, outcome)
         return ExitCode.OK
     _print([
         text.findings([*found.refused, *found.remarks]),
@@ -301,7 +310,11 @@ def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter
     return f"{', '.join(parts)} ({interpreter.describe()})"
 
 
-def _print(parts: Sequence[str]) -> str:
-    said = "\n".join(part for part in parts if part)
-    print(said, flush=True)
-    return said
+def _joined(parts: Sequence[str]) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+def _print(parts: Sequence[str]) -> None:
+    said = _joined(parts)
+    if said:
+        print(said, flush=True)

@@ -63,8 +63,20 @@ def record(
     pusher: Process | None,
     project: str | None,
 ) -> Entry:
-    """Write the entry of a push that is about to happen; it is on disk when this returns."""
+    """Write the entry of a push that is about to happen; it is on disk when this returns.
+
+    pre-commit's hook and our own may both see the same ref of one push: it is written down once.
+    """
     assert update.commit and update.pushed_object, "a deletion registers nothing"
+    for entry in entries(repository):
+        same = (entry.remote, entry.ref, entry.commit, entry.pusher) == (
+            update.remote,
+            update.ref,
+            update.commit,
+            pusher,
+        )
+        if same and pusher is not None:
+            return entry
     now = time.time()
     entry = Entry(
         f"{time.time_ns():020d}-{os.getpid()}", now, update.remote, update.url, update.ref, update.commit,

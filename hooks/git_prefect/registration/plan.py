@@ -101,7 +101,7 @@ def _other_keeper(
     if living_refs is not None and f"refs/heads/{branch}" not in living_refs and f"refs/tags/{tag}" not in living_refs:
         return None
     if tag and ours["tag"]:
-        if update.source == "--ref" or not _is_older(ours["tag"], tag):
+        if update.source == "--ref" or not is_older(ours["tag"], tag):
             return None
         return f"the newer tag {tag!r} (name the older one with --ref to go back to it)"
     return f"branch {branch!r}" if branch else f"tag {tag!r}"
@@ -113,7 +113,8 @@ def _repository(storage: dict[str, Any]) -> tuple[str, str]:
     return host, (storage.get("repo") or "").strip("/").lower()
 
 
-def _is_older(tag: str, other: str) -> bool:
+def is_older(tag: str, other: str) -> bool:
+    """Whether a tag's version is lower than another's; False where one of them is no version."""
     try:
         return Version(tag.lstrip("v")) < Version(other.lstrip("v"))
     except InvalidVersion:

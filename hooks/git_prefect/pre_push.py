@@ -1,0 +1,58 @@
+"""The native pre-push hook: every ref of a push as git tells it, checked, and left to when the push has arrived.
+
+git gives the remote's name and URL as arguments and a line for each ref on stdin (githooks(5)).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from .check_pushed import annotated_tag, what_it_does
+from .errors import ExitCode, UsageError
+from .model import RefUpdate
+from .push import git, refs
+from .register import newest_tags, queue
+from .report import text
+from .validate import check_push
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 1 when something of the push is refused: the whole push then, as git has it.
+
+    Raises:
+        UsageError: it was not called as git calls a pre-push hook.
+    """
+    if len(argv) != 2:
+        raise UsageError(
+            "pre-push is called by git, with a remote's name and URL and the refs on stdin",
+            "put it in place with `git prefect install`",
+        )
+    lines = sys.stdin.read().splitlines()
+    if not lines:
+        return ExitCode.OK
+    repository = git.open_repository()
+    updates = refs.from_stdin(repository, lines, *argv)
+    for update in updates:
+        if update.commit is None:
+            print(what_it_does(repository, update))
+    pushed = [update for update in updates if update.commit is not None and update.kind != "other"]
+    registered, older = newest_tags(repository, pushed)
+    for update in older:
+        print(
+            f"{text.place(update)}: not registered, this push has a newer tag; git prefect register --ref {update.name}"
+        )
+    skipped = os.environ.get("SKIP", "").split(",")
+    code = max([_check(repository, update, skipped) for update in registered], default=ExitCode.OK)
+    if code != ExitCode.OK or "prefect-register" in skipped:
+        return code
+    return queue(repository, registered, None)
+
+
+def _check(repository: git.Repository, update: RefUpdate, skipped: Sequence[str]) -> int:
+    found = [] if "prefect-check-pushed" in skipped else annotated_tag(repository, update)
+    if found:
+        print(text.findings(found))
+    code = ExitCode.OK if "prefect-validate" in skipped else check_push(repository, update, brief=True)
+    return ExitCode.FINDINGS if found else code

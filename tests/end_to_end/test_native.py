@@ -1,0 +1,173 @@
+"""The native pre-push hook: every ref of a push, beside pre-commit and other people's hooks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from git_prefect.commands.install import script
+
+from ..repository import Clone
+from .conftest import Team, flow_file
+
+
+@pytest.fixture
+def native(team: Team) -> Team:
+    """A team whose hook is ours alone: pre-commit is not installed."""
+    (team.clone.path / ".git" / "hooks" / "pre-push").unlink()
+    team.prefect("install")
+    return team
+
+
+def hooks(team: Team) -> dict[str, str]:
+    folder = team.clone.path / ".git" / "hooks"
+    return {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".sample"}
+
+
+def refs(team: Team) -> list[tuple[object, object]]:
+    return sorted((line["ref"], line["result"]) for line in team.log())
+
+
+def test_a_tag_on_a_commit_that_the_remote_has_is_registered(native: Team) -> None:
+    head = native.clone.commit({"flows/etl.py": flow_file()})
+    native.push("origin", "feature/x")
+    native.settled()
+    native.clone.git("tag", "v1.0")
+    printed = native.push("origin", "v1.0")
+    assert printed.splitlines()[0] == (
+        f"tag v1.0 on origin: 1 flow → project {native.project}-production, once origin has {head[:7]}. "
+        "What became of it: git prefect status"
+    )
+    native.settled()
+    assert refs(native) == [("refs/heads/feature/x", "registered"), ("refs/tags/v1.0", "registered")]
+
+
+def test_every_branch_of_a_push_is_registered(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": flow_file()})
+    native.clone.git("branch", "feature/same")
+    native.clone.git("switch", "--quiet", "--create", "feature/y")
+    native.clone.commit({"flows/more.py": flow_file("more")})
+    native.push("--all", "origin")
+    native.settled()
+    assert refs(native) == [
+        ("refs/heads/feature/same", "registered"),
+        ("refs/heads/feature/x", "registered"),
+        ("refs/heads/feature/y", "registered"),
+    ]
+
+
+def test_of_several_tags_only_the_highest_version_is_registered(native: Team) -> None:
+    for version in ("v1.9", "v1.10", "v1.2"):
+        native.clone.commit({"flows/etl.py": flow_file(), "version": version})
+        native.clone.git("tag", version)
+    printed = native.push("origin", "feature/x", "--tags")
+    for older in ("v1.2", "v1.9"):
+        assert (
+            f"tag {older} on origin: not registered, this push has a newer tag; git prefect register --ref {older}"
+        ) in printed
+    native.settled()
+    assert refs(native) == [("refs/heads/feature/x", "registered"), ("refs/tags/v1.10", "registered")]
+
+
+def test_one_bad_ref_refuses_the_push_as_a_whole(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": flow_file()})
+    native.clone.git("branch", "feature/good")
+    native.clone.commit({"flows/bad.py": "from prefect import Flow\nflow = Flow('bad')\nflow.nothing()\n"})
+    printed = native.push("origin", "feature/good", "feature/x", check=False)
+    assert "flows/bad.py:3: does not load" in printed
+    assert "push refused: 1 error in what this push changes; nothing was sent to origin" in printed
+    assert native.clone.git("ls-remote", "origin", "refs/heads/feature/*") == ""
+    assert native.log() == []
+
+
+def test_a_deletion_is_told(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": flow_file()})
+    native.push("origin", "feature/x")
+    native.settled()
+    printed = native.push("origin", "--delete", "feature/x")
+    assert printed.splitlines()[0] == ("origin/feature/x: deleted; flows registered from it cannot be loaded any more")
+
+
+def test_nothing_is_said_when_nothing_is_pushed(native: Team) -> None:
+    assert native.push("origin", "main") == "Everything up-to-date"
+
+
+def test_the_name_on_the_remote_counts(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": flow_file()})
+    native.push("origin", "HEAD:refs/heads/feature/other")
+    native.settled()
+    assert refs(native) == [("refs/heads/feature/other", "registered")]
+
+
+@pytest.mark.parametrize("ours_first", [False, True])
+def test_beside_pre_commit_each_ref_is_registered_once(team: Team, ours_first: bool) -> None:
+    if ours_first:
+        (team.clone.path / ".git" / "hooks" / "pre-push").unlink()
+        team.prefect("install")
+        team.clone.git("-c", "alias.pc=!pre-commit", "pc", "install", "--hook-type", "pre-push")
+    else:
+        assert team.prefect("install") == f"write {team.clone.path}/.git/hooks/pre-push.legacy"
+    assert team.prefect("install") == "the pre-push hook is in place already"
+    team.clone.commit({"flows/etl.py": flow_file()})
+    team.clone.git("tag", "v1")
+    printed = team.push("origin", "feature/x", "v1")
+    assert "queue Prefect registration" in printed
+    team.settled()
+    assert refs(team) == [("refs/heads/feature/x", "registered"), ("refs/tags/v1", "registered")]
+
+
+def test_a_hook_of_others_is_run_first_and_restored(team: Team) -> None:
+    folder = team.clone.path / ".git" / "hooks"
+    (folder / "pre-push").unlink()
+    before = hooks(team)
+    theirs = folder / "pre-push"
+    theirs.write_text('#!/bin/sh\necho "theirs: $1 $(cut -d" " -f3)"\n')
+    theirs.chmod(0o755)
+    assert team.prefect("install", "--dry-run") == (
+        f"would rename {folder}/pre-push to pre-push.before-git-prefect\nwould write {folder}/pre-push"
+    )
+    assert hooks(team) == {**before, "pre-push": theirs.read_text()}
+    team.prefect("install")
+    assert hooks(team)["pre-push"] == script()
+    team.clone.commit({"flows/etl.py": flow_file()})
+    printed = team.push("origin", "feature/x")
+    assert printed.splitlines()[0] == "theirs: origin refs/heads/feature/x"
+    assert "origin/feature/x: 1 flow" in printed
+    (folder / "pre-push.before-git-prefect").write_text("#!/bin/sh\necho no\nexit 7\n")
+    team.clone.commit({"README": "2"})
+    assert "error: failed to push some refs" in team.push("origin", "feature/x", check=False)
+    (folder / "pre-push.before-git-prefect").write_text('#!/bin/sh\necho "theirs: $1 $(cut -d" " -f3)"\n')
+    team.prefect("uninstall")
+    assert hooks(team)["pre-push"].startswith('#!/bin/sh\necho "theirs')
+    assert os.access(folder / "pre-push", os.X_OK)
+    assert set(hooks(team)) == {*before, "pre-push"}
+    assert team.prefect("uninstall") == "there is no pre-push hook of git-prefect's here"
+
+
+def test_hooks_that_belong_to_another_tool_are_left_alone(team: Team) -> None:
+    team.clone.git("config", "core.hooksPath", ".husky")
+    said = team.prefect("install", check=False)
+    assert said.startswith(f"git-prefect: core.hooksPath is {team.clone.path}/.husky, outside of the git directory")
+    assert f"hint: add this line to {team.clone.path}/.husky/pre-push" in said
+    assert not (team.clone.path / ".husky").exists()
+
+
+def test_a_linked_work_tree_shares_the_hook(native: Team, tmp_path: Path) -> None:
+    linked = Clone(tmp_path / "linked")
+    native.clone.git("worktree", "add", "--quiet", "-b", "feature/linked", str(linked.path))
+    assert linked.git("prefect", "install") == "the pre-push hook is in place already"
+    linked.commit({"flows/etl.py": flow_file()})
+    linked.git("push", "origin", "feature/linked")
+    native.settled()
+    assert refs(native) == [("refs/heads/feature/linked", "registered")]
+
+
+def test_an_installation_that_is_gone_refuses_with_its_remedy(native: Team) -> None:
+    hook = native.clone.path / ".git" / "hooks" / "pre-push"
+    hook.write_text(hook.read_text().replace("/git-prefect", "/git-prefect-gone"))
+    native.clone.commit({"flows/etl.py": flow_file()})
+    printed = native.push("origin", "feature/x", check=False)
+    assert "git-prefect-gone is gone, so no flow was checked\nhint: install git-prefect again and run" in printed
+    assert "error: failed to push some refs" in printed
