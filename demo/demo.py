@@ -114,16 +114,16 @@ class Demo:
                 if hide and re.search(hide, line):
                     hidden += 1
                 else:
-                    print(f"  {line}", end="", flush=True)
+                    print(line, end="", flush=True)
         more = f", {hidden} more lines" if hidden else ""
-        print(f"  \033[2m({time.monotonic() - started:.1f} s{more})\033[0m", flush=True)
+        print(f"\033[2m({time.monotonic() - started:.1f} s{more})\033[0m", flush=True)
         if bool(process.returncode) != fails:
             raise SystemExit(f"the demo did not expect exit status {process.returncode} of: {' '.join(command)}")
         return printed
 
     def quietly(self, *command: str, cwd: Path | None = None) -> None:
         """Run a command that is no part of the story."""
-        subprocess.run(command, cwd=cwd or self.clone, env=self.environ, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=cwd or self.clone, env=self.environ, check=True, capture_output=True)
 
     def serve(self, *command: str, log: str) -> subprocess.Popen[bytes]:
         """Start something that runs until the end of the demo."""

@@ -49,7 +49,7 @@ def in_push(work: Clone, **more: str) -> dict[str, str]:
     ("settings", "said"),
     [
         ("flow = ['x']", "tool.git-prefect.flow: unknown key; known here: flows, exclude, python, import-roots, env,"),
-        ("flows = 3", "tool.git-prefect.flows: expected `array`, got `int`"),
+        ("flows = 3", "tool.git-prefect.flows: expected a list, got a number"),
         ("timeout = -1", "tool.git-prefect.timeout: is in seconds and has to be above 0"),
         ("timeout = nan", "tool.git-prefect.timeout: is in seconds and has to be above 0"),
         ("flows = ['!']", "tool.git-prefect.flows: '!' is no pattern ("),
@@ -60,7 +60,7 @@ def in_push(work: Clone, **more: str) -> dict[str, str]:
             "tool.git-prefect.env.'A=': is no name and value that an environment can",
         ),
         ("storage = 'move'", 'tool.git-prefect.storage: is "keep" or "replace"'),
-        ("env = {A = 1}", "tool.git-prefect.env.A: expected `str`, got `int`"),
+        ("env = {A = 1}", "tool.git-prefect.env.A: expected text, got a number"),
         (
             "[tool.git-prefect.target]\nbranch = 'x'",
             "tool.git-prefect.target: write [[tool.git-prefect.target]], with two",
@@ -216,8 +216,7 @@ def test_an_api_that_is_down_or_is_none(work: Clone) -> None:
     assert (code, out) == (4, "")
     assert err == (
         "git-prefect: the Prefect API at http://127.0.0.1:9 is out of reach: no connection\n"
-        "hint: is it the right one? It is set by `prefect backend …`, PREFECT__CLOUD__API or "
-        "PREFECT__SERVER__HOST and __PORT\n"
+        "hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
     )
 
 

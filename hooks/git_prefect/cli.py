@@ -97,7 +97,7 @@ def _bug(name: str) -> int:
 def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  git prefect {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(["git push is the deployment of Prefect 1 flows.", "", *lines, "", "Each has --help."])
+    return "\n".join(["git push is the deployment of Prefect 1 flows.", "", *lines, "", "Each has -h."])
 
 
 if __name__ == "__main__":

@@ -25,12 +25,10 @@ MOST = 32
 
 
 class Recalled(NamedTuple):
-    """A push whose flow files, settings and interpreter were checked before, without an error."""
+    """A push whose flow files, settings and interpreter were checked before, with nothing to remark."""
 
     said: str
     """What `prefect-validate` said then."""
-    remarks: str
-    """Its warnings and notes among that."""
     project: str | None
     """Where its flows are registered; None when no target takes the ref."""
     flows: int
@@ -45,13 +43,13 @@ def recall(repository: git.Repository, update: RefUpdate) -> Recalled | None:
     try:
         if _fingerprint(repository, known["python"]) != known["fingerprint"]:
             return None
-        return Recalled(str(known["said"]), str(known["remarks"]), known["project"], int(known["flows"]))
+        return Recalled(str(known["said"]), known["project"], int(known["flows"]))
     except KeyError:
         return None
 
 
 def remember(repository: git.Repository, update: RefUpdate, python: str | None, outcome: Recalled) -> None:
-    """Keep the outcome of a check without an error, of files that nothing but themselves decided."""
+    """Keep the outcome of a check without a remark, of files that nothing but themselves decided."""
     record = {
         "at": time.time(),
         "python": python,

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import recall
 from .check_pushed import annotated_tag
 from .errors import ExitCode, UnusableCommit, UsageError
-from .model import ERROR, Finding, GitStorage, PlannedFlow, RefUpdate, Registration
+from .model import ERROR, WARNING, CheckedFile, Finding, GitStorage, PlannedFlow, RefUpdate, Registration
 from .push import git, pending, process, refs
 from .report import text
 from .report.command import git_prefect
 from .scope import concerned_paths, count_flows, project_for, registrable, storage_for
-from .validate import check, settings_at, tree_of_commit, validate
+from .validate import base_of, check, settings_at, tree_of_commit, validate
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from .push.pending import Entry
     from .registration.api import Api, Registered
+    from .registration.plan import Wanted
     from .settings import Settings, Source, Target
 
 
@@ -35,6 +36,8 @@ class Planned(NamedTuple):
     registered: Registered
     left_out: list[Finding]
     """Why flows are left out: errors of flow files, and an interpreter that could not check them."""
+    notes: list[str]
+    """What else a person has to know, a line each: flows that stay in another storage, images that are lost."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,11 +70,15 @@ def main(argv: Sequence[str]) -> int:
     print(f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {source.origin}")
     if planned.left_out:
         print(text.findings(planned.left_out))
+    for note in planned.notes:
+        print(note)
     if options.dry_run:
         from .registration.apply import check_project
 
         for one in planned.plan[:1]:
             check_project(api, planned.registered, planned.target, one.project)
+            if one.project not in planned.registered.project_ids:
+                print(f"would create project {one.project}")
         print(text.plan(planned.plan))
         refused = any(one.action == "failed" for one in planned.plan)
         return ExitCode.FINDINGS if planned.left_out or refused else ExitCode.OK
@@ -183,7 +190,32 @@ def plan_ref(
         # Whether the branch that holds a name is gone is worth a question only when one is held.
         planned = plan(wanted, registered, target, name, update, ask_remote(repository, update.remote).refs)
     left_out = [one for file in files for one in file.findings if one.severity == ERROR or file.unchecked]
-    return Planned(update, target, planned, registered, left_out)
+    notes = [*_stay_elsewhere(files, settings), *_lose_their_image(files, wanted)]
+    return Planned(update, target, planned, registered, left_out, notes)
+
+
+def _stay_elsewhere(files: Sequence[CheckedFile], settings: Settings) -> list[str]:
+    if settings.storage == "replace":
+        return []
+    return [
+        f'left out: {one.flow} ({file.path}) has a storage of its own; `storage = "replace"` moves it to git [other-storage]'
+        for file in files
+        for one in file.findings
+        if one.code == "other-storage"
+    ]
+
+
+def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) -> list[str]:
+    """Flows whose Docker storage brought the image that they ran in, and that now have none."""
+    docker = {
+        flow.name for file in files for flow in file.flows if (flow.declared_storage or {}).get("type") == "Docker"
+    }
+    return [
+        f"warning: {one.flow} ({one.path}) ran in the image of its Docker storage, and nothing names one now; give its "
+        "files a [[tool.git-prefect.runtime]] with an image"
+        for one in wanted
+        if one.flow in docker and not one.serialized["run_config"].get("image")
+    ]
 
 
 def _refuse_unclonable(repository: git.Repository, update: RefUpdate, where: GitStorage) -> None:
@@ -264,7 +296,7 @@ def _refusals(repository: git.Repository) -> list[str]:
     for line in pending.untold(repository):
         ref = RefUpdate(line["remote"], "", line["ref"], line["commit"], None, None, "push")
         reasons = [flow["reason"] for flow in line.get("flows", []) if flow["action"] == "failed"]
-        told = "; ".join(reasons) or line.get("reason", "")
+        told = "; ".join(dict.fromkeys(reasons)) or line.get("reason", "")
         lines.append(f"not registered: {text.place(ref)} at {text.short(line['commit'])}: {told}")
     return lines
 
@@ -289,7 +321,10 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     source = settings_at(repository, update.commit, update.remote)
     target = target_for(source.settings, update, project)
     if target is None:
-        lines.append(f"{where}: not registered, no target takes it [no-target]")
+        lines.append(
+            f"{where}: not registered, no target takes it [no-target]; to change that, add to pyproject.toml: "
+            f'[[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project'
+        )
         return []
     _refuse_unclonable(repository, update, storage_for(repository, update, source.settings))
     if source.settings.runtime:
@@ -307,12 +342,16 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     lines.append(_promise(update, count, project_for(repository, update, target, source.settings)))
     if found.refused:
         lines.append(f"  left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
-    unchecked = sum(file.unchecked for file in found.files)
-    if unchecked:
-        lines.append(
-            f"  not registered: {text.plural(unchecked, 'flow file')} that could not be checked [environment-broken]; "
-            f"see {git_prefect('validate')}"
-        )
+    # pre-commit hides what a hook that passed has said; this one's output is always shown.
+    base = base_of(repository, update)
+    changed = git.changed_paths(repository, base, update.commit or "")
+    lines += [f"  {text.headline(one)}" for one in found.remarks if one.path in changed and one.severity == WARNING]
+    lines += [
+        f"  {text.headline(one)}\n    hint: {one.hint}" for one in found.remarks if one.code == "environment-broken"
+    ]
+    lines += [
+        f"  {note}" for note in _stay_elsewhere([file for file in found.files if file.path in changed], source.settings)
+    ]
     return [entry]
 
 

@@ -107,9 +107,7 @@ def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         if name == "pyproject.toml" and b"git-prefect" not in content:
             return None
-        raise UnusableCommit(
-            f"{name}: not valid TOML ({error}), so no settings can be read", f"mend {name}, commit it, and push again"
-        ) from error
+        raise UnusableCommit(f"{name}: not valid TOML ({error}), so no settings can be read", f"mend {name}") from error
     if name != "pyproject.toml":
         return document
     table: Any = document.get("tool", {}).get("git-prefect")
@@ -214,6 +212,16 @@ def _wrong_patterns(key: str, patterns: Sequence[str]) -> Iterator[tuple[str, st
             yield key, f"{pattern!r} is no pattern ({error})"
 
 
+PLAIN = {
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "object": "a table",
+    "bool": "true or false",
+    "int": "a number",
+}
+"""msgspec's names for what TOML can hold, in words."""
+
 CHOICES = {"schedule": '"keep", "on" or "off"', "storage": '"keep" or "replace"'}
 
 
@@ -231,11 +239,14 @@ def _checked(value: Any, kind: Any, origin: str, place: str) -> None:
         name = key.rpartition(".")[2]
         if "enum value" in message and name in CHOICES:
             raise _refused(origin, key, f"is {CHOICES[name]}") from error
-        raise _refused(origin, key, message[: at.start()] if at else message) from error
+        fact = message[: at.start()] if at else message
+        for kind_of_toml, plain in PLAIN.items():
+            fact = fact.replace(f"`{kind_of_toml}`", plain)
+        raise _refused(origin, key, fact) from error
 
 
 def _refused(origin: str, key: str, fact: str) -> UnusableCommit:
     return UnusableCommit(
         f"{origin}: {key}: {fact[0].lower()}{fact[1:]}" if key else f"{origin}: {fact}",
-        f"mend {key or 'it'} in {origin} (the README lists all settings), commit, and push again",
+        f"mend {key or 'it'} in {origin}; the README lists all settings",
     )

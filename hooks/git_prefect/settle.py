@@ -196,6 +196,8 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> No
     }
     if planned.left_out:
         detail["left_out"] = [text.headline(one) for one in planned.left_out]
+    if planned.notes:
+        detail["notes"] = planned.notes
     # A refusal of the plan stands until something else is pushed; what the API or the interpreter failed at may not.
     refused = [row for row, one in zip(rows, planned.plan) if one.action == "failed"]
     failed = [row for row, one in zip(rows, planned.plan) if row.action == "failed" and one.action != "failed"]

@@ -143,22 +143,19 @@ def check(
     )  # fmt: skip
 
 
-def changed_by(repository: git.Repository, update: RefUpdate) -> set[str]:
-    """Paths that a push adds or changes, beside what the remote has or else where it left the default branch."""
-    assert update.commit, "a deletion changes no file"
-    base = update.remote_commit
-    if not base or git.commit_of(repository, base) is None:
-        base = branch_point(repository, update, git.default_branch(repository, update.remote))
-    return git.changed_paths(repository, base, update.commit)
+def base_of(repository: git.Repository, update: RefUpdate) -> str | None:
+    """The commit that a push builds on: what the remote has, else where it left the default branch; None: nothing."""
+    if update.remote_commit and git.commit_of(repository, update.remote_commit):
+        return update.remote_commit
+    return branch_point(repository, update, git.default_branch(repository, update.remote))
 
 
 def validate(repository: git.Repository, update: RefUpdate, source: Source, same_push: bool = False) -> Validation:
     """Check every flow file of the pushed commit, and tell what refuses the push from what is older.
 
-    A push is refused for errors in flow files that it adds or changes or that loaded before it, and only
-    on refs that have a target, or where there are no targets at all; with `strict`, for any error.
+    A push is refused for errors in flow files that it adds or changes or that were without one before it, and
+    only on refs that have a target, or where there are no targets at all; with `strict`, for any error.
     """
-    from .flows.verdicts import loaded_before
     from .registration.targets import target_of
 
     assert update.commit, "a deletion has no flows"
@@ -172,10 +169,31 @@ def validate(repository: git.Repository, update: RefUpdate, source: Source, same
         return Validation(files, errors, [])
     if settings.target and target_of(settings.target, update) is None:
         return Validation(files, [], errors)
-    changed = changed_by(repository, update)
-    state = Path(repository.state_dir)
-    new = [one for one in errors if one.path is None or one.path in changed or loaded_before(state, one.path)]
-    return Validation(files, new, [one for one in errors if one not in new])
+    older = _older_than(repository, update, {one.path for one in errors if one.path})
+    return Validation(
+        files,
+        [one for one in errors if one.path not in older],
+        [one for one in errors if one.path in older],
+    )
+
+
+def _older_than(repository: git.Repository, update: RefUpdate, failing: set[str]) -> set[str]:
+    """Those of the failing files that the push does not change and that fail at the commit it builds on, too."""
+    base = base_of(repository, update)
+    if base is None:
+        return set()
+    unchanged = failing - git.changed_paths(repository, base, update.commit or "")
+    if not unchanged:
+        return set()
+    try:
+        settings = settings_at(repository, base, update.remote).settings
+    except UsageError:
+        settings = settings_at(repository, update.commit, update.remote).settings
+    before = check(
+        repository, tree_of_commit(repository, base), settings, only=unchanged,
+        where=storage_for(repository, update, settings), same_push=True,
+    )  # fmt: skip
+    return {file.path for file in before if file.failed}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -201,7 +219,13 @@ def main(argv: Sequence[str]) -> int:
         tree = tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository)
     only = _from_top(repository, options.files) if options.files else None
     files = check(
-        repository, tree, source.settings, only=only, no_cache=options.no_cache, no_preload=options.no_preload
+        repository,
+        tree,
+        source.settings,
+        only=only,
+        where=_where(repository, source.settings),
+        no_cache=options.no_cache,
+        no_preload=options.no_preload,
     )
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     remarks = [one for file in files for one in file.findings if one.severity != ERROR]
@@ -229,6 +253,15 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--no-cache", action="store_true", help="load everything again")
     parser.add_argument("--no-preload", action="store_true", help="import no installed module ahead of the flow files")
     return parser.parse_args(argv)
+
+
+def _where(repository: git.Repository, settings: Settings) -> GitStorage | None:
+    """What declared storages are compared with by hand: the remote that a push would go to, if there is one."""
+    try:
+        remote = refs.default_remote(repository)
+    except UsageError:
+        return None
+    return storage_for(repository, RefUpdate(remote, "", "", None, None, None, "by hand"), settings)
 
 
 def _in_commit() -> bool:
@@ -259,7 +292,7 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
         return ExitCode.OK
     known = recall.recall(repository, update)
     if known:
-        _print([known.remarks if brief else known.said])
+        _print(["" if brief else known.said])
         return ExitCode.OK
     from .registration.targets import target_of
 
@@ -271,17 +304,18 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
         remarks = text.findings(found.remarks)
         said = _joined([remarks, text.flows(found.files), older, summary])
         _print([remarks, older] if brief else [said])
-        if not found.older and all(file.lasting for file in found.files) and not source.settings.import_roots:
+        alone = all(file.lasting for file in found.files) and not source.settings.import_roots
+        if alone and not remarks and not older:
             target = target_of(source.settings.target, update)
             project = project_for(repository, update, target, source.settings) if target else None
             flows = count_flows(repository, update, source.settings, found.files)
-            outcome = recall.Recalled(said, remarks, project, flows)
+            outcome = recall.Recalled(said, project, flows)
             recall.remember(repository, update, source.settings.python, outcome)
         return ExitCode.OK
     _print([
         text.findings([*found.refused, *found.remarks]),
         _older(found) if found.older else "",
-        f"push refused: {text.plural(len(found.refused), 'error')} in what this push changes; nothing was sent to "
+        f"push refused: {text.plural(len(found.refused), 'error')} in what this push changes or breaks; nothing was sent to "
         f"{update.remote}. To push all the same: SKIP=prefect-validate git push",
     ])  # fmt: skip
     return ExitCode.FINDINGS

@@ -77,7 +77,7 @@ def test_one_bad_ref_refuses_the_push_as_a_whole(native: Team) -> None:
     native.clone.commit({"flows/bad.py": "from prefect import Flow\nflow = Flow('bad')\nflow.nothing()\n"})
     printed = native.push("origin", "feature/good", "feature/x", check=False)
     assert "flows/bad.py:3: does not load" in printed
-    assert "push refused: 1 error in what this push changes; nothing was sent to origin" in printed
+    assert "push refused: 1 error in what this push changes or breaks; nothing was sent to origin" in printed
     assert native.clone.git("ls-remote", "origin", "refs/heads/feature/*") == ""
     assert native.log() == []
 

@@ -131,7 +131,7 @@ def test_a_broken_flow_refuses_the_push_and_hides_no_other(team: Team, remote: P
     assert "flows/sibling.py:2: " in printed
     assert "[import-not-on-agent]" in printed
     assert (
-        "push refused: 2 errors in what this push changes; nothing was sent to origin. "
+        "push refused: 2 errors in what this push changes or breaks; nothing was sent to origin. "
         "To push all the same: SKIP=prefect-validate git push"
     ) in printed
     assert (
@@ -153,7 +153,7 @@ def test_old_errors_do_not_refuse_a_push_that_does_not_touch_them(team: Team) ->
     team.settled()
     assert [line["flows"] for line in outcomes(team)] == [[registered("created", 1)]]
     team.clone.commit({"flows/old.py": broken + "# touched\n"})
-    assert "push refused: 1 error in what this push changes" in team.push("origin", "feature/x", check=False)
+    assert "push refused: 1 error in what this push changes or breaks" in team.push("origin", "feature/x", check=False)
 
 
 def test_a_rejected_push_registers_nothing(team: Team, remote: Path, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_an_api_that_is_down_loses_nothing(team: Team) -> None:
     until(lambda: [entry.error for entry in pending.entries(team.clone.repository)] not in ([], [""]))
     failure = (
         "the Prefect API at http://127.0.0.1:9 is out of reach: no connection; is it the right one? It is set by "
-        "`prefect backend …`, PREFECT__CLOUD__API or PREFECT__SERVER__HOST and __PORT"
+        "`prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API"
     )
     assert team.prefect("status", check=False, **down) == (
         f"origin/feature/x at {first[:7]}: not registered yet, tried 1 time: {failure}\n"
@@ -298,6 +298,7 @@ def test_by_hand(team: Team) -> None:
     plan = team.prefect("register", "--dry-run")
     assert plan == (
         f"origin/feature/x at {head[:7]} (from active branch), settings: pyproject.toml\n"
+        f"would create project {team.project}-feature--x\n"
         f"would register: etl → {team.project}-feature--x (version 1)"
     )
     manual = team.clone.git(*run, "--hook-stage", "manual", "prefect-register", "--all-files")
@@ -353,3 +354,45 @@ def test_a_work_tree_that_is_gone_before_the_watcher_loses_nothing(team: Team, t
         gate.touch()
     team.settled()
     assert [line["flows"] for line in outcomes(team)] == [[registered("created", 1)]]
+
+
+def test_a_repository_with_old_errors_adopts_it_on_its_first_day(team: Team) -> None:
+    slash = "from prefect import Flow\nfrom prefect.storage import Git\nflow = Flow('slash', storage=Git('/flows/slash.py', repo='a/b'))\n"
+    team.clone.git("switch", "--quiet", "main")
+    team.clone.commit(
+        {"flows/slash.py": slash, "flows/old.py": "from prefect import Flow\nimport helper\nflow = Flow('o')\n"}
+    )
+    team.push("--no-verify", "origin", "main")
+    for content in ("first", "second"):
+        team.clone.commit({"README": content})
+        assert headings("Passed", "Passed", "Passed") in team.push("origin", "main")
+    assert "[wrong-flow-path]" in team.prefect("validate", check=False)
+
+
+def test_a_push_that_breaks_a_file_it_does_not_change_is_refused(team: Team) -> None:
+    reads = "import pathlib\nfrom prefect import Flow\nflow = Flow((pathlib.Path(__file__).parent / 'name.txt').read_text())\n"
+    team.clone.commit({"flows/reads.py": reads, "flows/name.txt": "named"})
+    team.push("origin", "feature/x")
+    team.clone.git("rm", "--quiet", "flows/name.txt")
+    team.clone.git("commit", "--quiet", "-m", "gone")
+    printed = team.push("origin", "feature/x", check=False)
+    assert "flows/reads.py:3: " in printed
+    assert "push refused: 1 error in what this push changes or breaks; nothing was sent to origin" in printed
+
+
+def test_warnings_and_flows_that_stay_elsewhere_are_told_where_they_are_seen(team: Team) -> None:
+    labels = (
+        "from prefect.run_configs import UniversalRun\n"
+        + flow_file("labels")
+        + "\nflow.run_config = UniversalRun(labels='dev')\n"
+    )
+    docker = "from prefect.storage import Docker\n" + flow_file("docker") + "\nflow.storage = Docker(image_name='x')\n"
+    team.clone.commit({"flows/labels.py": labels, "flows/docker.py": docker})
+    printed = team.push("origin", "feature/x")
+    assert "\n  flows/labels.py" in printed
+    assert "[string-labels]" in printed
+    elsewhere = 'left out: docker (flows/docker.py) has a storage of its own; `storage = "replace"` moves it to git [other-storage]'
+    assert f"\n  {elsewhere}" in printed
+    team.settled()
+    assert f"\n  {elsewhere}" in team.prefect("status")
+    assert f"\n{elsewhere}\n" in team.prefect("register")

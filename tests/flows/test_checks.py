@@ -47,11 +47,11 @@ def test_what_is_in_the_repository(repository: Checked) -> None:
         "flows/etl.py:1: imports 'lib.io', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
         "    flows/etl.py:1\n"
         "        from lib.io import x\n"
-        '  hint: install it in the image that runs the flow; if the image has the folder on sys.path: import-roots = ["src"]\n'
+        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in [tool.git-prefect]: import-roots = ["src"]\n'
         "flows/near.py:1: imports 'sql', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
         "    flows/near.py:1\n"
         "        import sql\n"
-        '  hint: install it in the image that runs the flow; if the image has the folder on sys.path: import-roots = ["flows"]'
+        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in [tool.git-prefect]: import-roots = ["flows"]'
     )
 
 

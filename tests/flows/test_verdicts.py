@@ -15,7 +15,6 @@ import pytest
 
 from git_prefect.flows import interpreter, verdicts
 from git_prefect.flows.check import check_flow_files
-from git_prefect.flows.verdicts import loaded_before
 from git_prefect.settings import Settings
 
 from .conftest import FLOW, Checked, make_venv, site_of
@@ -266,16 +265,6 @@ def test_a_work_tree_keeps_nothing_that_depends_on_it(repository: Checked) -> No
 
     assert check({"a.py": FLOW, "b.py": EXISTS}) == ["a.py", "b.py"]
     assert check({"a.py": FLOW, "b.py": EXISTS}) == ["b.py"]
-
-
-def test_loaded_before(repository: Checked) -> None:
-    broken = FLOW + "1 / 0\n"
-    assert not loaded_before(repository.state, "a.py")
-    repository.check({"a.py": FLOW, "b.py": broken})
-    assert loaded_before(repository.state, "a.py")
-    assert not loaded_before(repository.state, "b.py")
-    repository.check({"a.py": broken, "b.py": broken})
-    assert loaded_before(repository.state, "a.py")
 
 
 def test_a_time_out_is_waited_for_once_in_a_push_and_again_in_the_next(repository: Checked) -> None:

@@ -97,7 +97,7 @@ def test_a_branch_does_not_take_a_flow_from_another(register: Any, wanted: Any, 
             1,
             (),
             f"branch 'feature/x' is what project '{target.project}' runs under this name (version 1); registering "
-            "feature/y would archive it. Give feature/y a target with another project, or rename the flow",
+            "feature/y of github.com/team/etl would archive it. Give feature/y a target with another project, or rename the flow",
         )
     ]
 

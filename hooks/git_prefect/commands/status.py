@@ -69,16 +69,19 @@ def _settled(line: dict[str, Any]) -> str:
     head = f"{ref} at {text.short(line.get('commit'))}: {line['result']} {_ago(line['time'])}"
     if line.get("reason"):
         return f"{head}: {line['reason']}"
-    flows = [_flow(flow) for flow in line.get("flows", [])]
-    return "\n".join([head, *flows, *(f"  left out: {reason}" for reason in line.get("left_out", []))])
+    flows = [_flow(flow) for flow in line.get("flows", []) if flow["action"] != "unchanged"]
+    unchanged: dict[tuple[str, str], list[str]] = {}
+    for flow in line.get("flows", []):
+        if flow["action"] == "unchanged":
+            unchanged.setdefault((flow["project"], flow.get("reason", "")), []).append(flow["flow"])
+    same = [f"  unchanged: {', '.join(names)} → {where}: {why}" for (where, why), names in unchanged.items()]
+    left_out = [f"  left out: {reason}" for reason in line.get("left_out", [])]
+    return "\n".join([head, *flows, *same, *left_out, *(f"  {note}" for note in line.get("notes", []))])
 
 
 def _flow(flow: dict[str, Any]) -> str:
-    action = text.PAST.get(flow["action"], flow["action"])
-    told = f"  {action}: {flow['flow']} → {flow['project']}"
-    told += f", version {flow['version']}" if flow.get("version") else ""
-    told += f", {flow['url']}" if flow.get("url") and action == "registered" else ""
-    return told + (f": {flow['reason']}" if flow.get("reason") else "")
+    told = text.registration(flow["flow"], flow["project"], flow["action"], flow.get("version"), flow.get("reason", ""))
+    return f"  {told}\n    {flow['url']}" if flow.get("url") and flow["action"] in text.PAST else f"  {told}"
 
 
 def _ago(moment: float) -> str:

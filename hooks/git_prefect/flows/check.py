@@ -52,7 +52,7 @@ def check_flow_files(
     files = flow_files(tree, settings, store.sources)
     chosen = files if only is None else [file for file in files if file.path in only]
     if interpreter.problem:
-        store.save([])
+        store.save()
         return _none_checked(chosen, interpreter.problem, interpreter)
     known = {
         file.path: found
@@ -68,9 +68,7 @@ def check_flow_files(
         except EnvironmentBroken as error:
             return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
         known.update({one.file.path: one for one in loaded})
-    store.save(
-        [path for path, one in known.items() if not one.cached and one.verdict.flows and is_clean(one.verdict.findings)]
-    )
+    store.save()
     return _report([known[file.path] for file in chosen], tree, settings, interpreter, repository)
 
 

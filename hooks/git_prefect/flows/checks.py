@@ -117,7 +117,8 @@ def _not_on_agent(
         return finding(
             "import-not-on-agent",
             f"imports {name!r}, which is in this repository but not where agents look: every run would fail with {cause['type']}",
-            f"install it in the image that runs the flow; if the image has the folder on sys.path: import-roots = [{quoted(folder or '.')}]",
+            "move the code into the flow file, or install it in the image that runs the flow; where that image has the "
+            f"folder on sys.path already, say so in [tool.git-prefect]: import-roots = [{quoted(folder or '.')}]",
             path=path,
         )  # fmt: skip
     text = cause["message"]

@@ -135,8 +135,8 @@ class Store:
             _write(self._folder / "flows" / content, data)
         self._new.setdefault(path, []).insert(0, _record(verdict._replace(content=content)))
 
-    def save(self, loaded: Sequence[str]) -> None:
-        """Write what is new, in one go and beside others that do so at the same time; remember paths that load."""
+    def save(self) -> None:
+        """Write what is new, in one go and beside others that do so at the same time."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _locked(self._folder / "lock"):
@@ -144,8 +144,6 @@ class Store:
                     _write_sources(self._folder / "sources", self.sources)
                 if self._new and self._context is not None:
                     self._merge()
-                if loaded:
-                    _remember_loaded(self._folder, loaded)
                 if self._new:
                     _prune(self._folder)
         except OSError:
@@ -182,11 +180,6 @@ class Store:
 
     def _file(self) -> Path:
         return self._folder / f"context-{self._context}.json"
-
-
-def loaded_before(state: Path, path: str) -> bool:
-    """Whether any earlier content of this path loaded without an error, as far as is remembered."""
-    return path in _read_loaded(state / "verdicts")
 
 
 def _verdict(path: str, record: Sequence[Any]) -> Verdict:
@@ -250,24 +243,6 @@ def _write_sources(file: Path, sources: Memory) -> None:
     known = {**_read_sources(file), **sources}
     kept = list(known.items())[-MOST_SOURCES:]
     _write(file, "\n".join([f"sources {FORMAT}", *(f"{blob} {told}" for blob, told in kept)]).encode())
-
-
-def _read_loaded(folder: Path) -> dict[str, int]:
-    try:
-        content = json.loads((folder / "loaded.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    paths = content.get("paths") if isinstance(content, dict) and content.get("format") == FORMAT else None
-    return paths if isinstance(paths, dict) else {}
-
-
-def _remember_loaded(folder: Path, paths: Sequence[str]) -> None:
-    known = _read_loaded(folder)
-    new = [path for path in paths if path not in known]
-    if new:
-        known.update(dict.fromkeys(new, int(time.time())))
-        kept = dict(list(known.items())[-MOST_SOURCES:])
-        _write(folder / "loaded.json", json.dumps({"format": FORMAT, "paths": kept}).encode())
 
 
 def _prune(folder: Path) -> None:

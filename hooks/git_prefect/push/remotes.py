@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def locate(url: str) -> Location:
         scheme = "ssh" if parts.scheme in SSH else parts.scheme
         login, _, host = parts.netloc.rpartition("@")
         if scheme == "file":
-            return Location("file", None, "localhost", _repository(parts.path), True)
+            return Location("file", None, "localhost", _repository(posixpath.normpath(parts.path)), True)
         user = (login.partition(":")[0] or None) if scheme == "ssh" else None
         return Location(scheme, user, host.lower(), _repository(parts.path), not parts.path.startswith("/~"))
     scp = _SCP.match(url)
@@ -72,7 +73,8 @@ def locate(url: str) -> Location:
         login = url.split(":", 1)[0].rpartition("@")[0]
         path = scp["path"]
         return Location("ssh", login or None, scp["host"].lower(), _repository(path), path.startswith("/"))
-    return Location("file", None, "localhost", _repository(url), url.startswith("/"))
+    absolute = url.startswith("/")
+    return Location("file", None, "localhost", _repository(posixpath.normpath(url) if absolute else url), absolute)
 
 
 def same_place(url: str, other: str) -> bool:

@@ -119,7 +119,7 @@ class Api:
     def _out_of_reach(self, fact: str) -> OutOfReach:
         return OutOfReach(
             f"the Prefect API at {self.address} is out of reach: {fact}",
-            "is it the right one? It is set by `prefect backend …`, PREFECT__CLOUD__API or PREFECT__SERVER__HOST and __PORT",
+            "is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API",
         )
 
     def _not_authorised(self, fact: str) -> NotAuthorised:

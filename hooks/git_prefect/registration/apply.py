@@ -10,7 +10,7 @@ from ..model import PlannedFlow, RefUpdate, Registration
 from ..settings import Target
 from .api import Api, Registered, RegisteredFlow
 from .storage import describe
-from .structure import differences
+from .structure import can_be_scheduled, differences
 
 PARALLEL = 8
 """Flows that are registered at once; the registrations of one flow never are."""
@@ -99,6 +99,8 @@ def _untouched(api: Api, one: PlannedFlow, registered: Registered, update: RefUp
 def _row(
     api: Api, one: PlannedFlow, held: RegisteredFlow | None, registered: Registered, update: RefUpdate
 ) -> Registration:
+    idle = one.serialized.get("schedule") and not can_be_scheduled(one.serialized)
+    inactive = "its schedule stays inactive, a required parameter has no default [schedule-needs-parameter]"
     return Registration(
         ref=update.ref,
         flow=one.flow,
@@ -107,7 +109,7 @@ def _row(
         action=one.action,
         version=held.version if held else None,
         changes=one.changes,
-        reason=one.reason,
+        reason="; ".join(part for part in (one.reason, inactive if idle and one.action != "skipped" else "") if part),
         storage=describe(held.storage) if held else "",
         url=api.page(registered.tenant_slug, held.flow_group_id) if held else "",
     )

@@ -60,10 +60,11 @@ def _planned(
         return nothing._replace(action="created")
     keeper = _other_keeper(holder, one, update, living_refs)
     if keeper:
+        ours = "{repo_host}/{repo}".format(**one.serialized["storage"])
         return nothing._replace(
             action="failed",
             reason=f"{keeper} is what project {project!r} runs under this name (version {holder.version}); registering "
-            f"{update.name} would archive it. Give {update.name} a target with another project, or rename the flow",
+            f"{update.name} of {ours} would archive it. Give {update.name} a target with another project, or rename the flow",
         )
     changes = differences(holder.serialized, one.serialized)
     scheduled = holder.serialized.get("schedule") and can_be_scheduled(one.serialized)

@@ -72,27 +72,31 @@ def plan(planned: Sequence[PlannedFlow]) -> str:
         )
         lines.append(f"{verb}: {one.flow} → {one.project} ({version}){': ' if one.reason else ''}{one.reason}")
         lines += [f"    {change}" for change in one.changes]
-    left = sum(one.action == "skipped" for one in planned)
-    if left:
-        lines.append(f"left alone: {plural(left, 'flow')} that this branch does not change")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_left_alone(sum(one.action == "skipped" for one in planned))]) or "no flows"
 
 
 def registrations(rows: Sequence[Registration]) -> str:
     """What became of each flow, then the sum in Prefect's own words."""
     lines = []
-    for row in rows:
-        if row.action == "skipped":
-            continue
-        version = f", version {row.version}" if row.version else ""
-        verb = PAST.get(row.action, row.action)
-        lines.append(f"{verb}: {row.flow} → {row.project}{version}{': ' if row.reason else ''}{row.reason}")
-        if row.action in PAST:
-            lines += [f"    {change}" for change in row.changes]
-            lines += [f"    runs from {row.storage}", f"    {row.url}"]
     counts = {verb: 0 for verb in ("registered", "unchanged", "failed")}
     for row in rows:
         verb = PAST.get(row.action, row.action)
-        counts[verb] = counts.get(verb, 0) + 1
+        if row.action == "skipped":
+            continue
+        counts[verb] += 1
+        lines.append(registration(row.flow, row.project, row.action, row.version, row.reason))
+        if row.action in PAST:
+            lines += [f"    {change}" for change in row.changes]
+            lines += [f"    runs from {row.storage}", f"    {row.url}"]
     told = ", ".join(f"{count} {verb}" for verb, count in counts.items() if count or verb == "registered")
-    return "\n".join([*lines, told])
+    return "\n".join([*lines, *_left_alone(sum(row.action == "skipped" for row in rows)), told])
+
+
+def registration(flow: str, project: str, action: str, version: int | None, reason: str) -> str:
+    """What became of one flow, in a line."""
+    known = f", version {version}" if version else ""
+    return f"{PAST.get(action, action)}: {flow} → {project}{known}{': ' if reason else ''}{reason}"
+
+
+def _left_alone(count: int) -> list[str]:
+    return [f"left alone: {plural(count, 'flow')} that this branch does not change"] if count else []
