@@ -26,6 +26,7 @@ test-all: lint
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/installed
+	$(BIN)/python benchmarks/push.py
 	$(BIN)/python benchmarks/validate.py
 
 clean:

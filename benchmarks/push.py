@@ -1,0 +1,100 @@
+"""What a push that touches no flow costs: the three hooks, as pre-commit calls them, beside Python's own start.
+
+`python benchmarks/push.py [--repeat 15]` prints milliseconds and ratios of one run; the goal is 150 ms for the three.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HOOKS = ("validate", "check-pushed", "register")
+GOAL = 0.15
+"""Seconds for the three hooks together."""
+
+FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('flow-{number}') as flow:\n    one()\n"
+SETTINGS = """\
+[tool.git-prefect]
+clone-url-secret = "CLONE_URL"
+[[tool.git-prefect.target]]
+branch = "**"
+project = "dev"
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints."""
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def pushed(place: Path, files: int) -> Path:
+    """A clone with flow files that the remote has, and one more commit that touches none."""
+    subprocess.run(["git", "init", "--quiet", "--bare", str(place / "remote.git")], check=True)
+    subprocess.run(["git", "clone", "--quiet", str(place / "remote.git"), str(place / "clone")], capture_output=True)
+    clone = place / "clone"
+    (clone / "flows").mkdir()
+    for number in range(files):
+        (clone / "flows" / f"flow_{number}.py").write_text(FLOW.format(number=number))
+    (clone / "pyproject.toml").write_text(SETTINGS)
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "-m", "flows")
+    git(clone, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    (clone / "README").write_text("more\n")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "-m", "no flow")
+    return clone
+
+
+def best(repeat: int, clone: Path, environ: dict[str, str], *command: str) -> float:
+    """Seconds of the quickest of some runs."""
+    seconds = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        subprocess.run(command, cwd=clone, env=environ, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--files", type=int, default=100, help="flow files of the repository")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        clone = pushed(Path(place), options.files)
+        environ = {
+            **os.environ,
+            "HOME": place,
+            "CI": "1",
+            "PRE_COMMIT": "1",
+            "PRE_COMMIT_LOCAL_BRANCH": "refs/heads/main",
+            "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/main",
+            "PRE_COMMIT_REMOTE_NAME": "origin",
+            "PRE_COMMIT_REMOTE_URL": f"{place}/remote.git",
+            "PRE_COMMIT_FROM_REF": git(clone, "rev-parse", "HEAD~1"),
+            "PRE_COMMIT_TO_REF": git(clone, "rev-parse", "HEAD"),
+        }
+        command = str(Path(sys.prefix, "bin", "git-prefect"))
+        # A push of the same flow files has gone before.
+        for hook in HOOKS:
+            subprocess.run([command, hook], cwd=clone, env=environ, check=True, capture_output=True)
+        python = best(options.repeat, clone, environ, sys.executable, "-c", "pass")
+        taken = {hook: best(options.repeat, clone, environ, command, hook) for hook in HOOKS}
+    print(f"a push that touches none of {options.files} flow files; Python itself starts in {python * 1000:.0f} ms")
+    for hook, seconds in taken.items():
+        print(f"  {hook:14}{seconds * 1000:6.0f} ms  {seconds / python:5.1f} x python")
+    total = sum(taken.values())
+    print(f"  {'together':14}{total * 1000:6.0f} ms  {total / (3 * python):5.1f} x, goal {GOAL * 1000:.0f} ms")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
