@@ -13,7 +13,7 @@ from .check_pushed import annotated_tag, what_it_does
 from .errors import ExitCode, UsageError
 from .model import RefUpdate
 from .push import git, refs
-from .register import newest_tags, queue
+from .queue import newest_tags, queue
 from .report import text
 from .validate import check_push
 

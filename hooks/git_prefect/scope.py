@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .errors import UnusableCommit
 from .model import CheckedFile, GitStorage, RefUpdate
 from .push import git, refs
 
@@ -71,3 +72,46 @@ def count_flows(repository: git.Repository, update: RefUpdate, settings: Setting
     concerned = concerned_paths(repository, update, settings)
     found = registrable(files, settings)
     return sum(len(file.flows) for file in found if concerned is None or file.path in concerned)
+
+
+def target_for(settings: Settings, update: RefUpdate, project: str | None) -> Target | None:
+    """The target that takes a ref, with the project given by hand in place of its own."""
+    from . import settings as tables
+    from .registration.targets import target_of
+
+    found = target_of(settings.target, update)
+    if project is None:
+        return found
+    if found is None:
+        branch, tag = (update.name, None) if update.kind == "branch" else (None, update.name)
+        return tables.Target(project=project, branch=branch, tag=tag)
+    return tables.with_project(found, project)
+
+
+def refuse_unclonable(repository: git.Repository, update: RefUpdate, where: GitStorage) -> None:
+    """See that an agent can clone the remote as it is set.
+
+    Raises:
+        UnusableCommit: Prefect's URL forms cannot express where it is, and no secret holds the clone URL.
+    """
+    from .push.remotes import why_not_clonable
+
+    url = refs.fetch_url(repository, update)
+    obstacle = why_not_clonable(url, where)
+    if obstacle:
+        raise UnusableCommit(
+            f"{url}: Prefect's Git storage cannot say where this remote is: {obstacle}",
+            "set `clone-url-secret` to the name of a Prefect secret that holds the whole clone URL",
+        )
+
+
+def stay_elsewhere(files: Sequence[CheckedFile], settings: Settings) -> list[str]:
+    """A line for each flow that its own storage keeps out of the registration."""
+    if settings.storage == "replace":
+        return []
+    return [
+        f'left out: {one.flow} ({file.path}) has a storage of its own; `storage = "replace"` moves it to git [other-storage]'
+        for file in files
+        for one in file.findings
+        if one.code == "other-storage"
+    ]
