@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from git_prefect.model import RefUpdate
 from git_prefect.push import pending
 from git_prefect.push.git import configuration
 from git_prefect.push.pending import Entry
+from git_prefect.push.process import Process
 
 from .repository import Clone, bare_remote, clone
 from .test_cli import FLOW
@@ -283,3 +285,26 @@ def test_a_file_that_could_not_be_checked_keeps_the_push_waiting(team: Clone) ->
     assert "'no_such_module' is not installed in the hook's own environment; 1 flow file is unchecked" in entry.error
     assert "set `python` in [tool.git-prefect]" in entry.error
     assert [line["result"] for line in pending.settled(team.repository)] == ["failed"]
+
+
+def test_while_the_newest_push_is_under_way_an_older_one_waits(team: Clone) -> None:
+    team.commit({"etl.py": FLOW.format(name="etl")})
+    older = queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    head = team.commit({"README": "newer"})
+    update = RefUpdate("origin", older.url, "refs/heads/feature/x", head, head, older.commit, "push")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as push:
+        started = Path(f"/proc/{push.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        newer = pending.record(team.repository, update, older.commit, Process(push.pid, started), None)
+        settle.settle(team.repository)
+        assert (pending.entries(team.repository), log(team)) == ([older, newer], [])
+        push.communicate(b"\n")
+    settle.settle(team.repository)
+    assert log(team) == [
+        (
+            "not arrived",
+            head,
+            f"origin/feature/x is at {older.commit[:7]}: the push was rejected, or overwritten since",
+        ),
+        ("registered", older.commit, [("etl", "created", 1)]),
+    ]
