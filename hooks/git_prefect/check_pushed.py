@@ -25,6 +25,9 @@ def main(argv: Sequence[str]) -> int:
     if refs.in_push(os.environ):
         return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
     options = _arguments(argv)
+    from .queue import resume
+
+    resume(repository)
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
     found = [*against_remote(repository, update), *uncommitted(repository)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,14 @@ def _written_down(repository: git.Repository, update: RefUpdate, project: str | 
     tracking = git.tracking_ref(repository, update.remote, update.ref)
     before = git.commit_of(repository, tracking) if tracking else None
     return pending.record(repository, update, before, process.pushing_process(), project)
+
+
+def resume(repository: git.Repository) -> None:
+    """Leave a watcher when a push waits whose own is gone, or whose time to be tried again has come."""
+    now = time.time()
+    due = [one for one in pending.entries(repository) if one.not_before <= now and not pending.is_being_pushed(one)]
+    if due and not _in_ci():
+        leave_watcher(repository)
 
 
 def leave_watcher(repository: git.Repository, queued: Sequence[Entry] = ()) -> None:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     for entry in pending.entries(repository):
         if entry.id in queued:
             _wait_for_push(repository, entry)
-    settle(_open(common, top), just_pushed=frozenset(queued), due_only=False)
+    settle(_open(common, top), just_pushed=frozenset(queued), due_only=not queued)
     return 0
 
 

@@ -209,6 +209,9 @@ def main(argv: Sequence[str]) -> int:
     options = _arguments(argv)
     if _in_commit() and not options.files:
         return ExitCode.OK
+    from .queue import resume
+
+    resume(repository)
     remote = refs.default_remote(repository) if options.ref else "origin"
     if options.ref:
         update = refs.by_hand(repository, os.environ, options.ref, remote)

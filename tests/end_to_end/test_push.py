@@ -396,3 +396,27 @@ def test_warnings_and_flows_that_stay_elsewhere_are_told_where_they_are_seen(tea
     team.settled()
     assert f"\n  {elsewhere}" in team.prefect("status")
     assert f"\n{elsewhere}\n" in team.prefect("register")
+
+
+def test_at_a_commit_the_index_is_checked(team: Team) -> None:
+    team.clone.git("-c", "alias.pc=!pre-commit", "pc", "install", "--hook-type", "pre-commit")
+    broken = "from prefect import Flow\nflow = Flow('broken')\nflow.nothing()\n"
+    team.clone.write({"flows/etl.py": flow_file()})
+    team.clone.git("add", "flows/etl.py")
+    team.clone.write({"flows/etl.py": broken, "flows/untracked.py": broken})
+    assert headings("Passed").splitlines()[0] in team.clone.git("commit", "-m", "good in the index")
+    team.clone.git("add", "flows/etl.py")
+    refused = team.clone.git("commit", "-m", "broken in the index", check=False)
+    assert headings("Failed").splitlines()[0] in refused
+    assert "flows/etl.py:3: does not load: AttributeError" in refused
+    assert "untracked" not in refused
+    assert team.clone.git("log", "-1", "--format=%s") == "good in the index"
+
+
+def test_any_command_takes_up_a_push_that_nobody_settles(team: Team) -> None:
+    team.clone.commit({"flows/etl.py": flow_file()})
+    team.push("origin", "feature/x", CI="true")
+    assert len(pending.entries(team.clone.repository)) == 1
+    team.prefect("validate")
+    team.settled()
+    assert [line["result"] for line in team.log()] == ["registered"]
