@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_prefect.cli import main
+from git_prefect.findings import CODES
 
 from .repository import Clone
 
@@ -358,3 +359,40 @@ def test_no_push_ever_stores_or_shows_a_credential(work: Clone) -> None:
     kept = [path.read_bytes() for path in state.rglob("*") if path.is_file()]
     assert len(kept) > 3
     assert not any(b"s3cret-t0ken" in content for content in kept)
+
+
+def test_a_tag_that_is_not_here_is_fetched_first(work: Clone) -> None:
+    work.git("tag", "v3")
+    work.git("push", "--quiet", "origin", "v3")
+    work.git("tag", "-d", "v3")
+    assert git_prefect(work.path, "validate", "--ref", "v3") == (
+        2,
+        "",
+        "git-prefect: v3 is on origin, but not here\nhint: fetch it first: git fetch origin --tags\n",
+    )
+
+
+def test_a_finding_is_explained(tmp_path: Path) -> None:
+    code, out, err = git_prefect(tmp_path, "explain", "annotated-tag")
+    about = CODES["annotated-tag"]
+    told = " ".join(out.split())
+    assert (code, err) == (0, "")
+    assert told == " ".join(f"annotated-tag (error) {about.meaning} {about.reason} {about.remedy}".split())
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, err = git_prefect(tmp_path, "explain")
+    assert [line.split()[0] for line in out.splitlines()] == list(CODES)
+    code, out, err = git_prefect(tmp_path, "explain", "nope")
+    assert (code, out) == (2, "")
+    assert err.startswith("git-prefect: there is no finding 'nope'\nhint: one of: does-not-load, ")
+
+
+def test_no_target_is_told_with_its_remedy_every_time(work: Clone) -> None:
+    work.commit({"flows/good.py": FLOW.format(name="good")})
+    pushing = in_push(work, CI="1")
+    expected = (
+        "origin/feature/x: not registered, no target takes it [no-target]; to change that, add to pyproject.toml: "
+        '[[tool.git-prefect.target]] with branch = "feature/x" and a project\n'
+    )
+    assert git_prefect(work.path, "register", **pushing) == (0, expected, "")
+    assert git_prefect(work.path, "validate", **pushing)[0] == 0
+    assert git_prefect(work.path, "register", **pushing) == (0, expected, "")

@@ -215,12 +215,6 @@ def finding(
     return Finding(code, severity or CODES[code].severity, message, hint, path, line, flow, ref, detail)
 
 
-def explain(code: str) -> str:
-    """What `git prefect explain CODE` prints. Raises KeyError for a code that does not exist."""
-    about = CODES[code]
-    return f"{code} ({about.severity})\n\n{about.meaning}\n\nWhy: {about.reason}\n\nRemedy: {about.remedy}"
-
-
 def markdown() -> str:
     """docs/findings.md."""
     lines = [

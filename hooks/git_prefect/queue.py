@@ -91,7 +91,7 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
         return []
     known = recall.recall(repository, update) if project is None else None
     if known and known.project is None:
-        lines.append(f"{where}: not registered, no target takes it [no-target]")
+        lines.append(_no_target(update))
         return []
     if known and known.project:
         lines.append(_promise(update, known.flows, known.project))
@@ -99,10 +99,7 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     source = settings_at(repository, update.commit, update.remote)
     target = target_for(source.settings, update, project)
     if target is None:
-        lines.append(
-            f"{where}: not registered, no target takes it [no-target]; to change that, add to pyproject.toml: "
-            f'[[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project'
-        )
+        lines.append(_no_target(update))
         return []
     refuse_unclonable(repository, update, storage_for(repository, update, source.settings))
     if source.settings.runtime:
@@ -113,7 +110,9 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     found = validate(repository, update, source, same_push=True)
     if found.refused and "prefect-validate" not in os.environ.get("SKIP", "").split(","):
         errors = text.plural(len(found.refused), "error")
-        lines.append(f"{where}: nothing is queued: {errors} in what this push changes; see {git_prefect('validate')}")
+        lines.append(
+            f"{where}: nothing is queued: {errors} in what this push changes or breaks; see {git_prefect('validate')}"
+        )
         return []
     entry = _written_down(repository, update, project)
     count = count_flows(repository, update, source.settings, found.files)
@@ -131,6 +130,13 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
         f"  {note}" for note in stay_elsewhere([file for file in found.files if file.path in changed], source.settings)
     ]
     return [entry]
+
+
+def _no_target(update: RefUpdate) -> str:
+    return (
+        f"{text.place(update)}: not registered, no target takes it [no-target]; to change that, add to pyproject.toml: "
+        f'[[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project'
+    )
 
 
 def _promise(update: RefUpdate, flows: int, project: str) -> str:

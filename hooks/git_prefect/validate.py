@@ -215,8 +215,12 @@ def main(argv: Sequence[str]) -> int:
     remote = refs.default_remote(repository) if options.ref else "origin"
     if options.ref:
         update = refs.by_hand(repository, os.environ, options.ref, remote)
+        if update.commit is None:
+            raise UsageError(
+                f"{options.ref} is on {remote}, but not here", f"fetch it first: git fetch {remote} --tags"
+            )
         source = settings_at(repository, update.commit, remote)
-        tree = tree_of_commit(repository, update.commit or "")
+        tree = tree_of_commit(repository, update.commit)
     else:
         source = settings_at(repository, None, remote)
         tree = tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository)
