@@ -1,0 +1,39 @@
+"""What the API is asked and told, through the real client."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from prefect import Flow
+
+from git_prefect.registration.api import Api
+
+from .conftest import WHERE, update
+
+BRANCH, OTHER, TAG = update("refs/heads/feature/x"), update("refs/heads/feature/y"), update("refs/tags/v1")
+
+
+def test_one_query_finds_flows_by_name_and_by_storage(api: Api, wanted: Any) -> None:
+    project = f"dev-{uuid.uuid4().hex}"
+    registered = api.registered([project], [])
+    assert (registered.project_ids, registered.flows) == ({}, ())
+    identity = api.create_project(project, registered.tenant_id)
+    for name, ref in (("named", OTHER), ("ours", BRANCH), ("theirs", OTHER), ("pinned", TAG)):
+        api.create_flow(identity, wanted(Flow(name), ref).serialized, True, f"about {name}")
+    found = api.registered([project], ["named"], [{"branch_name": "feature/x", "repo": WHERE.repo}])
+    assert sorted((one.name, one.version, one.description) for one in found.flows) == [
+        ("named", 1, "about named"),
+        ("ours", 1, "about ours"),
+    ]
+    assert found.flows[0].group == {"labels": None, "schedule": None, "run_config": None, "default_parameters": {}}
+    assert sorted(one.name for one in api.registered([project]).flows) == ["named", "ours", "pinned", "theirs"]
+
+
+def test_an_archived_version_is_gone_and_archiving_again_changes_nothing(api: Api, wanted: Any) -> None:
+    project = f"dev-{uuid.uuid4().hex}"
+    identity = api.create_project(project, api.registered([project], []).tenant_id)
+    flow = api.create_flow(identity, wanted(Flow("etl"), BRANCH).serialized, True)
+    assert [api.archive(flow), api.archive(flow), api.archive(str(uuid.uuid4()))] == [True, True, False]
+    assert api.registered([project]).flows == ()
+    assert [api.delete(flow), api.delete(flow)] == [True, False]
