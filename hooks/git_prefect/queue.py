@@ -103,10 +103,10 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
         return []
     refuse_unclonable(repository, update, storage_for(repository, update, source.settings))
     if source.settings.runtime:
-        from .registration.storage import templates
+        from .registration.runtimes import check_runtimes
 
         commit = update.commit or ""
-        templates(source.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
+        check_runtimes(source.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     found = validate(repository, update, source, same_push=True)
     if found.refused and "prefect-validate" not in os.environ.get("SKIP", "").split(","):
         errors = text.plural(len(found.refused), "error")

@@ -136,7 +136,7 @@ def plan_ref(
         OutOfReach, NotAuthorised: the API.
     """
     from .push.lsremote import ask_remote
-    from .registration import storage
+    from .registration import runtimes, storage
     from .registration.plan import Wanted, plan
 
     assert update.commit, "a deletion registers nothing"
@@ -153,7 +153,7 @@ def plan_ref(
         repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True, same_push=True
     )
     commit = update.commit
-    configs = storage.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
+    configs = runtimes.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     concerned = concerned_paths(repository, update, settings)
     name = project_for(repository, update, target, settings)
     wanted = [
@@ -161,7 +161,7 @@ def plan_ref(
             file.path, flow.name,
             storage.with_storage(
                 flow, storage.git_storage(where, update, file.path, flow.name),
-                storage.run_config_of(flow, file.path, settings.runtime, configs, target.labels),
+                runtimes.run_config_of(flow, file.path, settings.runtime, configs, target.labels),
             ),
             concerned is None or file.path in concerned,
         )

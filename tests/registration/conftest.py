@@ -16,7 +16,8 @@ from git_prefect.devserver.process import running
 from git_prefect.model import GitStorage, LoadedFlow, RefUpdate
 from git_prefect.registration.api import Api
 from git_prefect.registration.plan import Wanted
-from git_prefect.registration.storage import git_storage, run_config_of, with_storage
+from git_prefect.registration.runtimes import run_config_of
+from git_prefect.registration.storage import git_storage, with_storage
 
 WHERE = GitStorage("github.com", "team/etl", False, None, None, None)
 
