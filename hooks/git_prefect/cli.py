@@ -21,6 +21,7 @@ HOOKS = {
 CALLED_BY_GIT = {"pre-push": ("git_prefect.pre_push", "")}
 COMMANDS = {
     **HOOKS,
+    "init": ("git_prefect.commands.init", "settings and the pre-commit entry for this repository"),
     "status": ("git_prefect.commands.status", "what became of the pushes, and what still waits"),
     "install": ("git_prefect.commands.install", "a native pre-push hook, which sees every ref of a push"),
     "uninstall": ("git_prefect.commands.uninstall", "take that hook away again"),

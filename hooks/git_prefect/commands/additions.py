@@ -1,0 +1,187 @@
+"""What `git prefect init` adds to the files of a repository: appended or inserted, every other byte left as it is."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HOOKS = ("prefect-validate", "prefect-check-pushed", "prefect-register")
+
+
+class Addition(NamedTuple):
+    """What is added to one file."""
+
+    name: str
+    """From the root of the repository."""
+    before: bytes | None
+    """What the file holds; None when there is none."""
+    after: bytes | None
+    """What it will hold; None when nothing is written."""
+    text: str
+    """What is added, on its own."""
+    reason: str = ""
+    """Why nothing is written: it is there already, or it has to be pasted by hand."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file has what was to be added."""
+        return self.after is None and not self.text
+
+    def diff(self) -> str:
+        """As `git diff` shows it."""
+        old = "/dev/null" if self.before is None else f"a/{self.name}"
+        lines = difflib.unified_diff(
+            _shown(self.before or b""), _shown(self.after or b""), old, f"b/{self.name}", lineterm=""
+        )
+        return "\n".join(lines)
+
+
+def _shown(content: bytes) -> list[str]:
+    return content.decode("utf-8", "replace").splitlines()
+
+
+def settings_addition(top: Path, lines: Sequence[str]) -> Addition:
+    """The settings, in TOML without a table around them: at the end of pyproject.toml, else in `.git-prefect.toml`.
+
+    Raises:
+        UsageError: a settings file that is no TOML.
+    """
+    own, project = top / ".git-prefect.toml", top / "pyproject.toml"
+    if own.exists():
+        return Addition(own.name, own.read_bytes(), None, "", "is there already")
+    if not project.exists():
+        text = "".join(f"{line}\n" for line in lines)
+        return Addition(own.name, None, text.encode(), text)
+    before = project.read_bytes()
+    held = _toml(before, project.name)
+    if isinstance(held.get("tool"), dict) and "git-prefect" in held["tool"]:
+        return Addition(project.name, before, None, "", "has [tool.git-prefect] already")
+    inside = ["[tool.git-prefect]", *(line.replace("[[", "[[tool.git-prefect.") for line in lines)]
+    text = "".join(f"{line}\n" for line in inside)
+    after = _appended(before, text)
+    try:
+        became = _toml(after, project.name)
+        added = became["tool"].pop("git-prefect")
+        kept = added == _toml(text.encode(), "")["tool"]["git-prefect"] and (
+            became == held or became == {**held, "tool": {}}
+        )
+    except (UsageError, KeyError):
+        kept = False
+    if not kept:
+        return Addition(project.name, before, None, text, "its `tool` is written in a form that takes no further table")
+    return Addition(project.name, before, after, text)
+
+
+def _toml(content: bytes, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name}: not valid TOML ({error}), so nothing can be added to it", f"mend {name}") from error
+
+
+def _appended(before: bytes, text: str) -> bytes:
+    """With one empty line between, in the line ends of the file."""
+    end = _line_end(before)
+    gap = b"" if not before.strip() else end if before.endswith(b"\n") else end * 2
+    if before.endswith((b"\n\n", b"\r\n\r\n")):
+        gap = b""
+    return before + gap + text.encode().replace(b"\n", end)
+
+
+def _line_end(content: bytes) -> bytes:
+    return b"\r\n" if b"\r\n" in content else b"\n"
+
+
+def hooks_addition(top: Path, url: str, rev: str) -> Addition:
+    """The entry of `.pre-commit-config.yaml`: inserted behind the last repository that is listed there.
+
+    Raises:
+        UsageError: a configuration that is no YAML.
+    """
+    path = top / ".pre-commit-config.yaml"
+    entry = [f"- repo: {url}", f"  rev: {rev}", "  hooks:", *(f"    - id: {hook}" for hook in HOOKS)]
+    listed = "".join(f"  {line}\n" for line in entry)
+    if not path.exists():
+        # So that a plain `pre-commit install` puts the pre-push hook in place for everybody who clones.
+        text = f"default_install_hook_types: [pre-commit, pre-push]\nrepos:\n{listed}"
+        return Addition(path.name, None, text.encode(), text)
+    before = path.read_bytes()
+    held = _yaml(before, path.name)
+    listing = held.get("repos") if isinstance(held, dict) else None
+    repositories = listing if isinstance(listing, list) else []
+    there = {
+        hook.get("id")
+        for repository in repositories
+        if isinstance(repository, dict)
+        for hook in repository.get("hooks") or []
+        if isinstance(hook, dict)
+    }
+    if set(HOOKS) <= there:
+        return Addition(path.name, before, None, "", "has the hooks already")
+    if there & set(HOOKS):
+        missing = [hook for hook in HOOKS if hook not in there]
+        text = "".join(f"      - id: {hook}\n" for hook in missing)
+        return Addition(path.name, before, None, text, "has some of the hooks already")
+    if held is None or held == {}:
+        text = f"repos:\n{listed}"
+        after: bytes | None = _appended(before, text)
+    else:
+        text, after = listed, _inserted(before, entry)
+    try:
+        kept = after is not None and _yaml(after, path.name) == {
+            **(held or {}),
+            "repos": [*repositories, *_yaml(listed.encode(), "")],
+        }
+    except (UsageError, TypeError):
+        kept = False
+    if kept:
+        return Addition(path.name, before, after, text)
+    return Addition(path.name, before, None, text, "lists its repositories in a form that takes no further lines")
+
+
+def _inserted(before: bytes, entry: Sequence[str]) -> bytes | None:
+    """The entry behind the last item of `repos`, indented as the others; None when it is no block of lines."""
+    import yaml
+
+    document = yaml.compose(before.decode("utf-8-sig"))
+    pairs = document.value if isinstance(document, yaml.MappingNode) else []
+    found = next((value for key, value in pairs if key.value == "repos"), None)
+    if not isinstance(found, yaml.SequenceNode) or found.flow_style or not found.value:
+        return None
+    lines = before.splitlines(keepends=True)
+    last = _last_line(found)
+    indent = b" " * found.start_mark.column
+    end = _line_end(before)
+    head, tail = lines[: last + 1], lines[last + 1 :]
+    if not head[-1].endswith(b"\n"):
+        head[-1] += end
+    return b"".join([*head, *(indent + line.encode() + end for line in entry), *tail])
+
+
+def _last_line(node: Any) -> int:
+    """The line on which the text of a node ends; its end mark may lie behind comments and empty lines."""
+    if isinstance(node.value, list) and node.value and not node.flow_style:
+        last = node.value[-1]
+        return max(_last_line(one) for one in (last if isinstance(last, tuple) else (last,)))
+    mark = node.end_mark
+    return int(mark.line - 1 if mark.column == 0 and mark.line > node.start_mark.line else mark.line)
+
+
+def _yaml(content: bytes, name: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(content.decode("utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise UsageError(f"{name}: not valid YAML ({said}), so nothing can be added to it", f"mend {name}") from error

@@ -1,0 +1,327 @@
+"""git prefect init: settings and the pre-commit entry for the repository at hand, shown before they are written."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import __version__
+from ..errors import ExitCode, OutOfReach, UsageError
+from ..flows import interpreter
+from ..flows.discovery import flow_paths
+from ..model import GitStorage
+from ..push import git, refs
+from ..push.lsremote import ask_remote
+from ..push.remotes import storage_of, why_not_clonable
+from ..report.command import git_prefect
+from ..validate import settings_at, tree_of_work_tree
+from .additions import Addition, hooks_addition, settings_addition
+
+HOME = "https://github.com/git-prefect/git-prefect"
+SHOWN = 5
+"""So many flow files are named; the rest is counted."""
+SECRETS = {"github": "GITHUB_TOKEN", "gitlab": "GITLAB_TOKEN", "bitbucket": "BITBUCKET_TOKEN"}
+"""What people call the Prefect secret that holds the token of a host."""
+OTHER_STORAGE = (
+    "Azure",
+    "Bitbucket",
+    "CodeCommit",
+    "Docker",
+    "GCS",
+    "GitHub",
+    "GitLab",
+    "Local",
+    "Module",
+    "S3",
+    "Webhook",
+)
+"""The storages of Prefect 1 beside Git."""
+
+
+class Found(NamedTuple):
+    """The repository at hand."""
+
+    top: Path
+    flows: list[str]
+    remote: str
+    url: str
+    default_branch: str
+    clone_knows_it: bool
+    """Whether this clone takes the same branch for the default one, as other clones will."""
+    python: interpreter.Interpreter
+    projects: dict[str, str]
+    """Where flow files register themselves → the first file that does."""
+    storages: dict[str, list[str]]
+    """Storages other than Git that flow files name → the files."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Find, show, ask, write; exit code 2 when there is nobody to ask and no `--yes`.
+
+    Raises:
+        UsageError: no work tree, no remote, or a file that cannot be read as TOML or YAML.
+    """
+    parser = ArgumentParser(
+        prog="git prefect init",
+        description="Write settings and the pre-commit entry for this repository. Nothing that is there is changed.",
+        epilog="Exit codes: 0 written, nothing to write or declined, 2 usage, or nobody to ask.",
+    )
+    parser.add_argument("--yes", action="store_true", help="write without asking")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be written")
+    options = parser.parse_args(argv)
+    found = look_around(git.open_repository())
+    print(told(found))
+    additions = [
+        settings_addition(found.top, settings_lines(found)),
+        hooks_addition(found.top, HOME, f"v{__version__}"),
+    ]
+    for addition in additions:
+        print(f"\n{shown(addition)}")
+    written = [one for one in additions if one.after is not None]
+    if written and not options.dry_run:
+        names = " and ".join(one.name for one in written)
+        if not options.yes and not _agreed(names):
+            print("nothing was written")
+            return ExitCode.OK
+        for one in written:
+            (found.top / one.name).write_bytes(one.after or b"")
+        print(f"\nwrote {names}")
+    if not options.dry_run:
+        print(f"\n{next_steps(found, written)}")
+    return ExitCode.OK
+
+
+def look_around(repository: git.Repository) -> Found:
+    """What the settings are made from.
+
+    Raises:
+        UsageError: there is no work tree or no remote.
+    """
+    if repository.top is None:
+        raise UsageError("a bare repository has no files to add settings to", "run this in a clone with a work tree")
+    top = Path(repository.top)
+    tree = tree_of_work_tree(repository)
+    flows = flow_paths(tree, settings_at(repository, None, "origin").settings)
+    sources = {path: (top / path).read_bytes() for path in flows}
+    remote = refs.default_remote(repository)
+    known = git.default_branch(repository, remote)
+    try:
+        default = ask_remote(repository, remote, "HEAD").head or known
+    except OutOfReach:
+        default = known
+    active = git.ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
+    projects: dict[str, str] = {}
+    storages: dict[str, list[str]] = {}
+    for path, source in sources.items():
+        for name in _projects(source):
+            projects.setdefault(name, path)
+        for name in _storages(source):
+            storages.setdefault(name, []).append(path)
+    return Found(
+        top, flows, remote, refs.remote_url(repository, remote), default or active or "main", known in (None, default),
+        _python(repository, top), projects, storages,
+    )  # fmt: skip
+
+
+def _python(repository: git.Repository, top: Path) -> interpreter.Interpreter:
+    """The one that a push would take; before one outside of the repository, any environment inside that has Prefect."""
+    configured = settings_at(repository, None, "origin").settings.python
+    usual = interpreter.find(top, configured, Path(repository.state_dir))
+    if configured or usual.origin.endswith("of the repository"):
+        return usual
+    for config in sorted([*top.glob("*/pyvenv.cfg"), *top.glob(".*/pyvenv.cfg")]):
+        try:
+            one = interpreter.find(top, f"{config.parent.name}/bin/python", Path(repository.state_dir))
+        except UsageError:
+            continue
+        if one.prefect:
+            return one
+    return usual
+
+
+def _calls(source: bytes) -> Iterator[tuple[str, ast.Call]]:
+    """The calls of a source, each with the last name of what is called."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            yield name, node
+
+
+def _projects(source: bytes) -> list[str]:
+    """The projects that `flow.register("project")` and `flow.register(project_name="project")` name."""
+    found = []
+    for name, call in _calls(source):
+        named = [one.value for one in call.keywords if one.arg == "project_name"] or call.args[:1]
+        for value in named if name == "register" else []:
+            if isinstance(value, ast.Constant) and isinstance(value.value, str) and "{" not in value.value:
+                found.append(value.value)
+    return [name for name in found if name.strip()]
+
+
+def _storages(source: bytes) -> list[str]:
+    called = [name for name, _ in _calls(source) if name in OTHER_STORAGE]
+    return list(dict.fromkeys(called)) if b"storage" in source else []
+
+
+def told(found: Found) -> str:
+    """What was found, a line each, and what it means for a push."""
+    lines = [f"in {found.top}"]
+    shown = ", ".join(found.flows[:SHOWN]) + (
+        f" and {len(found.flows) - SHOWN} more" if len(found.flows) > SHOWN else ""
+    )
+    lines.append(
+        f"  flow files  {len(found.flows)}: {shown}" if found.flows else "  flow files  none yet: no .py builds a Flow"
+    )
+    for storage, paths in found.storages.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        lines.append(
+            f"              {paths[0]}{more}: {storage} storage, left there until you say otherwise ({git_prefect('explain', 'other-storage')})"
+        )
+    lines.append(f"  remote      {found.remote}: {found.url}, default branch {found.default_branch}")
+    lines.append(f"  python      {found.python.describe()}")
+    if found.python.own:
+        lines.append("              git-prefect's own: what flows import may be missing there")
+    if found.python.problem:
+        lines.append(f"              {found.python.problem}")
+    if found.python.own or found.python.problem:
+        lines.append(f"              hint: git config prefect.python {_where_python_is(found.top)}")
+    return "\n".join(lines)
+
+
+def _where_python_is(top: Path) -> str:
+    """How the tool that manages the repository's environment tells its interpreter."""
+    if (top / "poetry.lock").exists():
+        return '"$(poetry env info --executable)"'
+    if (top / "Pipfile").exists():
+        return '"$(pipenv --py)"'
+    if (top / "environment.yml").exists():
+        named = re.search(r"^name:\s*(\S+)", (top / "environment.yml").read_text(errors="replace"), re.MULTILINE)
+        return f'"$(conda run -n {named[1] if named else "NAME"} which python)"'
+    return "PATH-TO-THE-PYTHON-THAT-HAS-THEM"
+
+
+def settings_lines(found: Found) -> list[str]:
+    """The settings in TOML, without a table around them."""
+    lines = []
+    if not found.clone_knows_it:
+        lines.append(f"default-branch = {_quoted(found.default_branch)}")
+    excluded = [
+        pattern
+        for pattern in ("test/", "tests/", "test_*.py", "*_test.py")
+        if any(_matches(path, pattern) for path in found.flows)
+    ]
+    if excluded:
+        lines.append(f"exclude = [{', '.join(map(_quoted, excluded))}]")
+    inside = _inside(found)
+    if inside:
+        lines.append(f"python = {_quoted(inside)}")
+    lines += _access(found)
+    project, why = _repository_name(found.url), ""
+    if len(found.projects) == 1:
+        ((project, path),) = found.projects.items()
+        why = f"  # where {path} registers itself"
+    lines += [
+        "",
+        "[[target]]",
+        f"branch = {_quoted(found.default_branch)}",
+        f"project = {_quoted(project)}{why}",
+        "create-project = true",
+        "",
+        "[[target]]",
+        'branch = "**"  # every other branch: a project of its own, and nothing runs by itself',
+        f"project = {_quoted(project + '-{branch}')}",
+        'schedule = "off"',
+        "create-project = true",
+    ]
+    return lines if lines[0] else lines[1:]
+
+
+def _inside(found: Found) -> str | None:
+    """The interpreter as a setting, when it is in the repository and not where a push looks anyway."""
+    if found.python.origin != "setting python":
+        return None
+    path = Path(found.python.path)
+    try:
+        inside = path.relative_to(found.top)
+    except ValueError:
+        return None
+    return inside.as_posix()
+
+
+def _matches(path: str, pattern: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines([pattern]).match_file(path)
+
+
+def _access(found: Found) -> list[str]:
+    """How agents clone the remote, as far as it shows in its URL."""
+    where = storage_of(found.url)
+    if where.use_ssh and not why_not_clonable(found.url, where):
+        return [
+            "# agents clone over ssh, as this clone does; over https they need the name of a Prefect secret with a token:",
+            f"# token-secret = {_quoted(_secret(where))}",
+        ]
+    token = storage_of(found.url, token_secret=_secret(where))
+    if not why_not_clonable(found.url, token):
+        return [f"token-secret = {_quoted(_secret(where))}  # the Prefect secret with the token that agents clone with"]
+    return ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the whole URL that agents clone']
+
+
+def _secret(where: GitStorage) -> str:
+    return next((name for host, name in SECRETS.items() if host in where.repo_host), "GIT_TOKEN")
+
+
+def _repository_name(url: str) -> str:
+    return storage_of(url).repo.rpartition("/")[2] or "flows"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def shown(addition: Addition) -> str:
+    """The change as a diff; what is there already in a line; what has to be pasted with the reason."""
+    if addition.after is not None:
+        return addition.diff()
+    if addition.is_there:
+        return f"{addition.name} {addition.reason}: left as it is"
+    return f"{addition.name} {addition.reason}; paste by hand:\n\n{addition.text.rstrip()}"
+
+
+def _agreed(names: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "nothing was written: there is no terminal to ask on",
+            f"{git_prefect('init', '--yes')} writes what is shown above",
+        )
+    try:
+        answer = input(f"\nWrite {names}? [y/N] ")
+    except EOFError:
+        answer = ""
+    return answer.strip().lower() in ("y", "yes")
+
+
+def next_steps(found: Found, written: Sequence[Addition]) -> str:
+    """What to type from here to a registered flow."""
+    runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
+    steps = [git_prefect("validate")]
+    if runner is None:
+        steps.append("pipx install pre-commit")
+    steps.append(f"{runner or 'pre-commit'} install --install-hooks --hook-type pre-push")
+    if written:
+        names = " ".join(one.name for one in written)
+        steps.append(f"git add {names} && git commit -m 'Register flows by git push'")
+    steps += ["git push", git_prefect("status")]
+    return "\n".join(["next:", *(f"  {step}" for step in steps)])
