@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all servers lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,15 @@ test: lint
 # Also what needs minutes, and every Python that is on PATH.
 test-all: lint
 	$(BIN)/python -m pytest
+
+# The git hosts that some tests push to (Debian, Ubuntu). Quick, and without network, where they are installed.
+SERVERS := nginx:nginx fcgiwrap:fcgiwrap sshd:openssh-server ssh-keygen:openssh-client
+servers:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; missing=; \
+	for one in $(SERVERS); do command -v $${one%:*} >/dev/null || missing="$$missing $${one#*:}"; done; \
+	if [ -z "$$missing" ]; then echo "all servers are installed"; exit; fi; \
+	sudo=; if [ "$$(id -u)" -ne 0 ]; then sudo=sudo; fi; set -x; \
+	$$sudo apt-get update && $$sudo apt-get install --yes --no-install-recommends $$missing
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/push.py
