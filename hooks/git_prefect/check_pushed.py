@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import ExitCode
-from .model import ERROR, Finding, RefUpdate
+from .model import ERROR, Finding, RefUpdate, Report, ReportedRef
 from .push import git, refs
 from .report import text
 
@@ -26,22 +26,22 @@ def main(argv: Sequence[str]) -> int:
         return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
     options = _arguments(argv)
     from .queue import resume
+    from .report.options import show
 
     resume(repository)
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
-    found = [*against_remote(repository, update), *uncommitted(repository)]
-    if found:
-        print(text.findings(found))
-        return ExitCode.FINDINGS if any(one.severity == ERROR for one in found) else ExitCode.OK
-    print(f"{text.place(update)} is at {text.short(update.commit)}, as here: agents run this code")
-    return ExitCode.OK
+    found = (*against_remote(repository, update), *uncommitted(repository))
+    code = ExitCode.FINDINGS if any(one.severity == ERROR for one in found) else ExitCode.OK
+    same = f"{text.place(update)} is at {text.short(update.commit)}, as here: agents run this code"
+    ref = ReportedRef(update.name, update.kind, update.commit, update.source, None)
+    return show(Report("check-pushed", code, (ref,), findings=found, summary=() if found else (same,)), options)
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
-    from argparse import ArgumentParser
+    from .report.options import Parser, reporting
 
-    parser = ArgumentParser(
+    parser = Parser(
         prog="git prefect check-pushed",
         description="Ask the remote whether it has this branch or tag, and whether it is the code that is here.",
         epilog="Exit codes: 0 the same code, 1 findings, 2 usage, 4 the remote is out of reach.",
@@ -49,7 +49,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--ref", help="branch or tag; default: BUILD_TAG, GIT_BRANCH, else the active branch")
     parser.add_argument("--remote", help="default: the one that git push would use")
     parser.add_argument("files", nargs="*", help="ignored: pre-commit names files")
-    return parser.parse_args(argv)
+    return reporting(parser).parse_args(argv)
 
 
 def _push(repository: git.Repository, update: RefUpdate) -> int:

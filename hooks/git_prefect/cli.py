@@ -61,6 +61,10 @@ def _guarded(name: str, arguments: list[str]) -> int:
         return code
     except GitPrefectError as error:
         print(f"git-prefect: {error}", file=sys.stderr)
+        if "--format" in " ".join(arguments):
+            from .report.options import show_error
+
+            show_error(name, error, arguments)
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

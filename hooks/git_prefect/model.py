@@ -132,14 +132,17 @@ class PlannedFlow(NamedTuple):
 
 
 class Registration(NamedTuple):
-    """What became of one flow: a row of `registrations` in the JSON report."""
+    """What became of one flow: a row of `registrations` in the JSON report.
+
+    An empty `flow`, `path` or `project` is null there: what is said then holds for every flow of the ref.
+    """
 
     ref: str
     flow: str
     path: str
     project: str
     action: str
-    """`created`, `updated`, `unchanged`, `skipped`, `failed` or `queued`."""
+    """`created`, `updated`, `unchanged`, `skipped`, `failed`, `queued`, or `archived` (by a prune)."""
     version: int | None
     changes: tuple[str, ...]
     reason: str
@@ -147,3 +150,87 @@ class Registration(NamedTuple):
     """Host, repository, path and ref, as a person reads them."""
     url: str = ""
     """The flow's page in Prefect's UI."""
+
+
+class ReportedRef(NamedTuple):
+    """A branch or tag that a report is about: a row of `refs` in the JSON report."""
+
+    name: str
+    """The short name: `feature/x`, `v1.0`."""
+    kind: str
+    """`branch` or `tag`."""
+    commit: str | None
+    source: str
+    """Who named it: `push`, `--ref`, `BUILD_TAG`, `GIT_BRANCH`, `active branch`, …"""
+    target: str | None
+    """The Prefect project that its target leads to; None when no target takes it, or nobody asked."""
+    heading: str = ""
+    """What a person reads above its registrations: `origin/feature/x at c29dcbe: registered 4 s ago`. In no JSON."""
+
+    @property
+    def ref(self) -> str:
+        """The full name, as findings and registrations have it."""
+        return f"refs/{'tags' if self.kind == 'tag' else 'heads'}/{self.name}"
+
+
+class ReportedFlow(NamedTuple):
+    """A flow that was looked at: a row of `flows` in the JSON report."""
+
+    ref: str | None
+    """The full name of the ref it was loaded from; None for the work tree."""
+    path: str
+    name: str | None
+    """None for a file whose flows are not known, since it does not load."""
+    status: str
+    """`ok`, `failed`, `skipped` (this ref does not change it) or `unchecked` (the interpreter cannot tell)."""
+    tasks: int | None
+    cached: bool
+
+
+class Node(NamedTuple):
+    """A task or parameter of a flow's graph, and whether a registration adds or removes it."""
+
+    slug: str
+    mark: str = ""
+    """`added`, `removed`, or empty."""
+
+
+class Edge(NamedTuple):
+    """A dependency between two tasks, by their slugs."""
+
+    upstream: str
+    downstream: str
+    key: str = ""
+    """The argument of the downstream task that takes the result; empty when only the order is meant."""
+    mark: str = ""
+    """`added`, `removed`, or empty."""
+
+
+class Graph(NamedTuple):
+    """What a registration makes of a flow's structure, for those who would rather look than read."""
+
+    flow: str
+    project: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+class Report(NamedTuple):
+    """The result of a command; every `--format` is made from it, and nothing else is printed on stdout."""
+
+    command: str
+    """As it is typed, without arguments: `validate`, `register`; a plan is `register --dry-run`."""
+    exit: int
+    refs: tuple[ReportedRef, ...] = ()
+    flows: tuple[ReportedFlow, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    registrations: tuple[Registration, ...] = ()
+    graphs: tuple[Graph, ...] = ()
+    """Of the flows whose structure changes; drawn by Markdown only."""
+    summary: tuple[str, ...] = ()
+    """Sentences that sum up, for people: in text and Markdown, and in no machine's format."""
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether it tells what would be done, and nothing was."""
+        return self.command.endswith("--dry-run")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import queue
 from .check_pushed import annotated_tag
 from .errors import ExitCode, UnusableCommit, UsageError
-from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration
+from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
 from .push import git, pending, process, refs
-from .report import text
+from .report import terminal, text
 from .report.command import git_prefect
 from .scope import concerned_paths, project_for, refuse_unclonable, registrable, stay_elsewhere, storage_for, target_for
-from .validate import check, settings_at, tree_of_commit
+from .validate import check, reported_flows, settings_at, tree_of_commit
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,6 +29,9 @@ class Planned(NamedTuple):
 
     update: RefUpdate
     target: Target
+    project: str
+    files: list[CheckedFile]
+    """Those of the ref that its registration concerns."""
     plan: list[PlannedFlow]
     registered: Registered
     left_out: list[Finding]
@@ -49,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         return queue.queue(repository, refs.from_pre_commit(repository, os.environ), project)
     options = _arguments(argv)
     if options.pending:
-        return _pending_now(repository)
+        return _pending_now(repository, options)
     if "PRE_COMMIT" in os.environ and not process.asked_for_stage("manual"):
         print(
             f"nothing is being pushed, so nothing is queued; to register what the remote has: {git_prefect('register')}"
@@ -57,6 +60,7 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     from . import settle
     from .registration.api import Api
+    from .report.options import show
 
     settle.settle(repository, wait=False)
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
@@ -64,30 +68,46 @@ def main(argv: Sequence[str]) -> int:
     source = settings_at(repository, update.commit, remote)
     api = Api()
     planned = plan_ref(repository, update, source, api, options.project)
-    print(f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {source.origin}")
-    if planned.left_out:
-        print(text.findings(planned.left_out))
-    for note in planned.notes:
-        print(note)
     if options.dry_run:
         from .registration.apply import check_project
 
         for one in planned.plan[:1]:
             check_project(api, planned.registered, planned.target, one.project)
-            if one.project not in planned.registered.project_ids:
-                print(f"would create project {one.project}")
-        print(text.plan(planned.plan))
-        refused = any(one.action == "failed" for one in planned.plan)
-        return ExitCode.FINDINGS if planned.left_out or refused else ExitCode.OK
-    rows = apply_plan(api, planned)
-    print(text.registrations(rows))
-    return ExitCode.FINDINGS if planned.left_out or any(row.action == "failed" for row in rows) else ExitCode.OK
+        rows = [would_be(one, update.ref) for one in planned.plan]
+    else:
+        rows = apply_plan(api, planned)
+    return show(_report(planned, rows, source.origin, options.dry_run), options)
+
+
+def _report(planned: Planned, rows: Sequence[Registration], settings: str, dry_run: bool) -> Report:
+    """What was registered, or with `dry_run` would be."""
+    update, projects = planned.update, planned.registered.project_ids
+    heading = f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {settings}"
+    new = sorted({one.project for one in planned.plan} - projects.keys()) if dry_run else []
+    created = [f"would create project {project}" for project in new]
+    ref = ReportedRef(update.name, update.kind, update.commit, update.source, planned.project, heading)
+    failed = planned.left_out or any(row.action == "failed" for row in rows)
+    return Report(
+        "register --dry-run" if dry_run else "register",
+        ExitCode.FINDINGS if failed else ExitCode.OK,
+        (ref,),
+        reported_flows(planned.files, update.ref),
+        tuple(one._replace(ref=update.ref) for one in planned.left_out),
+        tuple(rows),
+        summary=(*planned.notes, *created, terminal.total(rows, dry_run)),
+    )
+
+
+def would_be(one: PlannedFlow, ref: str) -> Registration:
+    """A planned flow as the row of a report, with the version that it would have."""
+    version = {"created": 1, "updated": (one.registered_version or 0) + 1}.get(one.action, one.registered_version)
+    return Registration(ref, one.flow, one.path, one.project, one.action, version, one.changes, one.reason)
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
-    from argparse import ArgumentParser
+    from .report.options import Parser, reporting
 
-    parser = ArgumentParser(
+    parser = Parser(
         prog="git prefect register",
         description="Register the flows of a branch (followed) or tag (pinned) as the remote has it now.",
         epilog="Exit codes: 0 all registered or unchanged, 1 something was not, 2 usage or settings, "
@@ -99,7 +119,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
     parser.add_argument("--pending", action="store_true", help="only settle the pushes that wait, now")
     parser.add_argument("files", nargs="*", help="ignored: pre-commit names files")
-    return parser.parse_args(argv)
+    return reporting(parser).parse_args(argv)
 
 
 def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
@@ -178,7 +198,7 @@ def plan_ref(
         # What an interpreter lacks is one finding, at whichever file comes first.
         left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
     notes = [*stay_elsewhere(own, settings), *_lose_their_image(own, wanted)]
-    return Planned(update, target, planned, registered, left_out, notes)
+    return Planned(update, target, name, own, planned, registered, left_out, notes)
 
 
 def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) -> list[str]:
@@ -201,10 +221,12 @@ def apply_plan(api: Api, planned: Planned) -> list[Registration]:
     return apply(api, planned.plan, planned.registered, planned.target, planned.update)
 
 
-def _pending_now(repository: git.Repository) -> int:
+def _pending_now(repository: git.Repository, options: Namespace) -> int:
     from . import settle
     from .commands import status
+    from .report.options import show
 
     settle.settle(repository, due_only=False)
-    print(status.queue(repository))
-    return ExitCode.FINDINGS if any(one.error for one in pending.entries(repository)) else ExitCode.OK
+    report = status.report(repository, "register --pending")
+    waits = any(one.error for one in pending.entries(repository))
+    return show(report._replace(exit=ExitCode.FINDINGS if waits else ExitCode.OK), options)

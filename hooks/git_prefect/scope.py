@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import UnusableCommit
-from .model import CheckedFile, GitStorage, RefUpdate
+from .model import CheckedFile, GitStorage, RefUpdate, ReportedRef
 from .push import git, refs
 
 if TYPE_CHECKING:
@@ -86,6 +86,13 @@ def target_for(settings: Settings, update: RefUpdate, project: str | None) -> Ta
         branch, tag = (update.name, None) if update.kind == "branch" else (None, update.name)
         return tables.Target(project=project, branch=branch, tag=tag)
     return tables.with_project(found, project)
+
+
+def reported_ref(repository: git.Repository, update: RefUpdate, settings: Settings) -> ReportedRef:
+    """A ref as a report has it, with the project that its target leads to."""
+    target = target_for(settings, update, None)
+    project = project_for(repository, update, target, settings) if target else None
+    return ReportedRef(update.name, update.kind, update.commit, update.source, project)
 
 
 def refuse_unclonable(repository: git.Repository, update: RefUpdate, where: GitStorage) -> None:

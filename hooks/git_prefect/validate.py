@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import recall
 from .errors import ExitCode, UsageError
-from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, TreeEntry
+from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, Report, ReportedFlow, ReportedRef, TreeEntry
 from .push import git, refs
 from .report import text
 from .report.command import git_prefect
-from .scope import branch_point, count_flows, project_for, storage_for
+from .scope import branch_point, count_flows, project_for, reported_ref, storage_for
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -210,9 +210,11 @@ def main(argv: Sequence[str]) -> int:
     if _in_commit() and not options.files:
         return ExitCode.OK
     from .queue import resume
+    from .report.options import show
 
     resume(repository)
     remote = refs.default_remote(repository) if options.ref else "origin"
+    told: tuple[ReportedRef, ...] = ()
     if options.ref:
         update = refs.by_hand(repository, os.environ, options.ref, remote)
         if update.commit is None:
@@ -221,6 +223,7 @@ def main(argv: Sequence[str]) -> int:
             )
         source = settings_at(repository, update.commit, remote)
         tree = tree_of_commit(repository, update.commit)
+        told = (reported_ref(repository, update, source.settings),)
     else:
         source = settings_at(repository, None, remote)
         tree = tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository)
@@ -234,23 +237,39 @@ def main(argv: Sequence[str]) -> int:
         no_cache=options.no_cache,
         no_preload=options.no_preload,
     )
-    errors = [one for file in files for one in file.findings if one.severity == ERROR]
-    remarks = [one for file in files for one in file.findings if one.severity != ERROR]
-    report = [text.findings([*errors, *remarks])]
-    if not _in_commit():
-        report += [
-            text.flows(files),
-            _summary(files, len(errors), interpreter_for(repository, source.settings)),
-        ]
-    _print(report)
+    ref = told[0].ref if told else None
+    findings = tuple(one._replace(ref=ref) for file in files for one in file.findings)
+    errors = sum(one.severity == ERROR for one in findings)
     nothing_checked = bool(files) and all(file.unchecked for file in files)
-    return ExitCode.FINDINGS if errors or nothing_checked else ExitCode.OK
+    summary = _summary(files, errors, interpreter_for(repository, source.settings))
+    return show(
+        Report(
+            "validate",
+            ExitCode.FINDINGS if errors or nothing_checked else ExitCode.OK,
+            told,
+            reported_flows(files, ref),
+            findings,
+            summary=() if _in_commit() else tuple(part for part in (text.flows(files), summary) if part),
+        ),
+        options,
+    )
+
+
+def reported_flows(files: Sequence[CheckedFile], ref: str | None) -> tuple[ReportedFlow, ...]:
+    """The flows of checked files as a report has them; a file without one that was found is a row by itself."""
+    rows = []
+    for file in files:
+        status = "failed" if file.failed else "unchecked" if file.unchecked else "ok"
+        rows += [ReportedFlow(ref, file.path, one.name, status, one.tasks, file.cached) for one in file.flows]
+        if not file.flows:
+            rows.append(ReportedFlow(ref, file.path, None, status, None, file.cached))
+    return tuple(rows)
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
-    from argparse import ArgumentParser
+    from .report.options import Parser, reporting
 
-    parser = ArgumentParser(
+    parser = Parser(
         prog="git prefect validate",
         description="Load flow files as an agent loads them: those named, else all of the work tree.",
         epilog="Exit codes: 0 all load, 1 findings, 2 usage or settings.",
@@ -259,7 +278,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--ref", help="check this branch's or tag's commit, not the work tree")
     parser.add_argument("--no-cache", action="store_true", help="load everything again")
     parser.add_argument("--no-preload", action="store_true", help="import no installed module ahead of the flow files")
-    return parser.parse_args(argv)
+    return reporting(parser).parse_args(argv)
 
 
 def _where(repository: git.Repository, settings: Settings) -> GitStorage | None:

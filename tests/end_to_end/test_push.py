@@ -268,7 +268,7 @@ def test_an_annotated_tag_is_refused_and_a_lightweight_one_is_registered_pinned(
     printed = team.prefect("register", "--ref", "v1.0")
     assert printed == (
         f"tag v1.0 on origin at {head[:7]} (from --ref), settings: pyproject.toml\n"
-        f"unchanged: etl → {team.project}-production, version 1: pinned to this tag already\n"
+        f"  unchanged: etl → {team.project}-production, version 1: pinned to this tag already\n"
         "0 registered, 1 unchanged"
     )
 
@@ -298,8 +298,9 @@ def test_by_hand(team: Team) -> None:
     plan = team.prefect("register", "--dry-run")
     assert plan == (
         f"origin/feature/x at {head[:7]} (from active branch), settings: pyproject.toml\n"
+        f"  would register: etl → {team.project}-feature--x, version 1\n"
         f"would create project {team.project}-feature--x\n"
-        f"would register: etl → {team.project}-feature--x (version 1)"
+        "nothing was changed: 1 to register"
     )
     manual = team.clone.git(*run, "--hook-stage", "manual", "prefect-register", "--all-files")
     assert f"registered: etl → {team.project}-feature--x, version 1" in manual

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
 from .. import settle
 from ..errors import ExitCode
-from ..model import RefUpdate
+from ..model import RefUpdate, Registration, Report, ReportedRef
 from ..push import git, pending
 from ..report import text
 from ..report.command import git_prefect
+from ..report.options import Parser, reporting, show
 
 
 def main(argv: Sequence[str]) -> int:
     """Settle what waits and is due, then tell what became of each ref; exit code 1 when a push is not registered."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog="git prefect status",
         description="What became of the pushes from this clone, and what still waits.",
         epilog="Exit codes: 0 well, 1 a push could not be registered yet, 2 usage.",
     )
-    parser.parse_args(argv)
+    options = reporting(parser).parse_args(argv)
     repository = git.open_repository()
     settle.settle(repository, wait=False)
-    print(queue(repository))
-    waiting = any(entry.error for entry in pending.entries(repository))
-    return ExitCode.FINDINGS if waiting or any(_is_bad(line) for line in _last(repository)) else ExitCode.OK
+    return show(report(repository), options)
+
+
+def report(repository: git.Repository, command: str = "status") -> Report:
+    """What waits, then the last outcome of each ref, newest first."""
+    waiting = pending.entries(repository)
+    last = _last(repository)
+    told = [*map(_waiting, waiting), *map(_settled, last)]
+    bad = any(entry.error for entry in waiting) or any(_is_bad(line) for line in last)
+    return Report(
+        command,
+        ExitCode.FINDINGS if bad else ExitCode.OK,
+        tuple(ref for ref, _ in told),
+        registrations=tuple(row for _, rows in told for row in rows),
+        summary=() if told else ("no push from this clone has been registered yet",),
+    )
 
 
 def _is_bad(line: dict[str, Any]) -> bool:
@@ -45,43 +58,37 @@ def _last(repository: git.Repository) -> list[dict[str, Any]]:
     return last
 
 
-def queue(repository: git.Repository) -> str:
-    """What waits, then the last outcome of each ref, newest first."""
-    lines = [_waiting(entry) for entry in pending.entries(repository)]
-    lines += [_settled(line) for line in _last(repository)]
-    return "\n".join(lines) or "no push from this clone has been registered yet"
-
-
-def _waiting(entry: pending.Entry) -> str:
-    ref = text.place(_ref(entry.remote, entry.ref))
+def _waiting(entry: pending.Entry) -> tuple[ReportedRef, list[Registration]]:
+    update = _update(entry.remote, entry.ref, entry.commit)
+    head = f"{text.place(update)} at {text.short(entry.commit)}"
     if entry.error:
         tries = text.plural(entry.attempts, "time")
-        return (
-            f"{ref} at {text.short(entry.commit)}: not registered yet, tried {tries}: {entry.error}\n"
+        state = (
+            f"not registered yet, tried {tries}: {entry.error}\n"
             f"  hint: try now with {git_prefect('register', '--pending')}"
         )
-    state = "being pushed" if pending.is_being_pushed(entry) else "being registered"
-    return f"{ref} at {text.short(entry.commit)}: {state}"
+    else:
+        state = "being pushed" if pending.is_being_pushed(entry) else "being registered"
+    row = Registration(entry.ref, "", "", entry.project or "", "queued", None, (), entry.error)
+    return _ref(update, f"{head}: {state}"), [row]
 
 
-def _settled(line: dict[str, Any]) -> str:
-    ref = text.place(_ref(line["remote"], line["ref"]))
-    head = f"{ref} at {text.short(line.get('commit'))}: {line['result']} {_ago(line['time'])}"
-    if line.get("reason"):
-        return f"{head}: {line['reason']}"
-    flows = [_flow(flow) for flow in line.get("flows", []) if flow["action"] != "unchanged"]
-    unchanged: dict[tuple[str, str], list[str]] = {}
-    for flow in line.get("flows", []):
-        if flow["action"] == "unchanged":
-            unchanged.setdefault((flow["project"], flow.get("reason", "")), []).append(flow["flow"])
-    same = [f"  unchanged: {', '.join(names)} → {where}: {why}" for (where, why), names in unchanged.items()]
-    left_out = [f"  left out: {reason}" for reason in line.get("left_out", [])]
-    return "\n".join([head, *flows, *same, *left_out, *(f"  {note}" for note in line.get("notes", []))])
-
-
-def _flow(flow: dict[str, Any]) -> str:
-    told = text.registration(flow["flow"], flow["project"], flow["action"], flow.get("version"), flow.get("reason", ""))
-    return f"  {told}\n    {flow['url']}" if flow.get("url") and flow["action"] in text.PAST else f"  {told}"
+def _settled(line: dict[str, Any]) -> tuple[ReportedRef, list[Registration]]:
+    update = _update(line["remote"], line["ref"], line.get("commit"))
+    reason = line.get("reason", "")
+    head = f"{text.place(update)} at {text.short(update.commit)}: {line['result']} {_ago(line['time'])}"
+    rows = [
+        Registration(
+            update.ref, flow["flow"], flow["path"], flow["project"], flow["action"], flow.get("version"),
+            tuple(flow.get("changes", ())), flow.get("reason", ""), flow.get("storage", ""), flow.get("url", ""),
+        )
+        for flow in line.get("flows", [])
+    ]  # fmt: skip
+    if reason:
+        action = "failed" if _is_bad(line) else "skipped"
+        rows.append(Registration(update.ref, "", "", "", action, None, (), reason))
+    more = [*(f"  left out: {one}" for one in line.get("left_out", [])), *(f"  {one}" for one in line.get("notes", []))]
+    return _ref(update, "\n".join([f"{head}: {reason}" if reason else head, *more])), rows
 
 
 def _ago(moment: float) -> str:
@@ -92,5 +99,9 @@ def _ago(moment: float) -> str:
     return f"{seconds} s ago"
 
 
-def _ref(remote: str, ref: str) -> RefUpdate:
-    return RefUpdate(remote, "", ref, None, None, None, "push")
+def _ref(update: RefUpdate, heading: str) -> ReportedRef:
+    return ReportedRef(update.name, update.kind, update.commit, update.source, None, heading)
+
+
+def _update(remote: str, ref: str, commit: str | None) -> RefUpdate:
+    return RefUpdate(remote, "", ref, commit, None, None, "push")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration
+from ..model import ERROR, CheckedFile, Finding, RefUpdate
 
 PAST = {"created": "registered", "updated": "registered"}
 """`prefect register` calls both "registered" when it sums up."""
@@ -58,45 +58,7 @@ def flows(files: Sequence[CheckedFile]) -> str:
     )
 
 
-def plan(planned: Sequence[PlannedFlow]) -> str:
-    """What a registration would do: a line for each flow, its differences below it; what is left alone is counted."""
-    lines = []
-    for one in planned:
-        if one.action == "skipped":
-            continue
-        version = {"created": "version 1", "updated": f"version {(one.registered_version or 0) + 1}"}.get(
-            one.action, f"version {one.registered_version}"
-        )
-        verb = {"created": "would register", "updated": "would register", "failed": "refused"}.get(
-            one.action, one.action
-        )
-        lines.append(f"{verb}: {one.flow} → {one.project} ({version}){': ' if one.reason else ''}{one.reason}")
-        lines += [f"    {change}" for change in one.changes]
-    return "\n".join([*lines, *_left_alone(sum(one.action == "skipped" for one in planned))]) or "no flows"
-
-
-def registrations(rows: Sequence[Registration]) -> str:
-    """What became of each flow, then the sum in Prefect's own words."""
-    lines = []
-    counts = {verb: 0 for verb in ("registered", "unchanged", "failed")}
-    for row in rows:
-        verb = PAST.get(row.action, row.action)
-        if row.action == "skipped":
-            continue
-        counts[verb] += 1
-        lines.append(registration(row.flow, row.project, row.action, row.version, row.reason))
-        if row.action in PAST:
-            lines += [f"    {change}" for change in row.changes]
-            lines += [f"    runs from {row.storage}", f"    {row.url}"]
-    told = ", ".join(f"{count} {verb}" for verb, count in counts.items() if count or verb == "registered")
-    return "\n".join([*lines, *_left_alone(sum(row.action == "skipped" for row in rows)), told])
-
-
 def registration(flow: str, project: str, action: str, version: int | None, reason: str) -> str:
     """What became of one flow, in a line."""
     known = f", version {version}" if version else ""
     return f"{PAST.get(action, action)}: {flow} → {project}{known}{': ' if reason else ''}{reason}"
-
-
-def _left_alone(count: int) -> list[str]:
-    return [f"left alone: {plural(count, 'flow')} that this branch does not change"] if count else []

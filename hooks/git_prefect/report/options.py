@@ -1,0 +1,118 @@
+"""`--format` and `--color`: declared, chosen and carried out here, for every command that reports.
+
+A command adds them with `reporting(parser)`, makes a `Report` and ends with `return show(report, options)`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn, TextIO
+
+from ..errors import ExitCode, GitPrefectError, UsageError
+from ..model import ERROR, Finding, Report
+from .terminal import Look
+
+FORMATS = {
+    "text": "terminal",
+    "json": "json_object",
+    "github": "github",
+    "gitlab": "gitlab",
+    "markdown": "markdown",
+}
+"""Each format, and the module whose `render(report, look)` makes it."""
+
+COLORS = ("auto", "always", "never")
+
+
+class Parser(ArgumentParser):
+    """A parser whose errors end the command as all others do: with a hint, and as an object under `--format json`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """End the command.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(message, f"{self.prog} -h")
+
+
+def reporting(parser: ArgumentParser) -> ArgumentParser:
+    """Add the options that every command that reports has; the parser."""
+    group = parser.add_argument_group("report")
+    group.add_argument("--format", choices=FORMATS, default="text", help="how the result is written on stdout")
+    group.add_argument(
+        "--color", choices=COLORS, default="auto", help="auto: on a terminal, as NO_COLOR and FORCE_COLOR say"
+    )
+    return parser
+
+
+def show(report: Report, options: Any) -> int:
+    """Write a report on stdout as its options ask for; the exit code that it carries."""
+    rendered = render(report, options.format, options.color)
+    if rendered:
+        print(rendered, flush=True)
+    return report.exit
+
+
+def render(report: Report, form: str, color: str) -> str:
+    """A report in one of the formats; empty when there is nothing to say."""
+    if form in ("json", "gitlab"):
+        # JSON is UTF-8, whatever the terminal's encoding.
+        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        if reconfigure:
+            reconfigure(encoding="utf-8")
+    module = import_module(f".{FORMATS[form]}", __package__)
+    text: str = module.render(report, look(color, sys.stdout, os.environ))
+    return text
+
+
+def look(color: str, stream: TextIO, environ: Mapping[str, str]) -> Look:
+    """Colour and width for a stream: https://no-color.org, https://force-color.org.
+
+    Long lines are wrapped on a terminal only. pre-commit gives its hooks a terminal without a size: 80 columns then.
+    """
+    terminal = stream.isatty()
+    if color == "auto":
+        # Of the two variables, the one that asks for less wins, as in Python's own output.
+        wanted = bool(environ.get("FORCE_COLOR")) or (terminal and environ.get("TERM") != "dumb")
+        colored = wanted and not environ.get("NO_COLOR")
+    else:
+        colored = color == "always"
+    if not terminal:
+        return Look(colored, None)
+    from shutil import get_terminal_size
+
+    return Look(colored, get_terminal_size().columns)
+
+
+def asked_for(arguments: Sequence[str]) -> tuple[str, str]:
+    """The `--format` and `--color` of a command line that may be wrong elsewhere; the defaults when they are not there."""
+    found = {"--format": "text", "--color": "auto"}
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in found:
+            found[name] = value if equals else "".join(arguments[position + 1 : position + 2])
+    form, color = found["--format"], found["--color"]
+    return form if form in FORMATS else "text", color if color in COLORS else "auto"
+
+
+def show_error(command: str, error: GitPrefectError, arguments: Sequence[str]) -> None:
+    """What ended a command, as a report of its own, where the command line asks for another format than text.
+
+    Its one finding has the exit code's name as its code: `usage`, `not-authorised`, `out-of-reach`.
+    """
+    form, color = asked_for(arguments)
+    if form == "text":
+        return
+    code = ExitCode(error.exit_code)
+    finding = Finding(code.name.lower().replace("_", "-"), ERROR, error.message, error.hint)
+    rendered = render(Report(command, code, findings=(finding,)), form, color)
+    if rendered:
+        print(rendered, flush=True)

@@ -1,0 +1,92 @@
+"""`--format text`: problems first, grouped by file, then what became of each flow, then one line that sums up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..model import ERROR, WARNING, Finding, Registration, Report
+from . import text
+
+
+class Look(NamedTuple):
+    """How a report looks: whether with colours, and at how many columns long lines are wrapped (None: never)."""
+
+    color: bool
+    width: int | None
+
+
+RANK = {ERROR: 0, WARNING: 1}
+
+
+def render(report: Report, look: Look) -> str:
+    """The report as a person reads it; empty when there is nothing to say."""
+    parts = [findings(report.findings, look)]
+    for ref in report.refs:
+        rows = [row for row in report.registrations if row.ref == ref.ref]
+        told = registrations([row for row in rows if row.flow], report.is_plan)
+        parts += [ref.heading, *(f"  {line}" for line in told)]
+    return "\n".join(part for part in [*parts, *report.summary] if part)
+
+
+def ordered(found: Sequence[Finding]) -> list[Finding]:
+    """Findings of one file together, files with errors first."""
+    worst: dict[str, int] = {}
+    for one in found:
+        rank = RANK.get(one.severity, 2)
+        worst[one.path or ""] = min(rank, worst.get(one.path or "", rank))
+    return sorted(
+        found,
+        key=lambda one: (worst[one.path or ""], one.path or "", RANK.get(one.severity, 2), one.line or 0),
+    )
+
+
+def findings(found: Sequence[Finding], look: Look) -> str:
+    """Findings one below the other."""
+    return "\n".join(text.finding(one) for one in ordered(found))
+
+
+MOST_NAMED = 3
+"""Flows that are left alone for one reason are named up to this number, and counted beyond."""
+
+
+def registrations(rows: Sequence[Registration], plan: bool) -> list[str]:
+    """What became, or would become, of each flow, and below it what changed; those left alone share a line."""
+    lines = []
+    alike: dict[Registration, list[Registration]] = {}
+    for row in rows:
+        if row.action in ("unchanged", "skipped"):
+            alike.setdefault(row._replace(flow="", path="", version=None, url="", storage=""), []).append(row)
+        else:
+            lines.append(registration(row, plan))
+            lines += [f"  {change}" for change in row.changes]
+            lines += [f"  {row.url}"] * bool(row.url)
+    for row, same in alike.items():
+        if row.action == "unchanged":
+            names = [one.flow for one in same]
+            flows = ", ".join(names) if len(names) <= MOST_NAMED else text.plural(len(names), "flow")
+            lines.append(
+                registration(row._replace(flow=flows, version=same[0].version if len(same) == 1 else None), plan)
+            )
+    alone = sum(row.action == "skipped" for row in rows)
+    return lines + [f"left alone: {text.plural(alone, 'flow')} that this branch does not change"] * bool(alone)
+
+
+def registration(row: Registration, plan: bool) -> str:
+    """`registered: etl → project, version 2`, or `would register: …` in a plan."""
+    verb = text.PAST.get(row.action, row.action)
+    if plan:
+        verb = {"registered": "would register", "archived": "would archive", "failed": "refused"}.get(verb, verb)
+    known = f", version {row.version}" if row.version else ""
+    return ": ".join(part for part in (verb, f"{row.flow} → {row.project}{known}", row.reason) if part)
+
+
+def total(rows: Sequence[Registration], plan: bool = False) -> str:
+    """`2 registered, 1 unchanged`: Prefect's own words when it sums up; of a plan, what would be."""
+    counts = dict.fromkeys(("registered", "unchanged", "archived", "queued", "failed"), 0)
+    for row in rows:
+        if row.action != "skipped":
+            counts[text.PAST.get(row.action, row.action)] += 1
+    names = {"registered": "to register", "archived": "to archive", "failed": "refused"} if plan else {}
+    told = [f"{count} {names.get(verb, verb)}" for verb, count in counts.items() if count or verb == "registered"]
+    return f"nothing was changed: {', '.join(told)}" if plan else ", ".join(told)
