@@ -6,7 +6,15 @@ and importing `dataclasses` alone costs a fifth of that.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
+
+    Watch: TypeAlias = Callable[[str, Callable[[], int], int], AbstractContextManager[None]]
+    """Shows progress while it is open: what is done, a function that counts what is done so far, and of how many."""
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 """Severities of a finding."""

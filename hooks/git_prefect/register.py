@@ -217,8 +217,9 @@ def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) ->
 def apply_plan(api: Api, planned: Planned) -> list[Registration]:
     """Carry a plan out; what became of each flow, as the API holds it afterwards."""
     from .registration.apply import apply
+    from .report import progress
 
-    return apply(api, planned.plan, planned.registered, planned.target, planned.update)
+    return apply(api, planned.plan, planned.registered, planned.target, planned.update, progress.watch())
 
 
 def _pending_now(repository: git.Repository, options: Namespace) -> int:

@@ -136,10 +136,12 @@ def check(
 ) -> list[CheckedFile]:
     """Check the flow files of a tree with the interpreter of the settings."""
     from .flows.check import check_flow_files
+    from .report import progress
 
     return check_flow_files(
         tree, settings, interpreter_for(repository, settings), Path(repository.state_dir),
         only=only, repository=where, no_cache=no_cache, no_preload=no_preload, with_flows=with_flows, same_push=same_push,
+        watch=progress.watch(),
     )  # fmt: skip
 
 

@@ -279,7 +279,9 @@ def test_what_the_kubernetes_agent_chokes_on_is_refused(place: str, value: Any) 
 def test_what_the_agent_passes_on_and_the_cluster_refuses(place: str, value: Any) -> None:
     template = changed(yaml.safe_load(JOB), place, value)
     as_prefect_makes_it(KubernetesAgent, deepcopy(template), "job_template", "KubernetesRun")
-    assert f": {place}" in refused({"j.yaml": yaml.safe_dump(template)}, type="KubernetesRun", job_template_path="j.yaml")
+    assert f": {place}" in refused(
+        {"j.yaml": yaml.safe_dump(template)}, type="KubernetesRun", job_template_path="j.yaml"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from .discovery import SUBMODULE, FlowFile, Tree, flow_files
 from .verdicts import KnownFlow, Store, Verdict, context_of, is_clean
 
 if TYPE_CHECKING:
+    from ..model import Watch
     from ..settings import Settings
     from .interpreter import Interpreter
 
@@ -39,6 +40,7 @@ def check_flow_files(
     no_preload: bool = False,
     with_flows: bool = False,
     same_push: bool = False,
+    watch: Watch | None = None,
 ) -> list[CheckedFile]:
     """The flow files of a tree, sorted by path, each with its flows and with what is wrong with it.
 
@@ -64,7 +66,7 @@ def check_flow_files(
         from .loader import EnvironmentBroken
 
         try:
-            loaded = _load(tree, settings, interpreter, state, store, unknown, no_preload)
+            loaded = _load(tree, settings, interpreter, state, store, unknown, no_preload, watch)
         except EnvironmentBroken as error:
             return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
         known.update({one.file.path: one for one in loaded})
@@ -89,7 +91,7 @@ def _known(store: Store, file: FlowFile, tree: str, with_flows: bool, same_push:
 
 def _load(
     tree: Tree, settings: Settings, interpreter: Interpreter, state: Path, store: Store, files: Sequence[FlowFile],
-    no_preload: bool,
+    no_preload: bool, watch: Watch | None,
 ) -> list[Known]:  # fmt: skip
     from .checks import Repository
     from .discovery import leading_imports, looks_around
@@ -103,7 +105,9 @@ def _load(
         ]
         paths = [entry.path for entry in tree.entries]
         with tree.root() as root:
-            answers = loader.load(root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload)
+            answers = loader.load(
+                root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload, watch=watch
+            )
     where = Repository(
         frozenset(paths), [entry.path for entry in tree.entries if entry.mode == SUBMODULE], settings.import_roots,
         interpreter.describe(), interpreter.own,

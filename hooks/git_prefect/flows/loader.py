@@ -9,11 +9,15 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .environment import worker_environment
+
+if TYPE_CHECKING:
+    from ..model import Watch
 
 WORKER = Path(__file__).with_name("worker.py")
 GRACE = 0.5
@@ -94,6 +98,7 @@ class Loader:
         import_roots: Sequence[str],
         timeout: float,
         preload: bool = True,
+        watch: Watch | None = None,
     ) -> dict[str, dict[str, Any]]:
         """What the worker answers for each path; `files` are all files of the tree below `root`.
 
@@ -111,7 +116,7 @@ class Loader:
             tried_alone = not waiting
             if self._process is None:
                 self._start()
-            answers, begun = self._run(root, batch, files, import_roots, timeout, preload)
+            answers, begun = self._run(root, batch, files, import_roots, timeout, preload, watch)
             found.update(answers)
             left = [job for job in batch if job.path not in answers]
             if tried_alone:
@@ -128,7 +133,7 @@ class Loader:
 
     def _run(
         self, root: Path, jobs: Sequence[Job], files: Sequence[str], import_roots: Sequence[str], timeout: float,
-        preload: bool,
+        preload: bool, watch: Watch | None,
     ) -> tuple[dict[str, dict[str, Any]], set[str]]:  # fmt: skip
         process, control = self._process, self._control
         assert process is not None and process.stdin is not None
@@ -148,7 +153,8 @@ class Loader:
             process.stdin.flush()
         except BrokenPipeError:
             pass
-        process.wait()
+        with watch("Loading flow files", lambda: _answered(control), len(jobs)) if watch else nullcontext():
+            process.wait()
         broken = _read(control / "environment.json")
         if broken is not None:
             raise EnvironmentBroken(broken["error"])
@@ -171,6 +177,10 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _answered(control: Path) -> int:
+    return sum(name.endswith(".json") and name[0].isdigit() for name in os.listdir(control))
 
 
 def _killed(job: Job) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 from ..errors import GitPrefectError, UsageError
 from ..model import PlannedFlow, RefUpdate, Registration
@@ -11,6 +13,9 @@ from ..settings import Target
 from .api import Api, Registered, RegisteredFlow
 from .storage import describe
 from .structure import can_be_scheduled, differences
+
+if TYPE_CHECKING:
+    from ..model import Watch
 
 PARALLEL = 8
 """Flows that are registered at once; the registrations of one flow never are."""
@@ -30,7 +35,12 @@ def check_project(api: Api, registered: Registered, target: Target, project: str
 
 
 def apply(
-    api: Api, plan: Sequence[PlannedFlow], registered: Registered, target: Target, update: RefUpdate
+    api: Api,
+    plan: Sequence[PlannedFlow],
+    registered: Registered,
+    target: Target,
+    update: RefUpdate,
+    watch: Watch | None = None,
 ) -> list[Registration]:
     """Register what the plan says, different flows in parallel, then read back once what the API holds.
 
@@ -47,8 +57,10 @@ def apply(
         check_project(api, registered, target, todo[0].project)
         known = registered.project_ids.get(todo[0].project)
         project = known or api.create_project(todo[0].project, registered.tenant_id)
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            outcomes = list(pool.map(lambda one: _attempt(api, project, one), todo))
+        outcomes: list[str] = []
+        watching = watch("Registering flows", lambda: len(outcomes), len(todo)) if watch else nullcontext()
+        with watching, ThreadPoolExecutor(PARALLEL) as pool:
+            outcomes.extend(pool.map(lambda one: _attempt(api, project, one), todo))
         errors = {one.flow: error for one, error in zip(todo, outcomes) if error}
         now = api.registered([todo[0].project], [one.flow for one in todo])
     return [
