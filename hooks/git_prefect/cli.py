@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 from . import __version__
-from .errors import ExitCode, GitPrefectError
+from .errors import Bug, ExitCode, GitPrefectError, UsageError
 
 HOOKS = {
     "validate": ("git_prefect.validate", "load flows as an agent loads them"),
@@ -50,9 +50,23 @@ def main(argv: list[str] | None = None) -> int:
         print(f"git-prefect: there is no command {name!r}\n\n{_help()}", file=sys.stderr)
         return ExitCode.USAGE
     if name in {**HOOKS, **CALLED_BY_GIT} and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
-        print(f"git-prefect: {name} skipped, since GIT_PREFECT_SKIP is set")
-        return ExitCode.OK
+        return _skipped(name, rest)
     return _guarded(name, rest)
+
+
+def _skipped(name: str, arguments: list[str]) -> int:
+    said = f"git-prefect: {name} skipped, since GIT_PREFECT_SKIP is set"
+    if not _asks_for_format(arguments):
+        print(said)
+        return ExitCode.OK
+    from .model import Report
+    from .report.options import asked_for, show
+
+    return show(Report(name, ExitCode.OK, summary=(said,)), asked_for(arguments))
+
+
+def _asks_for_format(arguments: list[str]) -> bool:
+    return any(argument.startswith("--format") for argument in arguments)
 
 
 def _guarded(name: str, arguments: list[str]) -> int:
@@ -60,12 +74,7 @@ def _guarded(name: str, arguments: list[str]) -> int:
         code: int = import_module({**COMMANDS, **CALLED_BY_GIT}[name][0]).main(arguments)
         return code
     except GitPrefectError as error:
-        print(f"git-prefect: {error}", file=sys.stderr)
-        if "--format" in " ".join(arguments):
-            from .report.options import show_error
-
-            show_error(name, error, arguments)
-        return error.exit_code
+        return _ended(name, arguments, error)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -73,17 +82,25 @@ def _guarded(name: str, arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except OSError as error:
-        print(
-            f"git-prefect: {error.filename or 'the system'}: {error.strerror or error}\n"
-            "hint: free space or mend the permissions there, then try again; nothing was lost",
-            file=sys.stderr,
-        )
-        return ExitCode.USAGE
+        return _ended(name, arguments, UsageError(
+            f"{error.filename or 'the system'}: {error.strerror or error}",
+            "free space or mend the permissions there, then try again; nothing was lost",
+        ))  # fmt: skip
     except Exception:
-        return _bug(name)
+        return _ended(name, arguments, _bug(name))
 
 
-def _bug(name: str) -> int:
+def _ended(name: str, arguments: list[str], error: GitPrefectError) -> int:
+    """Tell what ended a command: on stderr always, and as a report where the command line asks for one."""
+    print(f"git-prefect: {error}", file=sys.stderr)
+    if _asks_for_format(arguments):
+        from .report.options import asked_for, show_error
+
+        show_error(name, error, asked_for(arguments))
+    return error.exit_code
+
+
+def _bug(name: str) -> GitPrefectError:
     import tempfile
     import traceback
 
@@ -91,12 +108,10 @@ def _bug(name: str) -> int:
 
     with tempfile.NamedTemporaryFile("w", prefix="git-prefect-", suffix=".log", delete=False) as log:
         log.write(f"git-prefect {__version__} {name}, Python {sys.version}\n\n{redact(traceback.format_exc())}")
-    print(
-        f"git-prefect: {name} ended by a bug of ours; the traceback is in {log.name}\n"
-        "hint: please report it with that file; to push meanwhile: GIT_PREFECT_SKIP=1 git push",
-        file=sys.stderr,
+    return Bug(
+        f"{name} ended by a bug of ours; the traceback is in {log.name}",
+        "please report it with that file; to push meanwhile: GIT_PREFECT_SKIP=1 git push",
     )
-    return ExitCode.BUG
 
 
 def _help() -> str:

@@ -51,3 +51,9 @@ class OutOfReach(GitPrefectError):
     """The API or the remote did not answer, or not as itself."""
 
     exit_code = ExitCode.OUT_OF_REACH
+
+
+class Bug(GitPrefectError):
+    """Something that we did not think of; its traceback is in a file."""
+
+    exit_code = ExitCode.BUG

@@ -108,7 +108,11 @@ class World(NamedTuple):
         """Create a run of a flow, as `prefect run` does; its id."""
         client = prefect.Client()
         found = client.graphql(
-            {"query": {f'flow(where: {{name: {{_eq: "{flow}"}}, project: {{name: {{_eq: "{self.project}"}}}}}})': {"id"}}}
+            {
+                "query": {
+                    f'flow(where: {{name: {{_eq: "{flow}"}}, project: {{name: {{_eq: "{self.project}"}}}}}})': {"id"}
+                }
+            }
         )
         (row,) = found.data.flow
         run_id: str = client.create_flow_run(flow_id=row.id)
@@ -154,7 +158,9 @@ def api_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def registered(work: Clone, remote: Path, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def registered(
+    work: Clone, remote: Path, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
     """Six flows, pushed and registered by `git prefect register`."""
     project = tmp_path.name.replace("_", "-")
     files = {f"flows/{name}/{name}.py": FLOW.format(name=name) for name in FOLDERS}

@@ -72,7 +72,13 @@ def recording() -> Iterator[Edge]:
                 self._answer(201 if what == "containers/create" else 200, {"Id": "c0ffee", "Warnings": []})
 
         def _answer(self, status: int, content: Any) -> None:
-            data = b"" if content is None else content.encode() if isinstance(content, str) else json.dumps(content).encode()
+            data = (
+                b""
+                if content is None
+                else content.encode()
+                if isinstance(content, str)
+                else json.dumps(content).encode()
+            )
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

@@ -6,8 +6,9 @@ A command adds them with `reporting(parser)`, makes a `Report` and ends with `re
 from __future__ import annotations
 
 import os
+import re
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn, TextIO
@@ -53,7 +54,7 @@ def reporting(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
-def show(report: Report, options: Any) -> int:
+def show(report: Report, options: Namespace) -> int:
     """Write a report on stdout as its options ask for; the exit code that it carries."""
     rendered = render(report, options.format, options.color)
     if rendered:
@@ -92,27 +93,28 @@ def look(color: str, stream: TextIO, environ: Mapping[str, str]) -> Look:
     return Look(colored, get_terminal_size().columns)
 
 
-def asked_for(arguments: Sequence[str]) -> tuple[str, str]:
-    """The `--format` and `--color` of a command line that may be wrong elsewhere; the defaults when they are not there."""
-    found = {"--format": "text", "--color": "auto"}
+def asked_for(arguments: Sequence[str]) -> Namespace:
+    """The `format` and `color` of a command line that may be wrong elsewhere; the defaults where they are not there."""
+    found = Namespace(format="text", color="auto")
     for position, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
-        if name in found:
-            found[name] = value if equals else "".join(arguments[position + 1 : position + 2])
-    form, color = found["--format"], found["--color"]
-    return form if form in FORMATS else "text", color if color in COLORS else "auto"
+        value = value if equals else "".join(arguments[position + 1 : position + 2])
+        if (name, value in FORMATS) == ("--format", True):
+            found.format = value
+        elif (name, value in COLORS) == ("--color", True):
+            found.color = value
+    return found
 
 
-def show_error(command: str, error: GitPrefectError, arguments: Sequence[str]) -> None:
-    """What ended a command, as a report of its own, where the command line asks for another format than text.
+def show_error(command: str, error: GitPrefectError, options: Namespace) -> None:
+    """What ended a command, as a report with one finding; nothing as text, which stderr has.
 
-    Its one finding has the exit code's name as its code: `usage`, `not-authorised`, `out-of-reach`.
+    The finding has the code that the message ends with (`[not-on-remote]`), else the exit code's name:
+    `usage`, `not-authorised`, `out-of-reach`, `bug`.
     """
-    form, color = asked_for(arguments)
-    if form == "text":
+    if options.format == "text":
         return
     code = ExitCode(error.exit_code)
-    finding = Finding(code.name.lower().replace("_", "-"), ERROR, error.message, error.hint)
-    rendered = render(Report(command, code, findings=(finding,)), form, color)
-    if rendered:
-        print(rendered, flush=True)
+    told = re.fullmatch(r"(.+) \[([a-z]+(?:-[a-z]+)*)\]", error.message, re.DOTALL)
+    message, name = told.groups() if told else (error.message, code.name.lower().replace("_", "-"))
+    show(Report(command, code, findings=(Finding(name, ERROR, message, error.hint),)), options)
