@@ -160,6 +160,32 @@ class Registration(NamedTuple):
     """The flow's page in Prefect's UI."""
 
 
+class StandingFlow(NamedTuple):
+    """A flow that Prefect holds of this repository, and how it stands: a row of `registered` in the JSON report."""
+
+    ref: str
+    """Full name of the branch or tag that its runs are loaded from; empty when nobody can tell which is the default."""
+    path: str
+    flow: str
+    project: str
+    version: int
+    schedule: str
+    """In words, `cron 0 6 * * *`; empty when it has none."""
+    schedule_active: bool
+    runtime: str
+    """Type of its run config and what tells it from others: `KubernetesRun registry/ml:py39`."""
+    last_run: str
+    """State of the last run that has started, of whatever version: `Success`, `Failed`, `Running`; empty: none has."""
+    last_run_at: str
+    """When that run started, as the API writes it (ISO 8601); empty: none has."""
+    url: str
+    """The flow's page in Prefect's UI."""
+    id: str
+    """Of this very version."""
+    drift: tuple[Finding, ...] = ()
+    """What is wrong with it against what the remote has now; all of them are findings of the report, too."""
+
+
 class ReportedRef(NamedTuple):
     """A branch or tag that a report is about: a row of `refs` in the JSON report."""
 
@@ -233,6 +259,8 @@ class Report(NamedTuple):
     flows: tuple[ReportedFlow, ...] = ()
     findings: tuple[Finding, ...] = ()
     registrations: tuple[Registration, ...] = ()
+    registered: tuple[StandingFlow, ...] = ()
+    """What Prefect holds of this repository."""
     graphs: tuple[Graph, ...] = ()
     """Of the flows whose structure changes; drawn by Markdown only."""
     summary: tuple[str, ...] = ()

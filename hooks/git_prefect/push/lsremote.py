@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import OutOfReach
@@ -90,28 +91,39 @@ def fetch_commit(repository: Repository, remote: str, ref: str) -> str:
     Raises:
         OutOfReach: the remote did not answer, or has no such ref.
     """
-    private = f"refs/git-prefect/fetched/{ref.split('/', 1)[-1]}"
+    return fetch_commits(repository, remote, [ref])[ref]
+
+
+def fetch_commits(repository: Repository, remote: str, refs: Sequence[str]) -> dict[str, str]:
+    """As `fetch_commit`, of several refs over one connection: ref → commit.
+
+    Raises:
+        OutOfReach: the remote did not answer, or lacks one of them.
+    """
+    private = {ref: f"refs/git-prefect/fetched/{ref.split('/', 1)[-1]}" for ref in refs}
     try:
         # An empty --refmap keeps git from moving the tracking ref along.
         run_git(
             repository, "fetch", "--quiet", "--no-tags", "--refmap=", "--no-write-fetch-head",
-            "--", remote, f"+{ref}:{private}",
+            "--", remote, *(f"+{ref}:{name}" for ref, name in private.items()),
             environ=without_prompts(repository), timeout=10 * TIMEOUT,
         )  # fmt: skip
     except (GitError, subprocess.TimeoutExpired) as error:
         said = _last_line(error.stderr) if isinstance(error, GitError) else "no answer"
         raise OutOfReach(
-            f"{redact(remote)}: {ref} could not be fetched ({said})",
+            f"{redact(remote)}: {', '.join(refs)} could not be fetched ({said})",
             f"check that `git fetch {redact(remote)}` works",
         ) from error
-    commit = commit_of(repository, private)
-    run_git(repository, "update-ref", "-d", private)
-    if commit is None:
-        raise OutOfReach(
-            f"{redact(remote)}: {ref} does not lead to a commit",
-            f"look at `git ls-remote {redact(remote)} {ref}`",
-        )
-    return commit
+    commits = {ref: commit_of(repository, name) for ref, name in private.items()}
+    for name in private.values():
+        run_git(repository, "update-ref", "-d", name)
+    for ref, commit in commits.items():
+        if commit is None:
+            raise OutOfReach(
+                f"{redact(remote)}: {ref} does not lead to a commit",
+                f"look at `git ls-remote {redact(remote)} {ref}`",
+            )
+    return {ref: commit for ref, commit in commits.items() if commit}
 
 
 def _last_line(text: str) -> str:

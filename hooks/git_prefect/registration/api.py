@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .client import ApiRefused, Connection, NoAnswerInTime
@@ -74,6 +74,16 @@ class Api(Connection):
         if names is not None:
             held = [{"storage": {"_contains": one}} for one in storages]
             condition["_or"] = [{"name": {"_in": list(names)}}, *held]
+        flows, data = self.flows(condition, _FLOW_FIELDS, projects)
+        tenant = self.own_tenant(data["tenant"])
+        project_ids = {one["name"]: one["id"] for one in data["project"] if one["tenant_id"] == tenant["id"]}
+        own = [one for one in flows if project_ids.get(one["project"]["name"]) == one["project"]["id"]]
+        return Registered(project_ids, tuple(map(registered_flow, own)), tenant["id"], tenant["slug"] or "")
+
+    def flows(
+        self, condition: dict[str, Any], fields: str, projects: Sequence[str] = ()
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The rows of `flow` that a condition holds for, page by page, and the rest of the answer: tenants and projects."""
         flows: list[dict[str, Any]] = []
         page = PAGE
         while True:
@@ -83,7 +93,7 @@ class Api(Connection):
                     "  tenant { id slug }"
                     "  project(where: {name: {_in: $projects}}) { id name tenant_id }"
                     "  flow_aggregate(where: $flows) { aggregate { count } }"
-                    f"  flow(where: $flows, order_by: [{{id: asc}}], limit: $limit, offset: $offset) {{ {_FLOW_FIELDS} }}"
+                    f"  flow(where: $flows, order_by: [{{id: asc}}], limit: $limit, offset: $offset) {{ {fields} }}"
                     "}",
                     {"projects": list(projects), "flows": condition, "limit": page, "offset": len(flows)},
                     "tenant",
@@ -100,10 +110,7 @@ class Api(Connection):
             flows += data["flow"]
             if not data["flow"] or len(flows) >= data["flow_aggregate"]["aggregate"]["count"]:
                 break
-        tenant = self.own_tenant(data["tenant"])
-        project_ids = {one["name"]: one["id"] for one in data["project"] if one["tenant_id"] == tenant["id"]}
-        own = [one for one in flows if project_ids.get(one["project"]["name"]) == one["project"]["id"]]
-        return Registered(project_ids, tuple(map(_registered_flow, own)), tenant["id"], tenant["slug"] or "")
+        return flows, data
 
     def create_project(self, name: str, tenant_id: str) -> str:
         """Create a project, or find the one that another client created meanwhile; its id."""
@@ -183,7 +190,8 @@ class Api(Connection):
         return "/".join(part for part in (base.rstrip("/"), tenant_slug, "flow", flow_group_id) if part)
 
 
-def _registered_flow(row: dict[str, Any]) -> RegisteredFlow:
+def registered_flow(row: Mapping[str, Any]) -> RegisteredFlow:
+    """A row of `flow` as our data."""
     return RegisteredFlow(
         row["id"], row["name"], row["project"]["name"], row["version"], row["flow_group_id"],
         bool(row["is_schedule_active"]), row["serialized_flow"] or {}, row["description"] or "", row["flow_group"] or {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UnusableCommit
@@ -154,9 +154,9 @@ def runtime_of(path: str, runtimes: Sequence[Runtime]) -> int | None:
     return next(matching, None)
 
 
-def describe_runtime(run_config: dict[str, Any]) -> str:
-    """A registered run config as a person names it: its type and what tells it from others of that type."""
+def describe_runtime(run_config: Mapping[str, Any]) -> str:
+    """A registered run config as a person names it: its type, and its image or else the template that it starts from."""
     kind = str(run_config.get("type") or "no run config")
-    image = run_config.get("image") or run_config.get("task_definition_arn")
-    template = run_config.get("job_template_path") or run_config.get("task_definition_path")
-    return " ".join(str(part) for part in (kind, image or template) if part)
+    named = ("image", "task_definition_arn", "job_template_path", "task_definition_path")
+    told = next((str(run_config[key]) for key in named if run_config.get(key)), "")
+    return f"{kind} {told}".rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..model import Finding, Registration, Report, ReportedFlow, ReportedRef
+from ..model import Finding, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
 from .terminal import Look
 
 VERSION = 1
@@ -25,6 +25,7 @@ def document(report: Report) -> dict[str, Any]:
         "flows": [_flow(one) for one in report.flows],
         "findings": [_finding(one) for one in report.findings],
         "registrations": [_registration(one) for one in report.registrations],
+        "registered": [_registered(one) for one in report.registered],
         "exit": int(report.exit),
     }
 
@@ -60,6 +61,22 @@ def _registration(one: Registration) -> dict[str, Any]:
         "version": one.version,
         "changes": list(one.changes),
         "reason": one.reason,
+    }
+
+
+def _registered(one: StandingFlow) -> dict[str, Any]:
+    return {
+        "ref": _name(one.ref) or None,
+        "flow": one.flow,
+        "path": one.path,
+        "project": one.project,
+        "version": one.version,
+        "schedule": one.schedule or None,
+        "schedule_active": one.schedule_active,
+        "runtime": one.runtime,
+        "last_run": {"state": one.last_run, "started": one.last_run_at} if one.last_run else None,
+        "url": one.url,
+        "drift": [finding.code for finding in one.drift],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..model import ERROR, WARNING, Finding, Registration, Report
-from . import text
+from . import standing, text
 
 
 class Look(NamedTuple):
@@ -21,11 +21,14 @@ RANK = {ERROR: 0, WARNING: 1}
 
 def render(report: Report, look: Look) -> str:
     """The report as a person reads it; empty when there is nothing to say."""
-    parts = [findings(report.findings, look)]
+    inside = {one for flow in report.registered for one in flow.drift}
+    parts = [findings([one for one in report.findings if one not in inside], look)]
     for ref in report.refs:
         rows = [row for row in report.registrations if row.ref == ref.ref]
         told = registrations([row for row in rows if row.flow], report.is_plan)
         parts += [ref.heading, *(f"  {line}" for line in told)]
+    if report.registered:
+        parts += ["\n".join(standing.table(report, look.width)), standing.runtimes(report.registered)]
     return "\n".join(part for part in [*parts, *report.summary] if part)
 
 

@@ -1,0 +1,107 @@
+"""The table of `git prefect status`: ref and project, below them flow, version, schedule, last run, and what is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from textwrap import wrap
+
+from ..model import Report, StandingFlow
+from . import text
+
+NARROW = 80
+"""Columns of the table where lines are not wrapped: what is piped is read in a terminal later."""
+
+LEAST_NAME = 12
+"""Columns that flows' names have in any case; a longer name stands on a line of its own."""
+
+
+def table(report: Report, width: int | None) -> list[str]:
+    """The lines of the table; none when nothing is registered."""
+    queued = {row.ref for row in report.registrations if row.action == "queued"}
+    groups: dict[tuple[str, str], list[StandingFlow]] = {}
+    for one in report.registered:
+        groups.setdefault((one.ref, one.project), []).append(one)
+    cells = {one: _cells(one) for one in report.registered}
+    widths = [max((len(row[column]) for row in cells.values()), default=0) for column in range(4)]
+    # Indent and gaps are two columns each; the last cell needs no gap.
+    rest = sum(widths[1:]) + 8
+    widths[0] = min(widths[0], max(LEAST_NAME, (width or NARROW) - rest))
+    lines = []
+    for (ref, project), flows in groups.items():
+        lines.append(f"{_ref(ref)} → {project}{', queued' if ref in queued else ''}")
+        for one in flows:
+            lines += _row(cells[one], widths)
+            lines += [line for found in one.drift for line in _indented(text.finding(found), width)]
+    return lines
+
+
+def _ref(ref: str) -> str:
+    kind, _, name = ref.partition("/")[2].partition("/")
+    return f"tag {name}" if kind == "tags" else name or "the default branch"
+
+
+def _cells(one: StandingFlow) -> tuple[str, str, str, str]:
+    paused = "" if one.schedule_active or not one.schedule else ", paused"
+    return one.flow, f"v{one.version}", f"{one.schedule or 'no schedule'}{paused}", _last_run(one)
+
+
+def _last_run(one: StandingFlow) -> str:
+    if not one.last_run:
+        return "never ran"
+    return f"{one.last_run} {ago(seconds_since_epoch(one.last_run_at))}"
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    name, *others = cells
+    lines = []
+    if len(name) > widths[0]:
+        lines, name = [f"  {name}"], ""
+    told = "  ".join(cell.ljust(space) for cell, space in zip((name, *others), widths)).rstrip()
+    return [*lines, f"  {told}"]
+
+
+def _indented(paragraph: str, width: int | None) -> list[str]:
+    lines = []
+    for line in paragraph.splitlines():
+        inside = line.strip()
+        indent = " " * (4 + len(line) - len(line.lstrip()))
+        if width is None:
+            lines.append(indent + inside)
+        else:
+            lines += wrap(
+                inside, max(width, 40), initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
+                break_on_hyphens=False,
+            )  # fmt: skip
+    return lines
+
+
+def runtimes(registered: Collection[StandingFlow]) -> str:
+    """How many runtimes serve how many flows: images are built for the first number, not for the second."""
+    counts: dict[str, int] = {}
+    for one in registered:
+        counts[one.runtime] = counts.get(one.runtime, 0) + 1
+    told = ", ".join(f"{runtime} ({count})" for runtime, count in sorted(counts.items(), key=lambda each: -each[1]))
+    verb = "serves" if len(counts) == 1 else "serve"
+    return f"{text.plural(len(counts), 'runtime')} {verb} {text.plural(len(registered), 'flow')}: {told}"
+
+
+def ago(moment: float) -> str:
+    """How long ago, in the largest unit that is whole: `3 days ago`, `4 s ago`."""
+    seconds = max(0, int(time.time() - moment))
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return f"{text.plural(seconds // size, unit)} ago"
+    return f"{seconds} s ago"
+
+
+def seconds_since_epoch(moment: str) -> float:
+    """A time of the API's (ISO 8601 in UTC, with any number of fractional digits) in seconds since the epoch."""
+    plain = moment.replace("Z", "+00:00")
+    head, dot, tail = plain.partition(".")
+    if dot:
+        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+        plain = f"{head}.{digits[:6].ljust(6, '0')}{tail[len(digits) :]}"
+    found = datetime.fromisoformat(plain)
+    return found.timestamp() if found.tzinfo else datetime.fromisoformat(f"{plain}+00:00").timestamp()
