@@ -101,7 +101,7 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     if target is None:
         lines.append(_no_target(update))
         return []
-    refuse_unclonable(repository, update, storage_for(repository, update, source.settings))
+    refuse_unclonable(repository, update, storage_for(repository, update, source.settings), source.settings)
     if source.settings.runtime:
         from .registration.runtimes import check_runtimes
 

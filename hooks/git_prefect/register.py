@@ -168,7 +168,7 @@ def plan_ref(
             f'add a [[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project, or use --project',
         )
     where = storage_for(repository, update, settings)
-    refuse_unclonable(repository, update, where)
+    refuse_unclonable(repository, update, where, settings)
     files = check(
         repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True, same_push=True
     )

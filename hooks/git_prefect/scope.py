@@ -12,10 +12,13 @@ from .push import git, refs
 if TYPE_CHECKING:
     from .settings import Settings, Target
 
+CLONE_URL = "GIT_CLONE_URL"
+"""What we call the Prefect secret with the whole clone URL, as long as the settings give it no name."""
+
 
 def storage_for(repository: git.Repository, update: RefUpdate, settings: Settings) -> GitStorage:
     """The repository part of the storage that flows of this ref are registered with."""
-    from .push.remotes import storage_of
+    from .push.clone_url import storage_of
 
     return storage_of(
         refs.fetch_url(repository, update),
@@ -95,21 +98,37 @@ def reported_ref(repository: git.Repository, update: RefUpdate, settings: Settin
     return ReportedRef(update.name, update.kind, update.commit, update.source, project)
 
 
-def refuse_unclonable(repository: git.Repository, update: RefUpdate, where: GitStorage) -> None:
+def refuse_unclonable(repository: git.Repository, update: RefUpdate, where: GitStorage, settings: Settings) -> None:
     """See that an agent can clone the remote as it is set.
 
     Raises:
         UnusableCommit: Prefect's URL forms cannot express where it is, and no secret holds the clone URL.
     """
-    from .push.remotes import why_not_clonable
+    from .push.clone_url import why_not_clonable
 
     url = refs.fetch_url(repository, update)
     obstacle = why_not_clonable(url, where)
     if obstacle:
         raise UnusableCommit(
             f"{url}: Prefect's Git storage cannot say where this remote is: {obstacle}",
-            "set `clone-url-secret` to the name of a Prefect secret that holds the whole clone URL",
+            how_to_clone(repository, url, settings),
         )
+
+
+def how_to_clone(repository: git.Repository, url: str, settings: Settings) -> str:
+    """What to set, on our side and on the agents', where Prefect's URL forms do not reach."""
+    from .push.clone_url import secret_value
+    from .registration.secrets import how_to_set
+
+    value = secret_value(url, repository.top or repository.git_dir, settings.token_username, settings.ssh)
+    own = (
+        "\n    or leave these flows to a storage of their own: prefect.storage.CodeCommit reads them through the API of AWS"
+        if "codecommit" in url
+        else ""
+    )
+    if value is None:
+        return f"agents clone with dulwich, which has no such helper: give the remote an https or ssh URL{own}"
+    return f'set `clone-url-secret = "{CLONE_URL}"`, and give agents that secret:\n{how_to_set(CLONE_URL, value)}{own}'
 
 
 def stay_elsewhere(files: Sequence[CheckedFile], settings: Settings) -> list[str]:

@@ -1,19 +1,24 @@
-"""Every form of URL that git accepts → the storage that an agent clones from."""
+"""Every form of URL that git accepts → where it leads, without credentials."""
 
 from __future__ import annotations
 
-import pytest
+import os
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
 
-from git_prefect.model import GitStorage
-from git_prefect.push.remotes import (
-    Location,
-    locate,
-    redact,
-    same_place,
-    storage_of,
-    why_not_clonable,
-    without_credentials,
-)
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from git_prefect.errors import GitPrefectError, OutOfReach
+from git_prefect.push import pending, refs
+from git_prefect.push.clone_url import secret_value, storage_of, why_not_clonable
+from git_prefect.push.git import GitError, run_git
+from git_prefect.push.lsremote import ask_remote
+from git_prefect.push.remotes import Location, locate, redact, same_place, without_credentials
+
+from ..repository import Clone
 
 
 @pytest.mark.parametrize(
@@ -22,19 +27,21 @@ from git_prefect.push.remotes import (
         ("https://github.com/team/etl.git", Location("https", None, "github.com", "team/etl", True)),
         ("https://ada:t0ken@gitlab.com/a/b/c/etl", Location("https", None, "gitlab.com", "a/b/c/etl", True)),
         (
-            "https://git.Example.com:8443/team/etl.git/",
+            "HTTPS://git.Example.com:8443/team/etl.git/",
             Location("https", None, "git.example.com:8443", "team/etl", True),
         ),
-        ("https://example.com/my%20etl.git", Location("https", None, "example.com", "my%20etl", True)),
+        ("https://example.com/my%20etl.git", Location("https", None, "example.com", "my etl", True)),
         ("git@github.com:team/etl.git", Location("ssh", "git", "github.com", "team/etl", False)),
         ("git@git.corp:/srv/git/etl.git", Location("ssh", "git", "git.corp", "srv/git/etl", True)),
         ("github.com:team/etl", Location("ssh", None, "github.com", "team/etl", False)),
         ("ssh://git@example.com:2222/team/etl.git", Location("ssh", "git", "example.com:2222", "team/etl", True)),
+        ("git+ssh://git@example.com/etl", Location("ssh", "git", "example.com", "etl", True)),
         ("ssh://deploy@example.com/~ada/etl", Location("ssh", "deploy", "example.com", "~ada/etl", False)),
         ("git@[::1]:team/etl.git", Location("ssh", "git", "[::1]", "team/etl", False)),
         ("https://[::1]:8443/team/etl.git", Location("https", None, "[::1]:8443", "team/etl", True)),
         ("http://example.com/etl.git", Location("http", None, "example.com", "etl", True)),
         ("codecommit::eu-west-1://etl", Location("codecommit", None, "", "eu-west-1://etl", False)),
+        ("codecommit://profile@etl", Location("codecommit", None, "etl", "", True)),
         ("/srv/git/etl.git", Location("file", None, "localhost", "srv/git/etl", True)),
         ("file:///srv/git/etl.git", Location("file", None, "localhost", "srv/git/etl", True)),
         ("../etl.git", Location("file", None, "localhost", "../etl", False)),
@@ -51,9 +58,16 @@ def test_locate(url: str, expected: Location) -> None:
         ("https://ada:s3cret@example.com/r.git", "https://example.com/r.git"),
         ("https://s3cret@example.com/r.git", "https://example.com/r.git"),
         ("https://ada:p%40ss%2Fw@example.com/r.git", "https://example.com/r.git"),
+        ("https://ada:p@ss/w@example.com/r.git", "https://example.com/r.git"),
+        ("https://ada:p/w@example.com:8443/r.git", "https://example.com:8443/r.git"),
+        ("https://example.com/scope@2/r.git", "https://example.com/scope@2/r.git"),
         ("ssh://git:s3cret@example.com:22/r.git", "ssh://git@example.com:22/r.git"),
         ("https://example.com/r.git?private_token=s3cret", "https://example.com/r.git"),
+        ("http::https://ada:s3cret@example.com/r.git", "http::https://example.com/r.git"),
+        ("codecommit::eu-west-1://etl", "codecommit::eu-west-1://etl"),
         ("git@example.com:r.git", "git@example.com:r.git"),
+        ("ada:s3cret@example.com:r.git", "ada@example.com:r.git"),
+        ("git@[::1]:r.git", "git@[::1]:r.git"),
         ("/srv/r.git", "/srv/r.git"),
     ],
 )
@@ -62,52 +76,11 @@ def test_credentials_never_stay_in_a_url(url: str, shown: str) -> None:
 
 
 def test_redact_takes_every_login_out_of_a_text() -> None:
-    said = "fatal: unable to access 'https://ada:s3cret@example.com/r.git/': and http://t0ken@h/x"
-    assert redact(said) == "fatal: unable to access 'https://example.com/r.git/': and http://h/x"
-
-
-def test_a_token_makes_agents_clone_over_https_also_where_people_push_over_ssh() -> None:
-    assert storage_of("git@gitlab.com:team/sub/etl.git", "GITLAB_TOKEN") == GitStorage(
-        "gitlab.com", "team/sub/etl", False, "GITLAB_TOKEN", "oauth2", None
+    said = (
+        "fatal: unable to access 'https://ada:s3cret@example.com/r.git/': and http://t0ken@h/x, "
+        "https://h/r.git?private_token=s3cret"
     )
-
-
-def test_ssh_without_a_token() -> None:
-    assert storage_of("git@github.com:team/etl.git") == GitStorage("github.com", "team/etl", True, None, None, None)
-
-
-def test_the_username_of_a_deploy_token() -> None:
-    found = storage_of("https://gitlab.com/team/etl.git", "TOKEN", "deploy-7")
-    assert found == GitStorage("gitlab.com", "team/etl", False, "TOKEN", "deploy-7", None)
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("git@github.com:team/etl.git", "git@github.com:team/etl.git"),
-        ("ssh://git@github.com/team/etl.git", "git@github.com:/team/etl.git"),
-        ("git@git.corp:/srv/git/etl.git", "git@git.corp:/srv/git/etl.git"),
-        ("ssh://git@git.corp/~git/etl", "git@git.corp:~git/etl.git"),
-    ],
-)
-def test_over_ssh_an_agent_clones_the_same_path(url: str, expected: str) -> None:
-    storage = storage_of(url)
-    assert f"git@{storage.repo_host}:{storage.repo}.git" == expected
-
-
-@pytest.mark.parametrize(
-    ("url", "ssh", "token", "expected"),
-    [
-        ("https://github.com/team/etl.git", True, None, ("github.com", "team/etl", True)),
-        ("git@github.com:team/etl.git", False, None, ("github.com", "team/etl", False)),
-        ("ssh://git@ssh.github.com:443/team/etl.git", None, "T", ("github.com", "team/etl", False)),
-        ("ssh://git@git.corp:2222/team/etl.git", None, "T", ("git.corp", "team/etl", False)),
-        ("https://git.corp:8443/team/etl.git", None, "T", ("git.corp:8443", "team/etl", False)),
-    ],
-)
-def test_another_protocol_than_this_clones(url: str, ssh: bool | None, token: str | None, expected: object) -> None:
-    storage = storage_of(url, token, ssh=ssh)
-    assert (storage.repo_host, storage.repo, storage.use_ssh) == expected
+    assert redact(said) == ("fatal: unable to access 'https://example.com/r.git/': and http://h/x, https://h/r.git")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +88,8 @@ def test_another_protocol_than_this_clones(url: str, ssh: bool | None, token: st
     [
         ("https://ada:s3cret@github.com/team/etl.git", "git@github.com:team/etl", True),
         ("https://GitHub.com/team/etl", "ssh://git@ssh.github.com:443/team/etl.git", True),
+        ("https://bitbucket.corp/scm/data/etl.git", "ssh://git@bitbucket.corp:7999/data/etl.git", True),
+        ("https://dev.azure.com/team/data/_git/etl", "git@ssh.dev.azure.com:v3/team/data/etl", True),
         ("https://github.com/team/etl", "https://github.com/team/etl2", False),
         ("/srv/etl.git", "file:///srv/etl.git", True),
     ],
@@ -124,21 +99,121 @@ def test_the_same_place(url: str, other: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("config", "expected"),
     [
-        ("/srv/etl.git", "it is a path on this machine, which agents elsewhere do not have"),
-        ("http://example.com/etl.git", "agents clone over https or ssh, and this is http"),
-        ("codecommit::eu-west-1://etl", "agents clone over https or ssh, and this is codecommit"),
-        ("ssh://deploy@example.com/etl.git", "agents log in over ssh as 'git', and this is 'deploy'"),
-        ("ssh://git@example.com:2222/etl.git", "Prefect's ssh URL has no place for a port"),
-        (
-            "https://ada@dev.azure.com/team/etl/_git/etl",
-            "Prefect appends .git to the path, which Azure DevOps does not know",
-        ),
-        ("https://example.com:8443/etl.git", None),
-        ("git@example.com:etl.git", None),
+        (("url.https://git.corp/team/.insteadOf", "corp:"), "https://git.corp/team/etl.git"),
+        (("url.git@git.corp:team/.insteadOf", "corp:"), "git@git.corp:team/etl.git"),
+        # What is pushed to is not what is fetched from, and agents fetch.
+        (("url.ssh://git@git.corp/team/.pushInsteadOf", "corp:"), "corp:etl.git"),
     ],
 )
-def test_what_prefects_url_forms_cannot_say(url: str, why: str | None) -> None:
-    assert why_not_clonable(url, storage_of(url)) == why
-    assert why_not_clonable(url, storage_of(url, clone_url_secret="CLONE_URL")) is None
+def test_git_rewrites_urls_and_agents_get_the_one_that_is_fetched(
+    work: Clone, config: tuple[str, str], expected: str
+) -> None:
+    work.git("remote", "set-url", "origin", "corp:etl.git")
+    work.git("config", *config)
+    assert refs.remote_url(work.repository, "origin") == expected
+
+
+# A credential is anything that a person can type, and the forms are those in which git finds one.
+MARK = "s3cr3t"
+CREDENTIAL = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12).map(
+    lambda odd: f"{MARK}{odd}{MARK}"
+)
+PLACES = st.sampled_from(
+    [
+        "example.com/r.git",
+        "example.com:8443/team/sub/r",
+        "[::1]:8443/r.git",
+        "dev.azure.com/o/p/_git/r",
+        "gitlab.com/a/r.git/",
+    ]
+)
+FORMS = st.sampled_from(
+    [
+        "https://ada:{credential}@{place}",
+        "http://ada:{credential}@{place}",
+        "https://{quoted}@{place}",
+        "https://{quoted}:x-oauth-basic@{place}",
+        "https://:{credential}@{place}",
+        "https://{place}?private_token={quoted}",
+        "https://ada:{quoted}@{place}?x={quoted}#{quoted}",
+        "ssh://git:{credential}@{place}",
+        "git+ssh://git:{credential}@{place}",
+        "ftp://ada:{credential}@{place}",
+        "http::https://ada:{credential}@{place}",
+        "ada:{credential_of_scp}@example.com:team/r.git",
+    ]
+)
+
+
+@st.composite
+def urls(draw: st.DrawFn) -> str:
+    credential = draw(CREDENTIAL)
+    scp = credential.replace("/", "_").replace("@", "_")
+    return draw(FORMS).format(
+        credential=credential, quoted=quote(credential, safe=""), credential_of_scp=scp, place=draw(PLACES)
+    )
+
+
+@given(urls())
+@settings(max_examples=500, deadline=None)
+def test_no_credential_is_left_of_any_url(url: str) -> None:
+    plain = without_credentials(url)
+    assert MARK not in plain
+    if "://" in url:  # In a text nothing tells `a:b@c:d` from other words.
+        assert MARK not in redact(f"fatal: could not read '{url}': no")
+    assert MARK not in repr(locate(url))
+    for token, secret in ((None, None), ("TOKEN", None), (None, "CLONE_URL")):
+        storage = storage_of(url, token, clone_url_secret=secret)
+        assert MARK not in repr(storage)
+        assert MARK not in (why_not_clonable(url, storage) or "")
+        assert MARK not in (secret_value(url, "/srv") or "")
+    assert without_credentials(plain) == plain
+
+
+@given(url=urls())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_credential_reaches_an_update_a_pending_entry_or_an_exception(url: str, work: Clone, tmp_path: Path) -> None:
+    repository, head = work.repository, work.head()
+    line = f"refs/heads/main {head} refs/heads/main {'0' * 40}"
+    variables = {
+        "PRE_COMMIT_LOCAL_BRANCH": "refs/heads/main", "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/main",
+        "PRE_COMMIT_REMOTE_NAME": url, "PRE_COMMIT_REMOTE_URL": url, "PRE_COMMIT_TO_REF": head,
+    }  # fmt: skip
+    for update in (*refs.from_stdin(repository, [line], url, url), *refs.from_pre_commit(repository, variables)):
+        assert MARK not in repr(update)
+        pending.record(repository, update, None, None, None)
+    with pytest.raises(GitError) as raised:
+        run_git(repository, "no-such-command", url)
+    assert MARK not in str(raised.value)
+    for file in Path(repository.state_dir).rglob("*"):
+        assert not file.is_file() or MARK not in file.read_text("utf-8", "replace")
+    for entry in pending.entries(repository):
+        assert MARK not in repr(entry)
+
+
+@pytest.mark.parametrize("url", ["https://ada:s3cr3t@127.0.0.1:9/r.git", "https://ada:p@s3cr3t/w@127.0.0.1:9/r.git"])
+def test_a_remote_that_cannot_be_asked_names_no_credential(work: Clone, url: str) -> None:
+    work.git("remote", "set-url", "origin", url)
+    for remote in ("origin", url):
+        with pytest.raises(GitPrefectError) as raised:
+            ask_remote(work.repository, remote)
+        assert isinstance(raised.value, OutOfReach)
+        assert MARK not in f"{raised.value}{raised.value.__cause__}"
+
+
+def test_a_push_by_a_url_with_a_credential_prints_and_keeps_none(work: Clone, tmp_path: Path) -> None:
+    """The whole hook, in a process of its own; nobody listens there, so the push itself fails."""
+    url = f"https://ada:{MARK}@127.0.0.1:9/r.git"
+    work.commit({"pyproject.toml": '[tool.git-prefect]\n[[tool.git-prefect.target]]\nbranch = "main"\nproject = "p"\n'})
+    work.commit({"etl.py": "from prefect import Flow\nflow = Flow('etl')\n"})
+    line = f"refs/heads/main {work.head()} refs/heads/main {'0' * 40}\n"
+    said = subprocess.run(
+        [os.path.join(os.path.dirname(os.sys.executable), "git-prefect"), "pre-push", url, url],  # type: ignore[attr-defined]
+        cwd=work.path, input=line, capture_output=True, text=True, env={**os.environ, "CI": "true"},
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert "https://127.0.0.1:9/r.git/main: 1 flow → project p" in said.stdout
+    kept = [file.read_text("utf-8", "replace") for file in Path(work.repository.state_dir).rglob("*") if file.is_file()]
+    assert MARK not in "".join([said.stdout, said.stderr, *kept])

@@ -18,8 +18,8 @@ from ..flows import interpreter
 from ..flows.discovery import flow_paths
 from ..model import GitStorage
 from ..push import git, refs
+from ..push.clone_url import storage_of, why_not_clonable
 from ..push.lsremote import ask_remote
-from ..push.remotes import storage_of, why_not_clonable
 from ..report.command import git_prefect
 from ..validate import settings_at, tree_of_work_tree
 from .additions import Addition, hooks_addition, settings_addition

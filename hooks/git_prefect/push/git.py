@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 from ..model import TreeEntry
-from .remotes import redact
+from .remotes import redact, without_credentials
 
 KEPT_VARIABLES = {
     "GIT_ALLOW_PROTOCOL", "GIT_ASKPASS", "GIT_CONFIG_COUNT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM",
@@ -31,7 +31,8 @@ class GitError(Exception):
     def __init__(self, args: Sequence[str], status: int, stderr: str) -> None:
         self.status = status
         self.stderr = redact(stderr.strip())
-        super().__init__(f"git {redact(' '.join(args))}: {self.stderr or f'exit status {status}'}")
+        told = " ".join(redact(without_credentials(one)) for one in args)
+        super().__init__(f"git {told}: {self.stderr or f'exit status {status}'}")
 
 
 class Repository(NamedTuple):

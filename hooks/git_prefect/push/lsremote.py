@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..errors import OutOfReach
 from .git import GitError, Repository, commit_of, run_git, setting
-from .remotes import redact
+from .remotes import has_unquoted_login, redact, without_credentials
 
 TIMEOUT = 60.0
 """Seconds that a remote may take to answer."""
@@ -55,8 +55,9 @@ def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
     """What `git ls-remote` says of these refs (all heads and tags when none is named), without prompts.
 
     Raises:
-        OutOfReach: the remote did not answer within a minute, or refused.
+        OutOfReach: the remote did not answer within a minute, or refused; or its URL is none that git can use.
     """
+    _refuse_unquoted(repository, remote)
     # `HEAD` brings the symref line that names the default branch.
     patterns = ["HEAD", *refs, *(f"{ref}^{{}}" for ref in refs)] if refs else []
     try:
@@ -100,6 +101,7 @@ def fetch_commits(repository: Repository, remote: str, refs: Sequence[str]) -> d
     Raises:
         OutOfReach: the remote did not answer, or lacks one of them.
     """
+    _refuse_unquoted(repository, remote)
     private = {ref: f"refs/git-prefect/fetched/{ref.split('/', 1)[-1]}" for ref in refs}
     try:
         # An empty --refmap keeps git from moving the tracking ref along.
@@ -124,6 +126,16 @@ def fetch_commits(repository: Repository, remote: str, refs: Sequence[str]) -> d
                 f"look at `git ls-remote {redact(remote)} {ref}`",
             )
     return {ref: commit for ref, commit in commits.items() if commit}
+
+
+def _refuse_unquoted(repository: Repository, remote: str) -> None:
+    # git would ask the host that it makes of the rest of the password, and name it in what it says.
+    url = setting(repository, f"remote.{remote}.url") or remote
+    if has_unquoted_login(url):
+        raise OutOfReach(
+            f"{without_credentials(url)}: the login in the remote's URL is not quoted, so git takes a part of it for the host",
+            "quote it (@ %40, / %2F, : %3A, % %25), or leave it out and keep it with a credential helper",
+        )
 
 
 def _last_line(text: str) -> str:
