@@ -7,13 +7,16 @@ standard library and prefect only, as in worker.py, which runs this.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import gc
 import json
 import os
 import shutil
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 TOUCHES = 177
@@ -22,6 +25,12 @@ TOUCHES = 177
 # Flow files may replace what they find in these modules; the answer is written with the originals.
 _exit, _open, _write, _close, _replace = os._exit, os.open, os.write, os.close, os.replace
 _dumps = json.dumps
+
+schemas: dict[str, Any] = {}
+"""Prefect's `FlowSchema` by its options."""
+
+calls: dict[str, list[int | None]] = {"register": [], "run": []}
+"""Lines of the flow file that call `flow.register()` and `flow.run()`; None: called from elsewhere."""
 
 
 def answer(control: str, name: object, result: dict[str, Any]) -> None:
@@ -35,21 +44,20 @@ def answer(control: str, name: object, result: dict[str, Any]) -> None:
     _replace(path + ".part", path)
 
 
-def be_child(
-    lane: Any, number: int, root: str, private: bool, output: int, trace: int, ours: tuple[int, ...]
-) -> NoReturn:
+def be_child(lane: Any, number: int, root: str, private: bool, output: int, reader: int) -> NoReturn:
     """Become what an agent's flow-run process is, load the file, answer, and go without atexit."""
     try:
+        gc.enable()
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        for descriptor in (nothing, output, lane.queue, *ours):
+        for descriptor in (nothing, output, reader, *lane.descriptors):
             if descriptor > 2:
                 os.close(descriptor)
-        faulthandler.enable(trace, all_threads=False)
-        faulthandler.register(signal.SIGUSR2, file=trace, all_threads=False)
+        faulthandler.enable(lane.trace, all_threads=False)
+        faulthandler.register(signal.SIGUSR2, file=lane.trace, all_threads=False)
         os.environ["HOME"] = lane.home
         os.chdir(lane.work)
         job = lane.orders["jobs"][number]
@@ -194,30 +202,26 @@ def load(path: str, seen: Seen) -> dict[str, Any]:
     import prefect
 
     clone = Clone(seen.control)
-    calls = note_calls(prefect.Flow)
-    flows: dict[Any, Any] = {}
-    secrets = prefect.context.get("secrets", {})
     values: dict[str, Any] = {"__file__": path}
-    with prefect.context(running_with_backend=True), prefect.context(secrets=secrets, loading_flow=True):
-        try:
-            with open(path, "rb") as file:
-                contents = file.read()
-            seen.watch()
-            exec(contents, values)
-            # Of several flows with one name an agent runs the last (utilities/storage.py).
-            found = [one for one in values.values() if isinstance(one, prefect.Flow)]
-            flows = {one.name: one for one in found}
-            seen.off = True
-            clone.close()
-        except SystemExit as exit:
-            seen.off = True
-            error = describe(exit, values, seen)
-            return dict(report(seen, calls), status="exited", code=exit_code(exit.code), error=error)
-        except BaseException as caught:
-            seen.off = True
-            return dict(report(seen, calls), status="failed", error=describe(caught, values, seen))
+    try:
+        with open(path, "rb") as file:
+            contents = file.read()
+        seen.watch()
+        exec(contents, values)
+        # Of several flows with one name an agent runs the last (utilities/storage.py).
+        found = [one for one in values.values() if isinstance(one, prefect.Flow)]
+        flows = {one.name: one for one in found}
+        seen.off = True
+        clone.close()
+    except SystemExit as exit:
+        seen.off = True
+        error = describe(exit, values, seen)
+        return dict(report(seen), status="exited", code=exit_code(exit.code), error=error)
+    except BaseException as caught:
+        seen.off = True
+        return dict(report(seen), status="failed", error=describe(caught, values, seen))
     twice = [name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)]
-    return dict(report(seen, calls), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()])
+    return dict(report(seen), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()])
 
 
 def exit_code(code: Any) -> int:
@@ -225,7 +229,7 @@ def exit_code(code: Any) -> int:
     return code if isinstance(code, int) else 0 if code is None else 1
 
 
-def report(seen: Seen, calls: dict[str, list[int | None]]) -> dict[str, Any]:
+def report(seen: Seen) -> dict[str, Any]:
     """What was seen, in JSON; files outside of the repository with their time and size."""
     outside: dict[str, list[int] | None] = {}
     for path in seen.outside:
@@ -243,9 +247,8 @@ def report(seen: Seen, calls: dict[str, list[int | None]]) -> dict[str, Any]:
     }
 
 
-def note_calls(flow_class: Any) -> dict[str, list[int | None]]:
+def note_calls(flow_class: Any) -> None:
     """Notice `flow.register()` and `flow.run()`; under an agent they warn and return None, as here."""
-    calls: dict[str, list[int | None]] = {"register": [], "run": []}
 
     def noting(name: str, original: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -259,7 +262,16 @@ def note_calls(flow_class: Any) -> dict[str, list[int | None]]:
 
     for name in calls:
         setattr(flow_class, name, noting(name, getattr(flow_class, name)))
-    return calls
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Prefect's context as `prefect execute flow-run` has it while a flow is loaded (cli/execute.py)."""
+    import prefect
+
+    secrets = prefect.context.get("secrets", {})
+    with prefect.context(running_with_backend=True), prefect.context(secrets=secrets, loading_flow=True):
+        yield
 
 
 def take(flow: Any) -> dict[str, Any]:
@@ -281,7 +293,7 @@ def take(flow: Any) -> dict[str, Any]:
                 _dumps(taken["storage"])
             except Exception:
                 taken["storage"] = {"type": type(storage).__name__}
-        serialized = flow.serialize()
+        serialized = serialize(flow)
         serialized.pop("storage", None)
         text = _dumps(serialized, allow_nan=False)
         # Tasks and edges are plain text and numbers by now; what can fail to come back is the rest.
@@ -295,6 +307,26 @@ def take(flow: Any) -> dict[str, Any]:
     return taken
 
 
+def serialize(flow: Any) -> dict[str, Any]:
+    """`Flow.serialize()` with schemas that were made before the fork: to make them takes longer than to use them."""
+    from prefect.serialization import flow as serialization
+
+    schema = serialization.FlowSchema
+
+    def kept(**options: Any) -> Any:
+        key = repr(sorted(options.items()))
+        if key not in schemas:
+            schemas[key] = schema(**options)
+        return schemas[key]
+
+    serialization.FlowSchema = kept
+    try:
+        serialized: dict[str, Any] = flow.serialize()
+        return serialized
+    finally:
+        serialization.FlowSchema = schema
+
+
 def warm_up() -> None:
     """Build and take a flow of our own, so that what Prefect prepares on first use is there for every child."""
     import datetime
@@ -306,7 +338,7 @@ def warm_up() -> None:
         return 2 * x
 
     task = prefect.task(double, name="double", max_retries=1, retry_delay=datetime.timedelta(seconds=1), tags=["x"])
-    with prefect.context(loading_flow=True), prefect.Flow("warm-up") as flow:
+    with loading(), prefect.Flow("warm-up") as flow:
         parameter = prefect.Parameter("x", default=[1])
         with prefect.case(task(parameter), 2):
             mapped = task.map(parameter, y=prefect.unmapped(1))
@@ -315,6 +347,7 @@ def warm_up() -> None:
     flow.run_config = prefect.run_configs.KubernetesRun(image="x", labels=["x"])
     flow.storage = prefect.storage.Git(flow_path="x", repo="x/x")
     take(flow)
+    note_calls(prefect.Flow)
 
 
 def describe(error: BaseException, values: dict[str, Any], seen: Seen) -> dict[str, Any]:

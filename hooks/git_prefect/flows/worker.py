@@ -51,6 +51,9 @@ child = sibling("child")
 
 
 def main() -> None:
+    # Imports leave little to collect, and looking for it takes a sixth of their time. In a lane, a collection
+    # would touch, and so copy, what it shares with its children; they have a collector again.
+    gc.disable()
     control = os.path.abspath(sys.argv[1])
     # `python worker.py` puts our folder first on sys.path, where the agent has its working directory.
     sys.path[0] = os.path.join(control, "work")
@@ -69,9 +72,10 @@ def main() -> None:
         return
     with open(os.path.join(control, "jobs.json"), encoding="utf-8", errors="surrogateescape") as file:
         orders = json.load(file)
-    gc.collect()
-    gc.freeze()
-    run_lanes(control, orders)
+    with child.loading():
+        gc.collect()
+        gc.freeze()
+        run_lanes(control, orders)
 
 
 # Lanes: as many at a time as there are cores ------------------------------------------------------
@@ -86,9 +90,17 @@ class Lane:
         self.queue = queue
         self.work = os.path.join(control, f"work-{number}")
         self.home = os.path.join(control, f"home-{number}")
-        self.trace = os.path.join(control, f"trace-{number}")
+        self.trace = os.open(os.path.join(control, f"trace-{number}"), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self.worker = os.getppid()
         self.child = 0
+        self.woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(self.woken, False)
+        self.descriptors = (self.woken, wake, queue)
+        """What a flow file has no business with."""
+        # A child's end wakes the `select` that waits for it.
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         self.useless: set[tuple[str, ...]] = set()
         """Imports that cannot be done ahead: they fail, hang or start threads."""
 
@@ -322,37 +334,28 @@ def watch(lane: Lane, number: int, root: str, private: bool) -> dict[str, Any]:
             shutil.rmtree(folder, ignore_errors=True)
             os.makedirs(folder)
     reader, writer = os.pipe()
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    os.set_blocking(woken, False)
-    before = signal.set_wakeup_fd(wake)
-    handler = signal.signal(signal.SIGCHLD, lambda *_: None)
-    trace = os.open(lane.trace, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    os.truncate(lane.trace, 0)
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        child.be_child(lane, number, root, private, writer, trace, (reader, woken, wake, before))
+        child.be_child(lane, number, root, private, writer, reader)
     lane.child = pid
     os.close(writer)
     output = bytearray()
     deadline = time.monotonic() + lane.orders["timeout"]
-    status = wait_for(pid, reader, woken, deadline, output)
+    status = wait_for(pid, reader, lane.woken, deadline, output)
     if status is None:
         # The child writes where it was into the trace file (faulthandler), then all of its group is killed.
         os.kill(pid, signal.SIGUSR2)
-        wait_for(pid, reader, woken, time.monotonic() + 0.5, output)
+        wait_for(pid, reader, lane.woken, time.monotonic() + 0.5, output)
     kill_group(pid)
     if status is None:
         os.waitpid(pid, 0)
     lane.child = 0
-    signal.set_wakeup_fd(before)
-    signal.signal(signal.SIGCHLD, handler)
-    for descriptor in (reader, woken, wake):
-        os.close(descriptor)
-    where = os.pread(trace, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
-    os.close(trace)
+    os.close(reader)
+    where = os.pread(lane.trace, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
     report = {"trace": where, "output": output.decode("utf-8", "replace"), "touched": ["?"]}
     path = os.path.join(lane.control, f"{number}.json")
     if status is None:
