@@ -82,6 +82,8 @@ def main() -> int:
             "PRE_COMMIT_FROM_REF": git(clone, "rev-parse", "HEAD~1"),
             "PRE_COMMIT_TO_REF": git(clone, "rev-parse", "HEAD"),
         }
+        # As installed: pip compiles a package once, and an editable one is compiled by its first run.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         command = str(Path(sys.prefix, "bin", "git-prefect"))
         # A push of the same flow files has gone before.
         for hook in HOOKS:

@@ -147,6 +147,8 @@ def measured(command: list[str], folder: Path) -> Cost:
         "print(json.dumps([wall,used.ru_utime+used.ru_stime,used.ru_maxrss/(1024 if sys.platform=='linux' else 1<<20)]))\n"
     )
     environment = {**os.environ, "PREFECT__HOME_DIR": str(folder / "prefect"), "HOME": str(folder)}
+    # As installed: pip compiles a package once, and an editable one is compiled by its first run.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     answer = subprocess.run(
         [sys.executable, "-c", script, *command],
         cwd=folder,

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,6 +196,8 @@ class Probes:
         """Write what was learnt; a state folder that cannot be written only costs time."""
         if not self._changed:
             return
+        import tempfile
+
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False) as file:

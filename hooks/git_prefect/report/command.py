@@ -11,11 +11,10 @@ def git_prefect(*arguments: str) -> str:
 
     Under pre-commit PATH begins with the hook's own environment, which no shell of the user has.
     """
-    from shutil import which
-
     ours = os.path.join(sys.prefix, "bin")
     folders = os.environ.get("PATH", "").split(os.pathsep)
     if "PRE_COMMIT" in os.environ:
         folders = [folder for folder in folders if folder != ours]
-    on_path = which("git-prefect", path=os.pathsep.join(folders))
+    # Not `shutil.which`: the import takes as long as all else that an idle push does here.
+    on_path = any(os.access(os.path.join(folder, "git-prefect"), os.X_OK) for folder in folders)
     return " ".join(("git prefect" if on_path else os.path.join(ours, "git-prefect"), *arguments))
