@@ -128,7 +128,7 @@ class PlannedFlow(NamedTuple):
     flow: str
     project: str
     action: str
-    """`created`, `updated`, `unchanged`, `skipped` or `failed`."""
+    """`created`, `updated`, `taken-over`, `unchanged`, `archived`, `left-behind`, `skipped` or `failed`."""
     changes: tuple[str, ...]
     """One short line for each structural difference."""
     reason: str
@@ -137,6 +137,19 @@ class PlannedFlow(NamedTuple):
     registered_id: str | None
     registered_version: int | None
     schedule_active: bool
+    new_version: bool = False
+    """True when it is registered anew; a schedule is paused or resumed without."""
+    surplus: tuple[str, ...] = ()
+    """Versions that are active beside it, and are archived."""
+    description: str = ""
+    """What a new version says of itself, in Markdown."""
+    overrides: tuple[str, ...] = ()
+    """What is set on the flow group in Prefect's UI, and wins over the code's."""
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether carrying it out asks anything of the API."""
+        return self.action in ("created", "updated", "taken-over", "archived")
 
 
 class Registration(NamedTuple):
@@ -150,7 +163,7 @@ class Registration(NamedTuple):
     path: str
     project: str
     action: str
-    """`created`, `updated`, `unchanged`, `skipped`, `failed`, `queued`, or `archived` (by a prune)."""
+    """As that of a planned flow, or `queued`."""
     version: int | None
     changes: tuple[str, ...]
     reason: str
@@ -158,6 +171,8 @@ class Registration(NamedTuple):
     """Host, repository, path and ref, as a person reads them."""
     url: str = ""
     """The flow's page in Prefect's UI."""
+    overrides: tuple[str, ...] = ()
+    """What is set on the flow group in Prefect's UI, and wins over the code's."""
 
 
 class StandingFlow(NamedTuple):

@@ -41,7 +41,7 @@ def queue(repository: git.Repository, updates: Sequence[RefUpdate], project: str
 
 def newest_tags(repository: git.Repository, updates: Sequence[RefUpdate]) -> tuple[list[RefUpdate], list[RefUpdate]]:
     """Of several tags that lead to one project, the highest version; and the others, which are not registered."""
-    from .registration.plan import is_older
+    from .registration.holders import is_older
     from .registration.targets import target_of
 
     newest: dict[str, RefUpdate] = {}

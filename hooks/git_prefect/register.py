@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import queue
 from .check_pushed import annotated_tag
-from .errors import ExitCode, UnusableCommit, UsageError
+from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
 from .push import git, pending, process, refs
 from .report import terminal, text
 from .report.command import git_prefect
-from .scope import concerned_paths, project_for, refuse_unclonable, registrable, stay_elsewhere, storage_for, target_for
+from .scope import (
+    concerned_paths,
+    destination,
+    explain,
+    no_longer_defined,
+    refuse_unclonable,
+    registrable,
+    stay_elsewhere,
+    storage_for,
+    who_registers,
+)
 from .validate import check, reported_flows, settings_at, tree_of_commit
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from .registration.api import Api, Registered
-    from .registration.plan import Wanted
+    from .registration.plan import Circumstances, Wanted
     from .settings import Source, Target
 
 
 class Planned(NamedTuple):
     """What registering a ref would do, and all that carrying it out needs."""
 
-    update: RefUpdate
-    target: Target
-    project: str
+    given: Circumstances
     files: list[CheckedFile]
     """Those of the ref that its registration concerns."""
     plan: list[PlannedFlow]
@@ -38,6 +48,8 @@ class Planned(NamedTuple):
     """Why flows are left out: errors of flow files, and an interpreter that could not check them."""
     notes: list[str]
     """What else a person has to know, a line each: flows that stay in another storage, images that are lost."""
+    parallel: int
+    """Flows that are registered at once."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,28 +76,47 @@ def main(argv: Sequence[str]) -> int:
 
     settle.settle(repository, wait=False)
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
-    update = confirmed(repository, refs.by_hand(repository, os.environ, options.ref, remote))
+    update = refs.by_hand(repository, os.environ, options.ref, remote)
+    if options.explain:
+        return _explained(repository, update)
+    update = confirmed(repository, update)
     source = settings_at(repository, update.commit, remote)
     api = Api()
-    planned = plan_ref(repository, update, source, api, options.project)
     if options.dry_run:
-        from .registration.apply import check_project
-
-        for one in planned.plan[:1]:
-            check_project(api, planned.registered, planned.target, one.project)
+        planned = plan_ref(repository, update, source, api, options.project)
         rows = [would_be(one, update.ref) for one in planned.plan]
     else:
-        rows = apply_plan(api, planned)
+        with one_at_a_time(repository, update, source, api, options.project):
+            planned = plan_ref(repository, update, source, api, options.project)
+            _announce(planned)
+            rows = apply_plan(api, planned)
     return show(_report(planned, rows, source.origin, options.dry_run), options)
+
+
+def _announce(planned: Planned) -> None:
+    """Show on stderr what will be done, before it is; nothing where nothing will."""
+    rows = [would_be(one, planned.given.update.ref) for one in planned.plan if one.changes_something]
+    if rows:
+        print("\n".join(terminal.registrations(rows, plan=True)), file=sys.stderr, flush=True)
+
+
+def _explained(repository: git.Repository, update: RefUpdate) -> int:
+    """Which target takes the ref, and why; exit code 1 when none does."""
+    from .registration.targets import target_of
+
+    source = settings_at(repository, update.commit, update.remote)
+    print(f"{text.place(update)} (from {update.source}), settings: {source.origin}")
+    print("\n".join(explain(repository, update, source.settings)))
+    return ExitCode.OK if target_of(source.settings.target, update) else ExitCode.FINDINGS
 
 
 def _report(planned: Planned, rows: Sequence[Registration], settings: str, dry_run: bool) -> Report:
     """What was registered, or with `dry_run` would be."""
-    update, projects = planned.update, planned.registered.project_ids
+    update, projects = planned.given.update, planned.registered.project_ids
     heading = f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {settings}"
     new = sorted({one.project for one in planned.plan} - projects.keys()) if dry_run else []
     created = [f"would create project {project}" for project in new]
-    ref = ReportedRef(update.name, update.kind, update.commit, update.source, planned.project, heading)
+    ref = ReportedRef(update.name, update.kind, update.commit, update.source, planned.given.project, heading)
     failed = planned.left_out or any(row.action == "failed" for row in rows)
     return Report(
         "register --dry-run" if dry_run else "register",
@@ -100,8 +131,10 @@ def _report(planned: Planned, rows: Sequence[Registration], settings: str, dry_r
 
 def would_be(one: PlannedFlow, ref: str) -> Registration:
     """A planned flow as the row of a report, with the version that it would have."""
-    version = {"created": 1, "updated": (one.registered_version or 0) + 1}.get(one.action, one.registered_version)
-    return Registration(ref, one.flow, one.path, one.project, one.action, version, one.changes, one.reason)
+    version = (one.registered_version or 0) + one.new_version or None
+    return Registration(
+        ref, one.flow, one.path, one.project, one.action, version, one.changes, one.reason, overrides=one.overrides
+    )
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
@@ -117,6 +150,9 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--remote", help="default: the one that git push would use")
     parser.add_argument("--project", help="register here, whatever the targets say")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
+    parser.add_argument(
+        "--explain", action="store_true", help="say which target takes the ref, and why; change nothing"
+    )
     parser.add_argument("--pending", action="store_true", help="only settle the pushes that wait, now")
     parser.add_argument("files", nargs="*", help="ignored: pre-commit names files")
     return reporting(parser).parse_args(argv)
@@ -146,37 +182,80 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
     return found
 
 
+@contextmanager
+def one_at_a_time(
+    repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
+) -> Iterator[None]:
+    """While it is entered, no other process of this user plans or registers anything in the ref's project.
+
+    Raises:
+        UnusableCommit: no target takes the ref.
+        StillRegistering: another process holds the project for too long.
+    """
+    from .registration import locks
+
+    _, name = destination(repository, update, source.settings, project)
+    with locks.held(api.address, name, f"{text.place(update)} at {text.short(update.commit)}"):
+        yield
+
+
 def plan_ref(
     repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
 ) -> Planned:
     """Plan the registration of a ref whose commit the remote has. Changes nothing.
 
     Raises:
-        UsageError: no target takes the ref, or no agent can clone this remote as it is set.
+        UsageError: no target takes the ref, its project does not exist, or no agent can clone this remote as it is set.
         OutOfReach, NotAuthorised: the API.
     """
     from .push.lsremote import ask_remote
-    from .registration import runtimes, storage
-    from .registration.plan import Wanted, plan
+    from .registration.apply import check_project
+    from .registration.plan import Circumstances, plan, storages_of
 
     assert update.commit, "a deletion registers nothing"
     settings = source.settings
-    target = target_for(settings, update, project)
-    if target is None:
-        raise UnusableCommit(
-            f"{update.name}: no target takes this {update.kind}, so it is not registered [no-target]",
-            f'add a [[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project, or use --project',
-        )
+    target, name = destination(repository, update, settings, project)
     where = storage_for(repository, update, settings)
     refuse_unclonable(repository, update, where, settings)
     files = check(
         repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True, same_push=True
     )
-    commit = update.commit
+    concerned = concerned_paths(repository, update, settings)
+    default = settings.default_branch or git.default_branch(repository, update.remote)
+    wanted = _wanted(repository, update, source, target, files)
+    registered = api.registered([name], [one.flow for one in wanted], storages_of(update, where, default))
+    lost = no_longer_defined(repository, update.commit, files)
+    given = Circumstances(update, target, name, default, None, where, lost)
+    planned = plan(wanted, registered, given)
+    if any(one.action == "failed" for one in planned):
+        # Whether the branch that holds a name is gone is worth a question only when one is held.
+        given = given._replace(living_refs=ask_remote(repository, update.remote).refs)
+        planned = plan(wanted, registered, given)
+    if planned:
+        check_project(api, registered, target, name)
+    own = [file for file in files if concerned is None or file.path in concerned]
+    left_out = [one for file in own for one in file.findings if one.severity == ERROR]
+    if any(file.unchecked for file in own):
+        # What an interpreter lacks is one finding, at whichever file comes first.
+        left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
+    notes = [*stay_elsewhere(own, settings), *_lose_their_image(own, wanted)]
+    return Planned(given, own, planned, registered, left_out, notes, settings.parallel)
+
+
+def _wanted(
+    repository: git.Repository, update: RefUpdate, source: Source, target: Target, files: Sequence[CheckedFile]
+) -> list[Wanted]:
+    """The flows of the checked files, as they would be registered."""
+    from .registration import runtimes, storage
+    from .registration.plan import Wanted
+    from .registration.provenance import provenance
+
+    settings, commit = source.settings, update.commit or ""
+    where = storage_for(repository, update, settings)
+    place, who = f"{where.repo_host}/{where.repo}", who_registers(repository, os.environ)
     configs = runtimes.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     concerned = concerned_paths(repository, update, settings)
-    name = project_for(repository, update, target, settings)
-    wanted = [
+    return [
         Wanted(
             file.path, flow.name,
             storage.with_storage(
@@ -184,21 +263,10 @@ def plan_ref(
                 runtimes.run_config_of(flow, file.path, settings.runtime, configs, target.labels),
             ),
             concerned is None or file.path in concerned,
+            provenance(update, place, file.path, who),
         )
         for file in registrable(files, settings) for flow in file.flows
     ]  # fmt: skip
-    registered = api.registered([name], [one.flow for one in wanted])
-    planned = plan(wanted, registered, target, name, update, None)
-    if any(one.action == "failed" for one in planned):
-        # Whether the branch that holds a name is gone is worth a question only when one is held.
-        planned = plan(wanted, registered, target, name, update, ask_remote(repository, update.remote).refs)
-    own = [file for file in files if concerned is None or file.path in concerned]
-    left_out = [one for file in own for one in file.findings if one.severity == ERROR]
-    if any(file.unchecked for file in own):
-        # What an interpreter lacks is one finding, at whichever file comes first.
-        left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
-    notes = [*stay_elsewhere(own, settings), *_lose_their_image(own, wanted)]
-    return Planned(update, target, name, own, planned, registered, left_out, notes)
 
 
 def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) -> list[str]:
@@ -219,7 +287,7 @@ def apply_plan(api: Api, planned: Planned) -> list[Registration]:
     from .registration.apply import apply
     from .report import progress
 
-    return apply(api, planned.plan, planned.registered, planned.target, planned.update, progress.watch())
+    return apply(api, planned.plan, planned.registered, planned.given, planned.parallel, progress.watch())
 
 
 def _pending_now(repository: git.Repository, options: Namespace) -> int:

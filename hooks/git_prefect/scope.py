@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Callable
 
 from .errors import UnusableCommit
 from .model import CheckedFile, GitStorage, RefUpdate, ReportedRef
@@ -30,15 +32,110 @@ def storage_for(repository: git.Repository, update: RefUpdate, settings: Setting
 
 
 def project_for(repository: git.Repository, update: RefUpdate, target: Target, settings: Settings) -> str:
-    """The Prefect project that a target leads a ref's flows to."""
-    from .registration.targets import project_of
+    """The Prefect project that a target leads a ref's flows to.
 
-    return project_of(target, update, _user(repository), storage_for(repository, update, settings).repo)
+    Raises:
+        UnusableCommit: it is one that another target names.
+    """
+    from .registration.targets import project_of, refuse_by_accident
+
+    project = project_of(target, update, _user(repository), storage_for(repository, update, settings).repo)
+    refuse_by_accident(settings.target, update, project)
+    return project
+
+
+def destination(
+    repository: git.Repository, update: RefUpdate, settings: Settings, project: str | None
+) -> tuple[Target, str]:
+    """The target that takes a ref, and the project that it leads to.
+
+    Raises:
+        UnusableCommit: no target takes it, or it leads where it may not.
+    """
+    target = target_for(settings, update, project)
+    if target is None:
+        raise UnusableCommit(
+            f"{update.name}: no target takes this {update.kind}, so it is not registered [no-target]",
+            f'add a [[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project, or use --project',
+        )
+    return target, project_for(repository, update, target, settings)
+
+
+def explain(repository: git.Repository, update: RefUpdate, settings: Settings) -> list[str]:
+    """Which target takes a ref and why, and which flows it registers; nothing is asked of the API or the remote."""
+    from .registration import targets
+
+    if not settings.target:
+        return ["there is no target, so no ref is registered [no-target]"]
+    where = storage_for(repository, update, settings)
+    lines = targets.explain(settings.target, update, _user(repository), where.repo)
+    target = targets.target_of(settings.target, update)
+    if target is None:
+        return [*lines, f"no target takes {update.name}, so it is not registered [no-target]"]
+    lines.append(f"flows: {_flows_in_words(repository, update, settings)}")
+    project_for(repository, update, target, settings)
+    return lines
+
+
+def _flows_in_words(repository: git.Repository, update: RefUpdate, settings: Settings) -> str:
+    concerned = concerned_paths(repository, update, settings)
+    if concerned is not None:
+        files = sum(path.endswith(".py") for path in concerned)
+        default = settings.default_branch or git.default_branch(repository, update.remote)
+        return f"those in files changed since {update.remote}/{default} ({files} .py), and those registered from this branch"
+    if update.kind == "tag":
+        return "all, since it is a tag"
+    default = settings.default_branch or git.default_branch(repository, update.remote)
+    return "all, since it is the default branch" if update.name == default else "all: where it left is not known here"
 
 
 def _user(repository: git.Repository) -> str:
     email = git.setting(repository, "user.email") or ""
     return email.partition("@")[0] or git.setting(repository, "user.name") or "nobody"
+
+
+def who_registers(repository: git.Repository, environ: Mapping[str, str]) -> str:
+    """Who registers, for people to read: git's identity here, else what CI says, else the login name."""
+    name, email = git.setting(repository, "user.name"), git.setting(repository, "user.email")
+    if name or email:
+        return f"{name} <{email}>" if name and email else name or email or ""
+    for variable in ("GITLAB_USER_NAME", "GITHUB_ACTOR", "BUILD_USER", "CHANGE_AUTHOR", "LOGNAME", "USER"):
+        if environ.get(variable):
+            return environ[variable]
+    return f"user {os.getuid()}"
+
+
+def no_longer_defined(
+    repository: git.Repository, commit: str, files: Sequence[CheckedFile]
+) -> Callable[[str, str], str | None]:
+    """A function that tells why a commit defines a flow of a path no longer; None when it may do so still.
+
+    A file that could not be loaded may define anything: its own flows, and any flow whose name it mentions. So may
+    one that the settings leave out.
+    """
+    blobs = {entry.path: entry.blob for entry in git.tree_entries(repository, commit)}
+    by_path = {file.path: file for file in files}
+    names = {flow.name for file in files for flow in file.flows}
+    untold = git.read_blobs(repository, [blobs[file.path] for file in files if file.failed or file.unchecked])
+
+    def why(path: str, flow: str) -> str | None:
+        from .flows.discovery import NOTHING, what_it_tells
+
+        path = posixpath.normpath(path.lstrip("/"))
+        if flow in names or any(flow.encode() in source for source in untold.values()):
+            return None
+        if path not in blobs:
+            return f"{path} is gone"
+        file = by_path.get(path)
+        if file is None:
+            content = git.read_blobs(repository, [blobs[path]]).get(blobs[path], b"")
+            return f"{path} builds no flow any more" if what_it_tells(content) == NOTHING else None
+        if file.failed or file.unchecked:
+            return None
+        now = ", ".join(flow.name for flow in file.flows)
+        return f"{path} defines it no longer" + (f", but {now}" if now else "")
+
+    return why
 
 
 def branch_point(repository: git.Repository, update: RefUpdate, default: str | None) -> str | None:

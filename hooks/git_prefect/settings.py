@@ -35,6 +35,8 @@ class Target(Table, frozen=True):
     schedule: Literal["keep", "on", "off"] = "keep"
     labels: list[str] = []
     create_project: bool = False
+    take_over: bool = False
+    prune: bool = False
 
 
 def with_project(target: Target, project: str) -> Target:
@@ -48,6 +50,9 @@ class Runtime(Table, frozen=True):
     flows: list[str]
     run_config: dict[str, Any]
 
+
+MOST_PARALLEL = 64
+"""Flows that may be registered at once: more open connections would be an attack."""
 
 RUN_CONFIGS = ("DockerRun", "ECSRun", "KubernetesRun", "LocalRun", "UniversalRun", "VertexRun")
 """The run configs of Prefect 1."""
@@ -69,6 +74,7 @@ class Settings(Table, frozen=True):
     token_username: Optional[str] = None
     clone_url_secret: Optional[str] = None
     storage: Literal["keep", "replace"] = "keep"
+    parallel: int = 16
     target: list[Target] = []
     runtime: list[Runtime] = []
 
@@ -174,6 +180,8 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
     """Keys whose values are of the right type and make no sense, each with the reason."""
     if not 0 < settings.timeout < math.inf:
         yield "timeout", "is in seconds and has to be above 0"
+    if not 0 < settings.parallel <= MOST_PARALLEL:
+        yield "parallel", f"is how many flows are registered at once: 1 to {MOST_PARALLEL}"
     if settings.clone_url_secret and (settings.token_secret or settings.token_username):
         yield "clone-url-secret", "is the whole URL: it goes without `token-secret` and `token-username`"
     for root in settings.import_roots:

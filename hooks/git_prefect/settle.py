@@ -15,7 +15,7 @@ from .model import RefUpdate, Registration
 from .push import git, pending, process, refs
 from .push.lsremote import ask_remote, fetch_commit
 from .push.remotes import redact
-from .register import apply_plan, plan_ref
+from .register import apply_plan, one_at_a_time, plan_ref
 from .report import text
 from .report.command import git_prefect
 from .validate import settings_at
@@ -188,8 +188,9 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> No
 
     source = settings_at(repository, update.commit, update.remote)
     api = Api()
-    planned = plan_ref(repository, update, source, api, entry.project)
-    rows = apply_plan(api, planned)
+    with one_at_a_time(repository, update, source, api, entry.project):
+        planned = plan_ref(repository, update, source, api, entry.project)
+        rows = apply_plan(api, planned)
     detail: dict[str, Any] = {
         "commit": update.commit,
         "flows": [_told(row) for row in rows if row.action != "skipped"],

@@ -298,9 +298,9 @@ def test_by_hand(team: Team) -> None:
     plan = team.prefect("register", "--dry-run")
     assert plan == (
         f"origin/feature/x at {head[:7]} (from active branch), settings: pyproject.toml\n"
-        f"  would register: etl → {team.project}-feature--x, version 1\n"
+        f"  create: etl → {team.project}-feature--x, version 1\n"
         f"would create project {team.project}-feature--x\n"
-        "nothing was changed: 1 to register"
+        "nothing was changed: 1 to create"
     )
     manual = team.clone.git(*run, "--hook-stage", "manual", "prefect-register", "--all-files")
     assert f"registered: etl → {team.project}-feature--x, version 1" in manual

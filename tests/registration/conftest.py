@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from prefect import Flow
+from prefect import Flow, task
+from prefect.schedules import IntervalSchedule
 from prefect.serialization.run_config import RunConfigSchema
 from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.devserver.process import running
-from git_prefect.model import GitStorage, LoadedFlow, RefUpdate
+from git_prefect.model import GitStorage, LoadedFlow, PlannedFlow, RefUpdate, Registration
 from git_prefect.registration.api import Api
-from git_prefect.registration.plan import Wanted
+from git_prefect.registration.apply import apply
+from git_prefect.registration.plan import Circumstances, Wanted, plan, storages_of
 from git_prefect.registration.runtimes import run_config_of
 from git_prefect.registration.storage import git_storage, with_storage
+from git_prefect.settings import Target
 
 WHERE = GitStorage("github.com", "team/etl", False, None, None, None)
 
@@ -60,3 +65,68 @@ def wanted() -> Callable[..., Wanted]:
         return Wanted(path, flow.name, with_storage(one, storage, run_config_of(one, path, [], [], [])), concerned)
 
     return make
+
+
+@task
+def extract() -> int:
+    return 1
+
+
+@task
+def load(rows: int) -> None:
+    pass
+
+
+def etl(tasks: int = 2, schedule: IntervalSchedule | None = None, name: str = "etl") -> Flow:
+    """A flow of so many tasks."""
+    with Flow(name, schedule=schedule) as flow:
+        rows = extract()
+        for _ in range(tasks - 1):
+            load(rows)
+    return flow
+
+
+HOURLY = IntervalSchedule(interval=timedelta(hours=1))
+BRANCH, OTHER = update("refs/heads/feature/x"), update("refs/heads/feature/y")
+
+
+@pytest.fixture
+def target() -> Target:
+    """A rule that takes every branch, to a project of this test's own."""
+    return Target(project=f"dev-{uuid.uuid4().hex}", branch="**", create_project=True)
+
+
+def planned(api: Api, flows: list[Wanted], ref: RefUpdate, rule: Target, **circumstances: Any) -> list[PlannedFlow]:
+    """What a registration of these flows from a ref would do."""
+    registered = api.registered([rule.project], [one.flow for one in flows], storages_of(ref, WHERE, None))
+    return plan(flows, registered, Circumstances(ref, rule, rule.project, where=WHERE, **circumstances))
+
+
+@pytest.fixture
+def register(api: Api, target: Target) -> Callable[..., list[Registration]]:
+    """Plans and applies, as a registration of these flows from a ref does."""
+
+    def go(
+        flows: list[Wanted], ref: RefUpdate = BRANCH, rule: Target = target, parallel: int = 8, **circumstances: Any
+    ) -> list[Registration]:
+        given = Circumstances(ref, rule, rule.project, where=WHERE, **circumstances)
+        registered = api.registered([rule.project], [one.flow for one in flows], storages_of(ref, WHERE, None))
+        return apply(api, plan(flows, registered, given), registered, given, parallel)
+
+    return go
+
+
+def outcome(row: Registration) -> tuple[Any, ...]:
+    """Action, version, changes and reason."""
+    return row.action, row.version, row.changes, row.reason
+
+
+def mutate(api: Api, mutation: str, **given: Any) -> None:
+    """What another client, or a person in the UI, does."""
+    api.ask(f"mutation($input: {mutation}_input!) {{ {mutation}(input: $input) {{ success }} }}", {"input": given})
+
+
+def active(api: Api, target: Target) -> list[tuple[Any, ...]]:
+    """Name, version and schedule of every unarchived version in the target's project."""
+    flows = api.registered([target.project]).flows
+    return sorted((one.name, one.version, one.schedule_active) for one in flows)

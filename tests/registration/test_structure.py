@@ -6,12 +6,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pendulum
 import pytest
 from prefect import Flow, Parameter, task
 from prefect.run_configs import DockerRun, UniversalRun
-from prefect.schedules import CronSchedule
+from prefect.schedules import CronSchedule, IntervalSchedule, Schedule
+from prefect.schedules.clocks import CronClock, DatesClock
 
-from git_prefect.registration.structure import differences
+from git_prefect.registration.structure import differences, schedule_in_words
 
 
 @task
@@ -70,7 +72,7 @@ def test_versions_and_order_are_noise() -> None:
         ({"again": True}, ("task added: extract-2",)),
         ({"last": store}, ("task renamed: load-a-b-1 → store-1",)),
         ({"day": "monday"}, ("parameter day: default today → monday",)),
-        ({"schedule": CronSchedule("0 6 * * *")}, ("schedule added",)),
+        ({"schedule": CronSchedule("0 6 * * *")}, ("schedule added: cron 0 6 * * *",)),
         ({"branch": "feature/x"}, ("storage: branch_name main → feature/x",)),
         (
             {"run_config": DockerRun(image="etl:2")},
@@ -86,3 +88,91 @@ def test_versions_and_order_are_noise() -> None:
 )
 def test_what_is_told(changes: dict[str, Any], told: tuple[str, ...]) -> None:
     assert differences(serialized(), serialized(**changes)) == told
+
+
+ROME = pendulum.datetime(2020, 1, 1, tz="Europe/Rome")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        (CronSchedule("0 6 * * *"), "cron 0 6 * * *"),
+        (CronSchedule("0 6 * * *", start_date=ROME), "cron 0 6 * * * (Europe/Rome)"),
+        (IntervalSchedule(interval=timedelta(days=1, minutes=90)), "every 1 d 1 h 30 min"),
+        (Schedule([CronClock("0 6 * * *"), DatesClock([ROME, ROME.add(days=1)])]), "cron 0 6 * * * and 2 dates"),
+    ],
+)
+def test_schedules_in_words(schedule: Schedule, words: str) -> None:
+    assert schedule_in_words(serialized(schedule=schedule)["schedule"]) == words
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (CronSchedule("0 6 * * *"), None, ("schedule removed: cron 0 6 * * *",)),
+        (
+            CronSchedule("0 6 * * *"),
+            IntervalSchedule(interval=timedelta(hours=1)),
+            ("schedule: cron 0 6 * * * → every 1 h",),
+        ),
+        (
+            Schedule([CronClock("0 6 * * *", parameter_defaults={"day": "monday"})]),
+            Schedule([CronClock("0 6 * * *", parameter_defaults={"day": "sunday"})]),
+            ("schedule cron 0 6 * * *: parameter_defaults {'day': 'monday'} → {'day': 'sunday'}",),
+        ),
+    ],
+)
+def test_how_a_schedule_differs(before: Any, after: Any, told: tuple[str, ...]) -> None:
+    assert differences(serialized(schedule=before), serialized(schedule=after)) == told
+
+
+def chain(*names: str, retries: int = 0) -> dict[str, Any]:
+    """Tasks of these names, one after the other."""
+
+    def step(rows: Any = None) -> Any:
+        return rows
+
+    with Flow("chain") as flow:
+        rows = None
+        for name in names:
+            rows = task(step, name=name, max_retries=retries, retry_delay=timedelta(1) if retries else None)(rows)
+    found: dict[str, Any] = json.loads(json.dumps(flow.serialize()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (("a", "b", "c"), ("a", "x", "c"), ("task renamed: b-1 → x-1",)),
+        (
+            ("a", "b", "c", "d", "e"),
+            ("a", "x", "c", "y", "e"),
+            ("task renamed: b-1 → x-1", "task renamed: d-1 → y-1"),
+        ),
+        (("a", "b", "c"), ("a", "c"), ("task removed: b-1", "edge added: a-1 → c-1 (rows)")),
+        (("a",), ("b",), ("task renamed: a-1 → b-1",)),
+        (("a", "b"), ("x", "y"), ("task renamed: a-1 → x-1", "task renamed: b-1 → y-1")),
+    ],
+)
+def test_renamed_tasks_are_told_from_new_ones(
+    before: tuple[str, ...], after: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    assert differences(chain(*before), chain(*after)) == told
+
+
+def test_a_renamed_task_that_changes_otherwise_says_so() -> None:
+    assert differences(chain("a", "b"), chain("a", "x", retries=2)) == (
+        "task renamed: b-1 → x-1",
+        "task x-1: max_retries 0 → 2",
+        "task x-1: retry_delay none → 86400",
+        "task a-1: max_retries 0 → 2",
+        "task a-1: retry_delay none → 86400",
+    )
+
+
+def test_type_hints_are_noise() -> None:
+    hinted = serialized()
+    for one in hinted["tasks"]:
+        one["outputs"] = "typing.List[int]"
+        one["inputs"] = {name: {**told, "type": "typing.Any"} for name, told in one["inputs"].items()}
+    assert differences(serialized(), hinted) == ()

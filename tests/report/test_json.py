@@ -29,7 +29,7 @@ def main_branch(desk: Desk, **more: Any) -> dict[str, Any]:
 def row(desk: Desk, **more: Any) -> dict[str, Any]:
     return {
         "ref": "main", "flow": "etl", "path": "flows/etl.py", "project": desk.project, "action": "created",
-        "version": 1, "changes": [], "reason": "", **more,
+        "version": 1, "changes": [], "reason": "", "overrides": [], **more,
     }  # fmt: skip
 
 

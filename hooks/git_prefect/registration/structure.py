@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-NOISE = ("__version__", "prefect_version", "environment")
-"""Keys that tell which Prefect serialized a flow, and change no run."""
+NOISE = ("__version__", "prefect_version", "environment", "inputs", "outputs")
+"""Keys that change no run: which Prefect serialized a flow, and type hints, which each Python spells in its own way."""
 
 UNORDERED = ("labels", "tags", "secrets")
 """Lists that are sets in Prefect, and come in any order."""
@@ -35,7 +35,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     What follows from another line is not told again: the edges and results of a task that came or went.
     """
     old, new = of(before), of(after)
-    changed = {part: _of_members(part, old[part], new[part]) for part in ("task", "parameter", "edge", "result from")}
+    changed = {part: _of_members(part, old[part], new[part]) for part in ("parameter", "edge", "result from")}
+    changed = {"task": _of_members("task", old["task"], new["task"], _renamed(old, new)), **changed}
     comes_or_goes = (old["task"].keys() ^ new["task"].keys()) | (old["parameter"].keys() ^ new["parameter"].keys())
     if comes_or_goes:
         for part in ("edge", "result from"):
@@ -45,17 +46,61 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
             ]
             changed[part] = _of_members(part, kept[0], kept[1])
     lines = [line for part in changed.values() for line in part]
-    for part in ("schedule", "run config", "storage"):
+    lines += _of_schedules(old["schedule"], new["schedule"])
+    for part in ("run config", "storage"):
         lines += _of_fields(part, old[part], new[part])
     return tuple(lines)
 
 
-def can_be_scheduled(serialized: Mapping[str, Any]) -> bool:
-    """Whether the server would switch the schedule on: there is one, and it gives every required parameter a value."""
-    schedule = serialized.get("schedule")
+def can_be_scheduled(serialized: Mapping[str, Any], group: Mapping[str, Any] | None = None) -> bool:
+    """Whether the server would switch the schedule on: there is one, and it gives every required parameter a value.
+
+    `group` are the settings of the flow group: a schedule that is set in the UI counts as the code's does, and
+    default parameters that are set there have values.
+    """
+    group = group or {}
+    own = serialized.get("schedule")
     required = {one["name"] for one in serialized.get("parameters") or [] if one.get("required")}
-    clocks = (schedule or {}).get("clocks") or []
-    return bool(schedule) and all(required <= (clock.get("parameter_defaults") or {}).keys() for clock in clocks)
+    required -= (group.get("default_parameters") or {}).keys()
+    clocks = (own or {}).get("clocks") or []
+    valued = all(required <= (clock.get("parameter_defaults") or {}).keys() for clock in clocks)
+    return bool(own or group.get("schedule")) and valued
+
+
+def schedule_in_words(schedule: Section) -> str:
+    """`cron 0 6 * * * (Europe/Rome)`, `every 1 h 30 min`: the clocks of a serialized schedule."""
+    return " and ".join(_clock(one) for one in schedule.get("clocks") or []) or "no clock"
+
+
+def _clock(clock: Section) -> str:
+    zone = (clock.get("start_date") or {}).get("tz")
+    place = f" ({zone})" if zone and zone != "UTC" else ""
+    if clock.get("cron"):
+        return f"cron {clock['cron']}{place}"
+    if clock.get("interval"):
+        return f"every {_duration(clock['interval'] // 1_000_000)}{place}"
+    return f"{len(clock['dates'])} dates" if clock.get("dates") else str(clock.get("type"))
+
+
+def _duration(seconds: int) -> str:
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            parts.append(f"{seconds // size} {unit}")
+            seconds %= size
+    return " ".join(parts) or "less than a second"
+
+
+def _of_schedules(old: Section, new: Section) -> list[str]:
+    if not old or not new:
+        added = [f"schedule added: {schedule_in_words(new)}"] if new else []
+        return added or ([f"schedule removed: {schedule_in_words(old)}"] if old else [])
+    if schedule_in_words(old) != schedule_in_words(new):
+        return [f"schedule: {schedule_in_words(old)} → {schedule_in_words(new)}"]
+    clocks = list(zip(old.get("clocks") or [], new.get("clocks") or []))
+    inside = [line for one, other in clocks for line in _of_fields(f"schedule {_clock(one)}", one, other)]
+    rest = [{name: one for name, one in side.items() if name != "clocks"} for side in (old, new)]
+    return [*inside, *_of_fields("schedule", rest[0], rest[1])]
 
 
 def _ends(one: Any) -> set[str]:
@@ -77,15 +122,51 @@ def _edge(edge: Mapping[str, Any]) -> str:
     return f"{ends} ({edge['key']})" if edge.get("key") else ends
 
 
-def _of_members(part: str, old: Section, new: Section) -> list[str]:
-    added, removed = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
-    if part == "task" and len(added) == len(removed) == 1 and old[removed[0]].get("type") == new[added[0]].get("type"):
-        return [f"task renamed: {removed[0]} → {added[0]}", *_of_common(part, old, new)]
+def _of_members(part: str, old: Section, new: Section, renamed: Mapping[str, str] | None = None) -> list[str]:
+    renamed = renamed or {}
     return [
-        *(f"{part} added: {name}" for name in added),
-        *(f"{part} removed: {name}" for name in removed),
+        *(f"{part} renamed: {before} → {after}" for before, after in sorted(renamed.items())),
+        *(f"{part} added: {name}" for name in sorted(new.keys() - old.keys() - set(renamed.values()))),
+        *(f"{part} removed: {name}" for name in sorted(old.keys() - new.keys() - renamed.keys())),
+        *(
+            line
+            for before, after in sorted(renamed.items())
+            for line in _of_fields(f"{part} {after}", _unnamed(old[before]), _unnamed(new[after]))
+        ),
         *_of_common(part, old, new),
     ]
+
+
+def _unnamed(task: Section) -> Section:
+    return {key: value for key, value in task.items() if key not in ("name", "slug", "tags")}
+
+
+def _renamed(old: Mapping[str, Section], new: Mapping[str, Section]) -> dict[str, str]:
+    """Tasks that have another slug now and the same place among the others: slug before → slug now."""
+    gone, come = old["task"].keys() - new["task"].keys(), new["task"].keys() - old["task"].keys()
+    before, after = _places(old, gone), _places(new, come)
+    pairs = {}
+    for place, slugs in before.items():
+        if len(slugs) == len(after.get(place, ())) == 1:
+            pairs[slugs[0]] = after[place][0]
+    if not pairs and len(gone) == len(come) == 1:
+        (one,), (other,) = gone, come
+        pairs = {one: other} if old["task"][one].get("type") == new["task"][other].get("type") else {}
+    return pairs
+
+
+def _places(flow: Mapping[str, Section], slugs: set[str]) -> dict[str, list[str]]:
+    """Slugs by what their tasks are joined to: edges in and out, to tasks that have kept their slugs."""
+    found: dict[str, list[str]] = {}
+    for slug in sorted(slugs):
+        joined = sorted(
+            (side, "?" if edge[other]["slug"] in slugs else edge[other]["slug"], str(edge.get("key")))
+            for edge in flow["edge"].values()
+            for side, other in (("upstream_task", "downstream_task"), ("downstream_task", "upstream_task"))
+            if edge[side]["slug"] == slug
+        )
+        found.setdefault(str((flow["task"][slug].get("type"), joined)), []).append(slug)
+    return found
 
 
 def _of_common(part: str, old: Section, new: Section) -> list[str]:

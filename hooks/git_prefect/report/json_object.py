@@ -61,6 +61,7 @@ def _registration(one: Registration) -> dict[str, Any]:
         "version": one.version,
         "changes": list(one.changes),
         "reason": one.reason,
+        "overrides": list(one.overrides),
     }
 
 

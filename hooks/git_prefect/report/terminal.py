@@ -63,6 +63,7 @@ def registrations(rows: Sequence[Registration], plan: bool) -> list[str]:
         else:
             lines.append(registration(row, plan))
             lines += [f"  {change}" for change in row.changes]
+            lines += overridden(row)
             lines += [f"  {row.url}"] * bool(row.url)
     for row, same in alike.items():
         if row.action == "unchanged":
@@ -71,25 +72,47 @@ def registrations(rows: Sequence[Registration], plan: bool) -> list[str]:
             lines.append(
                 registration(row._replace(flow=flows, version=same[0].version if len(same) == 1 else None), plan)
             )
+            lines += overridden(row)
     alone = sum(row.action == "skipped" for row in rows)
     return lines + [f"left alone: {text.plural(alone, 'flow')} that this branch does not change"] * bool(alone)
 
 
+def overridden(row: Registration) -> list[str]:
+    """A line for each setting of Prefect's UI that wins over the code's."""
+    return [f"  set in Prefect's UI, wins over the code: {one}" for one in row.overrides]
+
+
+PLANNED = {
+    "created": "create",
+    "updated": "update",
+    "taken-over": "take over",
+    "archived": "archive",
+    "left-behind": "left behind",
+    "failed": "refused",
+}
+"""What a plan calls each action."""
+
+
 def registration(row: Registration, plan: bool) -> str:
-    """`registered: etl → project, version 2`, or `would register: …` in a plan."""
-    verb = text.PAST.get(row.action, row.action)
-    if plan:
-        verb = {"registered": "would register", "archived": "would archive", "failed": "refused"}.get(verb, verb)
+    """`registered: etl → project, version 2`, or `update: …` in a plan."""
+    verb = PLANNED.get(row.action, row.action) if plan else text.PAST.get(row.action, row.action)
     known = f", version {row.version}" if row.version else ""
     return ": ".join(part for part in (verb, f"{row.flow} → {row.project}{known}", row.reason) if part)
 
 
 def total(rows: Sequence[Registration], plan: bool = False) -> str:
-    """`2 registered, 1 unchanged`: Prefect's own words when it sums up; of a plan, what would be."""
-    counts = dict.fromkeys(("registered", "unchanged", "archived", "queued", "failed"), 0)
-    for row in rows:
-        if row.action != "skipped":
-            counts[text.PAST.get(row.action, row.action)] += 1
-    names = {"registered": "to register", "archived": "to archive", "failed": "refused"} if plan else {}
-    told = [f"{count} {names.get(verb, verb)}" for verb, count in counts.items() if count or verb == "registered"]
-    return f"nothing was changed: {', '.join(told)}" if plan else ", ".join(told)
+    """`2 registered, 1 unchanged`: Prefect's own words when it sums up; `2 to create` and so on of a plan."""
+    verbs = [*PLANNED, "unchanged", "queued"] if plan else SUMMED_UP
+    told = [row.action if plan else text.PAST.get(row.action, row.action) for row in rows]
+    counts = {verb: told.count(verb) for verb in verbs}
+    said = [
+        f"{count} {TO_DO.get(verb, PLANNED.get(verb, verb)) if plan else verb}"
+        for verb, count in counts.items()
+        if count or verb == SUMMED_UP[0]
+    ]
+    return f"nothing was changed: {', '.join(said) or 'no flow'}" if plan else ", ".join(said)
+
+
+SUMMED_UP = ("registered", "unchanged", "archived", "left behind", "queued", "failed")
+
+TO_DO = {"created": "to create", "updated": "to update", "taken-over": "to take over", "archived": "to archive"}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ..model import ERROR, CheckedFile, Finding, RefUpdate
 
-PAST = {"created": "registered", "updated": "registered"}
-"""`prefect register` calls both "registered" when it sums up."""
+PAST = {"created": "registered", "updated": "registered", "taken-over": "registered", "left-behind": "left behind"}
+"""`prefect register` calls what is new and what is changed "registered" when it sums up."""
 
 
 def plural(count: int, noun: str) -> str:
