@@ -18,7 +18,7 @@ HOOKS = {
     ),
     "register": ("git_prefect.register", "register the flows of a branch or tag as the remote has it"),
 }
-CALLED_BY_GIT = {"pre-push": ("git_prefect.pre_push", "")}
+CALLED_BY_GIT = {"pre-push": ("git_prefect.pre_push", ""), "arrived": ("git_prefect.arrived", "")}
 COMMANDS = {
     **HOOKS,
     "init": ("git_prefect.commands.init", "settings and the pre-commit entry for this repository"),

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     code = max([_check(repository, update, skipped) for update in registered], default=ExitCode.OK)
     if code != ExitCode.OK or "prefect-register" in skipped:
         return code
-    return queue(repository, registered, None)
+    return queue(repository, registered, None, inside_push=argv[0] != argv[1])
 
 
 def _check(repository: git.Repository, update: RefUpdate, skipped: Sequence[str]) -> int:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import recall
+from . import recall, watcher
 from .check_pushed import annotated_tag
 from .errors import ExitCode
 from .model import WARNING, RefUpdate
-from .push import git, pending, process
+from .push import git, pending, process, trigger
 from .report import text
-from .report.command import git_prefect
+from .report.command import executable, git_prefect
 from .scope import count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
 from .validate import base_of, settings_at, validate
 
@@ -23,20 +21,47 @@ if TYPE_CHECKING:
     from .push.pending import Entry
 
 
-def queue(repository: git.Repository, updates: Sequence[RefUpdate], project: str | None) -> int:
-    """Write down what is to be registered once the push has arrived, and leave a watcher that sees to it."""
+def queue(
+    repository: git.Repository, updates: Sequence[RefUpdate], project: str | None, inside_push: bool = False
+) -> int:
+    """Write down what is to be registered once the push has arrived, and leave a watcher that sees to it.
+
+    With `inside_push` the trigger is put in place where it can stand, so that branches are registered before
+    `git push` ends.
+    """
     lines = [*untold_failures(repository), *_refusals(repository)]
-    queued = [
-        entry
-        for update in updates
-        if update.commit is not None and update.kind != "other"
-        for entry in _queue_one(repository, update, project, lines)
-    ]
+    pusher = process.pushing_process()
+    inside_push = inside_push and pusher is not None and not _in_ci() and trigger.can_stand(repository)
+    queued: list[Entry] = []
+    moves: list[tuple[str, str]] = []
+    for update in updates:
+        if update.commit is None or update.kind == "other" or pending.find(repository, update, pusher):
+            # An entry that is there is the work of git's own hook, which pre-commit runs before us.
+            continue
+        known = recall.recall(repository, update) if project is None else None
+        tracking = git.tracking_ref(repository, update.remote, update.ref)
+        before = git.commit_of(repository, tracking) if tracking else None
+        told_live = inside_push and bool(tracking) and before != update.commit
+        told_live = told_live and not _is_registered(repository, update)
+        if _is_for_registration(repository, update, project, known, told_live, lines):
+            queued.append(pending.record(repository, update, before, pusher, project))
+            moves += [(update.commit, tracking)] if told_live and tracking else []
     if not _in_ci() and (queued or pending.entries(repository)):
-        leave_watcher(repository, queued)
+        listener = None
+        if moves and pusher:
+            listener = trigger.put_in_place(repository, pusher.pid, moves, executable())
+        watcher.leave(repository, queued, listener)
     if lines:
         print("\n".join(lines))
     return ExitCode.OK
+
+
+def _is_registered(repository: git.Repository, update: RefUpdate) -> bool:
+    """Whether the last push of this ref was registered, and this one changes nothing of that: there is no news."""
+    mine = [one for one in pending.settled(repository) if (one["remote"], one["ref"]) == (update.remote, update.ref)]
+    if not mine or mine[-1]["result"] not in ("registered", "nothing to register"):
+        return False
+    return not recall.differ(repository, mine[-1]["commit"], update.commit or "")
 
 
 def newest_tags(repository: git.Repository, updates: Sequence[RefUpdate]) -> tuple[list[RefUpdate], list[RefUpdate]]:
@@ -79,8 +104,15 @@ def _refusals(repository: git.Repository) -> list[str]:
     return lines
 
 
-def _queue_one(repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]) -> list[Entry]:
-    """Write down one push and say so in `lines`; its entry, or none when it is not to be registered.
+def _is_for_registration(
+    repository: git.Repository,
+    update: RefUpdate,
+    project: str | None,
+    known: recall.Recalled | None,
+    told_live: bool,
+    lines: list[str],
+) -> bool:
+    """Whether a ref is to be registered once it has arrived; what there is to say of that goes to `lines`.
 
     Raises:
         UsageError: it could never be registered: its settings, its templates, its remote.
@@ -88,19 +120,18 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     where = text.place(update)
     if annotated_tag(repository, update):
         lines.append(f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
-        return []
-    known = recall.recall(repository, update) if project is None else None
+        return False
     if known and known.project is None:
         lines.append(_no_target(update))
-        return []
+        return False
     if known and known.project:
-        lines.append(_promise(update, known.flows, known.project))
-        return [_written_down(repository, update, project)]
+        lines.append(_promise(update, known.flows, known.project, told_live))
+        return True
     source = settings_at(repository, update.commit, update.remote)
     target = target_for(source.settings, update, project)
     if target is None:
         lines.append(_no_target(update))
-        return []
+        return False
     refuse_unclonable(repository, update, storage_for(repository, update, source.settings), source.settings)
     if source.settings.runtime:
         from .registration.runtimes import check_runtimes
@@ -113,10 +144,9 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
         lines.append(
             f"{where}: nothing is queued: {errors} in what this push changes or breaks; see {git_prefect('validate')}"
         )
-        return []
-    entry = _written_down(repository, update, project)
+        return False
     count = count_flows(repository, update, source.settings, found.files)
-    lines.append(_promise(update, count, project_for(repository, update, target, source.settings)))
+    lines.append(_promise(update, count, project_for(repository, update, target, source.settings), told_live))
     if found.refused:
         lines.append(f"  left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
     # pre-commit hides what a hook that passed has said; this one's output is always shown.
@@ -129,7 +159,7 @@ def _queue_one(repository: git.Repository, update: RefUpdate, project: str | Non
     lines += [
         f"  {note}" for note in stay_elsewhere([file for file in found.files if file.path in changed], source.settings)
     ]
-    return [entry]
+    return True
 
 
 def _no_target(update: RefUpdate) -> str:
@@ -139,7 +169,7 @@ def _no_target(update: RefUpdate) -> str:
     )
 
 
-def _promise(update: RefUpdate, flows: int, project: str) -> str:
+def _promise(update: RefUpdate, flows: int, project: str, told_live: bool) -> str:
     what = (
         f"{text.plural(flows, 'flow')} → project {project}"
         if flows
@@ -148,50 +178,17 @@ def _promise(update: RefUpdate, flows: int, project: str) -> str:
     once = f"{text.place(update)}: {what}, once {update.remote} has {text.short(update.commit)}."
     if _in_ci():
         return f"{once} CI is set, so nothing waits for that: {git_prefect('register', '--ref', update.name)}"
-    return f"{once} What became of it: {git_prefect('status')}"
+    return once if told_live else f"{once} What became of it: {git_prefect('status')}"
 
 
 def _in_ci() -> bool:
     return os.environ.get("CI", "") not in ("", "0", "false")
 
 
-def _written_down(repository: git.Repository, update: RefUpdate, project: str | None) -> Entry:
-    tracking = git.tracking_ref(repository, update.remote, update.ref)
-    before = git.commit_of(repository, tracking) if tracking else None
-    return pending.record(repository, update, before, process.pushing_process(), project)
-
-
 def resume(repository: git.Repository) -> None:
     """Leave a watcher when a push waits whose own is gone, or whose time to be tried again has come."""
+    trigger.take_away(repository)
     now = time.time()
     due = [one for one in pending.entries(repository) if one.not_before <= now and not pending.is_being_pushed(one)]
     if due and not _in_ci():
-        leave_watcher(repository)
-
-
-def leave_watcher(repository: git.Repository, queued: Sequence[Entry] = ()) -> None:
-    """Start a process that outlives this hook and settles what waits once its push has ended.
-
-    Its stdio is closed and it has a session of its own: a child that held the hook's output would
-    stall pre-commit, and with it the push.
-    """
-    environment = {
-        name: value for name, value in git.clean_environment(os.environ).items() if not name.startswith("PRE_COMMIT")
-    }
-    subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "git_prefect.settle",
-            repository.common_dir,
-            repository.top or "",
-            *(one.id for one in queued),
-        ],
-        # `python -m` puts the working directory on sys.path: a `json.py` in the user's repository must not be ours.
-        cwd=repository.state_dir,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+        watcher.leave(repository)

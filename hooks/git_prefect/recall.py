@@ -23,6 +23,9 @@ AGE_LIMIT = 24 * 3600.0
 MOST = 32
 """Pushes that are remembered."""
 
+DECIDING = (b".py", b".toml", b".yaml", b".yml", b".json")
+"""Ends of the names of files that can decide what is registered: sources, settings, templates."""
+
 
 class Recalled(NamedTuple):
     """A push whose flow files, settings and interpreter were checked before, with nothing to remark."""
@@ -61,6 +64,16 @@ def remember(repository: git.Repository, update: RefUpdate, python: str | None, 
     pending.write_durably(_file(repository), json.dumps({**dict(known), _key(repository, update): record}))
 
 
+def differ(repository: git.Repository, old: str, new: str) -> bool:
+    """Whether two commits differ in a file that can decide what is registered; True when one is not here."""
+    patterns = [f"*{suffix.decode()}" for suffix in DECIDING]
+    try:
+        git.run_git(repository, "diff-tree", "-r", "--quiet", old, new, "--", *patterns)
+    except git.GitError:
+        return True
+    return False
+
+
 def _key(repository: git.Repository, update: RefUpdate) -> str:
     """Hash of all that decides, but for the interpreter: ref, sources, settings of the commit and of the machine."""
     listing = git.run_git(repository, "ls-tree", "-r", "-z", "--full-tree", update.commit or "")
@@ -80,7 +93,7 @@ def _key(repository: git.Repository, update: RefUpdate) -> str:
     )
     for line in listing.split(b"\0"):
         # Symlinks and submodules may lead to sources; the settings may name templates.
-        if line.endswith((b".py", b".toml", b".yaml", b".yml", b".json")) or line.startswith((b"120000", b"160000")):
+        if line.endswith(DECIDING) or line.startswith((b"120000", b"160000")):
             content.update(line)
     return content.hexdigest()
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from .errors import GitPrefectError, OutOfReach, UnusableCommit
 from .model import RefUpdate, Registration
-from .push import git, pending, process, refs
+from .push import git, pending, refs, trigger
 from .push.lsremote import ask_remote, fetch_commit
 from .push.remotes import redact
 from .register import apply_plan, one_at_a_time, plan_ref
@@ -23,46 +20,13 @@ from .validate import settings_at
 if TYPE_CHECKING:
     from .push.pending import Entry
 
-LONGEST_PUSH = 24 * 3600.0
-"""Seconds that a watcher waits for its push to end."""
-
-UNSEEN_PUSH = 60.0
-"""Seconds that it waits where there is no `git push` to be seen, before it asks the remote."""
-
 
 class NotArrived(Exception):
     """The remote does not have what was pushed; the text says why."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """The watcher: wait until the push of some entries has ended, then settle what waits.
-
-    `argv` is the common git directory, the work tree of the push (it may be gone by then), and the entries.
-    """
-    common, top, *queued = argv
-    repository = _open(common, top)
-    for entry in pending.entries(repository):
-        if entry.id in queued:
-            _wait_for_push(repository, entry)
-    settle(_open(common, top), just_pushed=frozenset(queued), due_only=not queued)
-    return 0
-
-
-def _open(common: str, top: str) -> git.Repository:
-    """The repository by the work tree of the push, or, when that is gone by now, by its main one."""
-    places = (top, os.path.dirname(common), common)
-    return git.open_repository(next(place for place in places if os.path.isdir(place)))
-
-
-def _wait_for_push(repository: git.Repository, entry: Entry) -> None:
-    if entry.pusher:
-        process.wait_for_end(entry.pusher, LONGEST_PUSH)
-        return
-    # No git above the hook (an editor that pushes by itself): the tracking ref will tell, or else the remote.
-    tracking = git.tracking_ref(repository, entry.remote, entry.ref)
-    deadline = time.monotonic() + UNSEEN_PUSH
-    while time.monotonic() < deadline and (not tracking or git.commit_of(repository, tracking) != entry.commit):
-        time.sleep(0.5)
+def _nobody(_: str) -> None:
+    """Where nobody watches."""
 
 
 def settle(
@@ -70,12 +34,15 @@ def settle(
     just_pushed: frozenset[str] = frozenset(),
     due_only: bool = True,
     wait: bool = True,
+    tell: Callable[[str], None] = _nobody,
 ) -> bool:
     """Settle the pushes that have ended, the newest of each ref first; False when another process is at it.
 
-    `just_pushed` are the entries whose push ended under our eyes: for them the tracking ref that the
-    push moved is proof enough. With `due_only`, what failed lately waits for its time.
+    `just_pushed` are the entries whose push arrived or ended under our eyes: for them the tracking ref that the
+    push moved is proof enough. With `due_only`, what failed lately waits for its time. `tell` gets what a person at
+    the terminal of the push would want to read, as it happens.
     """
+    trigger.take_away(repository)
     if not pending.entries(repository):
         return True
     with pending.settling(repository, wait) as held:
@@ -89,23 +56,38 @@ def settle(
                 pending.close(
                     repository, entry, "superseded", {"reason": f"by the push of {text.short(arrivals[ref])}"}
                 )
-            elif ref in undecided or pending.is_being_pushed(entry) or (due_only and entry.not_before > time.time()):
+            elif ref in undecided or _has_to_wait(entry, just_pushed, due_only):
                 # Until the newest push is known to have arrived, an older one may be what the remote has.
                 undecided.add(ref)
             else:
                 try:
-                    if _settle_one(repository, entry, entry.id in just_pushed):
+                    if _settle_one(repository, entry, entry.id in just_pushed, tell):
                         arrivals[ref] = entry.commit
                 except GitPrefectError as error:
                     undecided.add(ref)
-                    pending.postpone(repository, entry, _sentence(error))
+                    _postpone(repository, entry, _sentence(error), tell)
                 except Exception:
                     undecided.add(ref)
-                    pending.postpone(repository, entry, _crashed(repository))
+                    _postpone(repository, entry, _crashed(repository), tell)
     return True
 
 
-def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool) -> bool:
+def _has_to_wait(entry: Entry, just_pushed: frozenset[str], due_only: bool) -> bool:
+    if entry.id not in just_pushed and pending.is_being_pushed(entry):
+        return True
+    return due_only and entry.not_before > time.time()
+
+
+def _postpone(repository: git.Repository, entry: Entry, error: str, tell: Callable[[str], None]) -> None:
+    pending.postpone(repository, entry, error)
+    ref = text.place(RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push"))
+    tell(
+        f"{ref} at {text.short(entry.commit)}: not registered yet: {error}\n"
+        f"  hint: it is tried again; now: {git_prefect('register', '--pending')}"
+    )
+
+
+def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool, tell: Callable[[str], None]) -> bool:
     """Settle one push; whether it had arrived.
 
     Raises:
@@ -114,16 +96,17 @@ def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool) -> 
     try:
         update = arrived(repository, entry, just_pushed)
     except NotArrived as reason:
-        pending.close(repository, entry, "not arrived", {"reason": str(reason)})
+        tell(text.outcome(pending.close(repository, entry, "not arrived", {"reason": str(reason)})))
         return False
+    tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
     try:
-        _register(repository, entry, update)
+        _register(repository, entry, update, tell)
     except UnusableCommit as error:
-        pending.close(repository, entry, "refused", {"reason": _sentence(error)})
+        tell(text.outcome(pending.close(repository, entry, "refused", {"reason": _sentence(error)})))
     except GitPrefectError as error:
-        pending.postpone(repository, entry, _sentence(error))
+        _postpone(repository, entry, _sentence(error), tell)
     except Exception:
-        pending.postpone(repository, entry, _crashed(repository))
+        _postpone(repository, entry, _crashed(repository), tell)
     return True
 
 
@@ -183,7 +166,7 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
     raise NotArrived(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
 
 
-def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> None:
+def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell: Callable[[str], None]) -> None:
     from .registration.api import Api
 
     source = settings_at(repository, update.commit, update.remote)
@@ -206,15 +189,11 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate) -> No
     waiting += [f"{one.message}; {one.hint}" for one in planned.left_out if one.code == "environment-broken"]
     if waiting:
         pending.log(repository, {"result": "failed", "ref": entry.ref, "remote": entry.remote, **detail})
-        pending.postpone(repository, entry, "; ".join(waiting))
+        _postpone(repository, entry, "; ".join(waiting), tell)
         return
     result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
-    pending.close(repository, entry, result, detail)
+    tell(text.outcome(pending.close(repository, entry, result, detail)))
 
 
 def _told(row: Registration) -> dict[str, Any]:
     return {key: value for key, value in row._asdict().items() if key != "ref" and value}
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

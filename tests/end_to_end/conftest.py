@@ -86,7 +86,14 @@ class Tools(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
+def api() -> Iterator[str]:
+    """The address of an API that the whole run shares."""
+    with running() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory, api: str) -> Tools:
     """This project as it is now, committed in a repository of its own, and installed by pre-commit once."""
     hook = tmp_path_factory.mktemp("hook") / "git-prefect"
     listing = subprocess.run(
@@ -106,8 +113,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
     ):
         subprocess.run(["git", *command], cwd=hook, check=True)
     rev = subprocess.run(["git", "rev-parse", "HEAD"], cwd=hook, capture_output=True, text=True, check=True).stdout
-    with running() as api:
-        yield Tools(hook, rev.strip(), tmp_path_factory.mktemp("pre-commit"), api)
+    return Tools(hook, rev.strip(), tmp_path_factory.mktemp("pre-commit"), api)
 
 
 class Team(NamedTuple):
@@ -145,21 +151,36 @@ def until(done: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def team(work: Clone, remote: Path, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
-    """A clone on `feature/x`, everything pushed, with settings, pre-commit's hook and the API's address."""
-    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PRE_COMMIT_HOME", str(tools.pre_commit_home))
-    monkeypatch.setenv("PREFECT__BACKEND", "server")
-    monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", tools.api)
-    made = Team(work, remote, tmp_path.name.replace("_", "-"))
-    config = {
-        ".pre-commit-config.yaml": CONFIG.format(repo=tools.hook, rev=tools.rev),
-        "pyproject.toml": SETTINGS.format(project=made.project),
-    }
-    work.commit(config, "adopt git-prefect")
+def adopt(work: Clone, remote: Path, config: dict[str, str]) -> Team:
+    """A clone on `feature/x` with settings, everything pushed."""
+    made = Team(work, remote, remote.parent.name.replace("_", "-"))
+    work.commit({**config, "pyproject.toml": SETTINGS.format(project=made.project)}, "adopt git-prefect")
     work.git("push", "--quiet")
     work.git("switch", "--quiet", "--create", "feature/x")
+    return made
+
+
+@pytest.fixture
+def shell(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`git prefect` on PATH, set to the API."""
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PREFECT__BACKEND", "server")
+    monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", api)
+
+
+@pytest.fixture
+def native(work: Clone, remote: Path, shell: None) -> Team:
+    """A team whose hook is git's own: pre-commit is not installed."""
+    made = adopt(work, remote, {})
+    made.prefect("install")
+    return made
+
+
+@pytest.fixture
+def team(work: Clone, remote: Path, tools: Tools, shell: None, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """A team that uses pre-commit, with this project as its hook."""
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(tools.pre_commit_home))
+    made = adopt(work, remote, {".pre-commit-config.yaml": CONFIG.format(repo=tools.hook, rev=tools.rev)})
     subprocess.run(
         ["pre-commit", "install", "--hook-type", "pre-push", "--install-hooks"],
         cwd=work.path, check=True, capture_output=True, stdin=subprocess.DEVNULL,

@@ -13,14 +13,6 @@ from ..repository import Clone
 from .conftest import Team, flow_file
 
 
-@pytest.fixture
-def native(team: Team) -> Team:
-    """A team whose hook is ours alone: pre-commit is not installed."""
-    (team.clone.path / ".git" / "hooks" / "pre-push").unlink()
-    team.prefect("install")
-    return team
-
-
 def hooks(team: Team) -> dict[str, str]:
     folder = team.clone.path / ".git" / "hooks"
     return {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".sample"}

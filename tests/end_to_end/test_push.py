@@ -244,7 +244,7 @@ def watchers(team: Team) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"git_prefect.settle" in arguments and os.fsencode(team.clone.path) in arguments:
+            if b"git_prefect.watcher" in arguments and os.fsencode(team.clone.path) in arguments:
                 found.append(int(folder.name))
         except OSError:
             continue

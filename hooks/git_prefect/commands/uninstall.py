@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..push import git
+from ..push import git, trigger
 from .install import BEFORE, Step, arguments, carry_out, hooks_folder, is_ours
 
 
 def main(argv: Sequence[str]) -> int:
     """Uninstall the hook; nothing is touched that is not ours."""
     options = arguments(argv, "uninstall", "Take the native pre-push hook away; pre-commit's hooks stay.")
-    folder = hooks_folder(git.open_repository())
+    repository = git.open_repository()
+    folder = hooks_folder(repository)
+    if not options.dry_run:
+        trigger.take_away(repository)
     return carry_out(uninstalling(folder), options.dry_run, "there is no pre-push hook of git-prefect's here")
 
 

@@ -68,15 +68,9 @@ def record(
     pre-commit's hook and our own may both see the same ref of one push: it is written down once.
     """
     assert update.commit and update.pushed_object, "a deletion registers nothing"
-    for entry in entries(repository):
-        same = (entry.remote, entry.ref, entry.commit, entry.pusher) == (
-            update.remote,
-            update.ref,
-            update.commit,
-            pusher,
-        )
-        if same and pusher is not None:
-            return entry
+    known = find(repository, update, pusher)
+    if known:
+        return known
     now = time.time()
     entry = Entry(
         f"{time.time_ns():020d}-{os.getpid()}", now, update.remote, update.url, update.ref, update.commit,
@@ -84,6 +78,15 @@ def record(
     )  # fmt: skip
     _write(repository, entry)
     return entry
+
+
+def find(repository: Repository, update: RefUpdate, pusher: Process | None) -> Entry | None:
+    """The entry that the same `git push` has of this ref already; None also when the push cannot be seen."""
+    wanted = (update.remote, update.ref, update.commit, pusher)
+    if pusher is None:
+        return None
+    same = (one for one in entries(repository) if (one.remote, one.ref, one.commit, one.pusher) == wanted)
+    return next(same, None)
 
 
 def _write(repository: Repository, entry: Entry) -> None:
@@ -138,13 +141,15 @@ def postpone(repository: Repository, entry: Entry, error: str) -> Entry:
     return later
 
 
-def close(repository: Repository, entry: Entry, result: str, detail: dict[str, Any]) -> None:
-    """Take an entry away and log what became of it: first the log, so that a kill in between loses nothing."""
-    log(
-        repository,
-        {"result": result, "ref": entry.ref, "remote": entry.remote, "commit": entry.commit, **detail},
-    )
+def close(repository: Repository, entry: Entry, result: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """Take an entry away and log what became of it: first the log, so that a kill in between loses nothing.
+
+    The line of the log.
+    """
+    line = {"result": result, "ref": entry.ref, "remote": entry.remote, "commit": entry.commit, **detail}
+    log(repository, line)
     (_folder(repository) / f"{entry.id}.json").unlink(missing_ok=True)
+    return line
 
 
 def log(repository: Repository, line: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 
@@ -18,3 +19,8 @@ def git_prefect(*arguments: str) -> str:
     # Not `shutil.which`: the import takes as long as all else that an idle push does here.
     on_path = any(os.access(os.path.join(folder, "git-prefect"), os.X_OK) for folder in folders)
     return " ".join(("git prefect" if on_path else os.path.join(ours, "git-prefect"), *arguments))
+
+
+def executable() -> str:
+    """This very installation's command, quoted for a shell; not found through PATH, which a hook may not share."""
+    return shlex.quote(os.path.join(sys.prefix, "bin", "git-prefect"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..model import ERROR, CheckedFile, Finding, RefUpdate
 
@@ -62,3 +63,24 @@ def registration(flow: str, project: str, action: str, version: int | None, reas
     """What became of one flow, in a line."""
     known = f", version {version}" if version else ""
     return f"{PAST.get(action, action)}: {flow} → {project}{known}{': ' if reason else ''}{reason}"
+
+
+def outcome(line: Mapping[str, Any]) -> str:
+    """What became of a push, from its line of the log."""
+    ref = place(RefUpdate(line["remote"], "", line["ref"], None, None, None, "push"))
+    head = f"{ref} at {short(line.get('commit'))}: {line['result']}"
+    if line.get("reason"):
+        return f"{head}: {line['reason']}"
+    lines = [head]
+    unchanged: dict[tuple[str, str], list[str]] = {}
+    for flow in line.get("flows", []):
+        if flow["action"] == "unchanged":
+            unchanged.setdefault((flow["project"], flow.get("reason", "")), []).append(flow["flow"])
+            continue
+        told = registration(flow["flow"], flow["project"], flow["action"], flow.get("version"), flow.get("reason", ""))
+        lines.append(f"  {told}")
+        if flow.get("url") and flow["action"] in PAST:
+            lines.append(f"    {flow['url']}")
+    lines += [f"  unchanged: {', '.join(names)} → {where}: {why}" for (where, why), names in unchanged.items()]
+    lines += [f"  left out: {reason}" for reason in line.get("left_out", [])]
+    return "\n".join([*lines, *(f"  {note}" for note in line.get("notes", []))])
