@@ -97,7 +97,7 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
     """Settle inside the push what the trigger reports, and tell it, until the push has ended or nothing is left."""
     # While the push is under way; registering needs it a moment later.
     from .arrived import DONE, HOLD
-    from .registration import api  # noqa: F401
+    from .registration import client  # noqa: F401
     from .settle import settle
 
     left, waits = HOLD, True
