@@ -8,7 +8,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "hooks" / "git_prefect"
 WINGS = ("push", "flows", "registration")
 SHARED = ("model", "settings", "findings", "errors", "")
-HOOKS = ("validate", "check_pushed", "register", "settle", "pre_push", "queue", "scope", "recall", "watcher", "arrived")
+HOOKS = (
+    "validate", "check_pushed", "register", "settle", "pre_push", "queue", "scope", "recall", "watcher", "arrived",
+    "clone_check", "clone_failures",
+)  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:

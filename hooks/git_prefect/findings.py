@@ -175,7 +175,8 @@ CODES: dict[str, Code] = {
         WARNING,
         "The Prefect secret that holds the git token does not exist.",
         "An agent clones with that token: without it every run fails before it starts.",
-        "Create the secret; with Prefect Server set PREFECT__CONTEXT__SECRETS__NAME where the agent runs.",
+        "Create the secret; with Prefect Server set PREFECT__CONTEXT__SECRETS__NAME where the agent runs. To check it, "
+        "set it for `git prefect doctor`, too.",
     ),
     "clone-fails": Code(
         WARNING,

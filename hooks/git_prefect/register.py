@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .registration.api import Api, Registered
     from .registration.plan import Circumstances, Wanted
-    from .settings import Source, Target
+    from .settings import Settings, Source, Target
 
 
 class Planned(NamedTuple):
@@ -90,7 +90,18 @@ def main(argv: Sequence[str]) -> int:
             planned = plan_ref(repository, update, source, api, options.project)
             _announce(planned)
             rows = apply_plan(api, planned)
-    return show(_report(planned, rows, source.origin, options.dry_run), options)
+    unclonable = [] if options.dry_run else verified(repository, planned, source.settings)
+    return show(_report(planned, rows, source.origin, options.dry_run, unclonable), options)
+
+
+def verified(repository: git.Repository, planned: Planned, settings: Settings) -> list[Finding]:
+    """With the setting `verify-clone`: why an agent would not get what is registered now."""
+    if not settings.verify_clone or not planned.plan:
+        return []
+    from .clone_check import check_clone
+
+    found = check_clone(repository, planned.given.update, settings, planned.files).finding
+    return [found] if found else []
 
 
 def _announce(planned: Planned) -> None:
@@ -110,20 +121,22 @@ def _explained(repository: git.Repository, update: RefUpdate) -> int:
     return ExitCode.OK if target_of(source.settings.target, update) else ExitCode.FINDINGS
 
 
-def _report(planned: Planned, rows: Sequence[Registration], settings: str, dry_run: bool) -> Report:
+def _report(
+    planned: Planned, rows: Sequence[Registration], settings: str, dry_run: bool, unclonable: Sequence[Finding]
+) -> Report:
     """What was registered, or with `dry_run` would be."""
     update, projects = planned.given.update, planned.registered.project_ids
     heading = f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {settings}"
     new = sorted({one.project for one in planned.plan} - projects.keys()) if dry_run else []
     created = [f"would create project {project}" for project in new]
     ref = ReportedRef(update.name, update.kind, update.commit, update.source, planned.given.project, heading)
-    failed = planned.left_out or any(row.action == "failed" for row in rows)
+    failed = planned.left_out or unclonable or any(row.action == "failed" for row in rows)
     return Report(
         "register --dry-run" if dry_run else "register",
         ExitCode.FINDINGS if failed else ExitCode.OK,
         (ref,),
         reported_flows(planned.files, update.ref),
-        tuple(one._replace(ref=update.ref) for one in planned.left_out),
+        tuple(one._replace(ref=update.ref) for one in [*planned.left_out, *unclonable]),
         tuple(rows),
         summary=(*planned.notes, *created, terminal.total(rows, dry_run)),
     )

@@ -73,6 +73,7 @@ class Settings(Table, frozen=True):
     token_secret: Optional[str] = None
     token_username: Optional[str] = None
     clone_url_secret: Optional[str] = None
+    verify_clone: bool = False
     storage: Literal["keep", "replace"] = "keep"
     parallel: int = 16
     target: list[Target] = []

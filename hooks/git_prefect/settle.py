@@ -12,7 +12,7 @@ from .model import RefUpdate, Registration
 from .push import git, pending, refs, trigger
 from .push.lsremote import ask_remote, fetch_commit
 from .push.remotes import redact
-from .register import apply_plan, one_at_a_time, plan_ref
+from .register import apply_plan, one_at_a_time, plan_ref, verified
 from .report import text
 from .report.command import git_prefect
 from .validate import settings_at
@@ -182,6 +182,9 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
         detail["left_out"] = [text.headline(one) for one in planned.left_out]
     if planned.notes:
         detail["notes"] = planned.notes
+    unclonable = verified(repository, planned, source.settings)
+    if unclonable:
+        detail["unclonable"] = [f"{text.headline(one)}\n    hint: {one.hint}" for one in unclonable]
     # A refusal of the plan stands until something else is pushed; what the API or the interpreter failed at may not.
     refused = [row for row, one in zip(rows, planned.plan) if one.action == "failed"]
     failed = [row for row, one in zip(rows, planned.plan) if row.action == "failed" and one.action != "failed"]

@@ -81,3 +81,19 @@ def test_ssh_in_prefects_own_form(ssh_client: SshServer, tmp_path: Path) -> None
     (flow,) = outcome["flows"]  # type: ignore[misc]
     assert flow["storage"] == "git.corp/team/etl flows/etl.py@main"
     assert "Flow run succeeded!" in made.run("etl", login)
+
+
+def test_verify_clone_says_after_a_registration_whether_agents_get_the_flow(
+    https_client: HttpsServer, tmp_path: Path
+) -> None:
+    https_client.repository("team/verified")
+    settings = 'token-secret = "GIT_TOKEN"\ntoken-username = "oauth2"\nverify-clone = true'
+    made = pusher(tmp_path, https_client.url("team/verified"), settings)
+    push(made)
+    missing = "warning: the Prefect secret GIT_TOKEN is not set in this environment; an agent without it cannot clone"
+    status = made.prefect("status", check=False)
+    assert f"\n  refs/heads/main: {missing}" in status
+    agent = {"PREFECT__CONTEXT__SECRETS__GIT_TOKEN": TOKEN, "SSL_CERT_FILE": str(https_client.ca)}
+    by_hand = made.prefect("register", check=False)
+    assert f"refs/heads/main: {missing}" in by_hand
+    assert made.prefect("register", **agent).endswith("\n0 registered, 1 unchanged")

@@ -44,7 +44,7 @@ def report(repository: git.Repository, command: str = "status") -> Report:
 
 
 def _is_bad(line: dict[str, Any]) -> bool:
-    return line["result"] in ("failed", "refused") or bool(line.get("left_out"))
+    return line["result"] in ("failed", "refused") or bool(line.get("left_out") or line.get("unclonable"))
 
 
 def _last(repository: git.Repository) -> list[dict[str, Any]]:
@@ -87,7 +87,8 @@ def _settled(line: dict[str, Any]) -> tuple[ReportedRef, list[Registration]]:
     if reason:
         action = "failed" if _is_bad(line) else "skipped"
         rows.append(Registration(update.ref, "", "", "", action, None, (), reason))
-    more = [*(f"  left out: {one}" for one in line.get("left_out", [])), *(f"  {one}" for one in line.get("notes", []))]
+    more = [f"  left out: {one}" for one in line.get("left_out", [])]
+    more += [f"  {one}" for key in ("unclonable", "notes") for one in line.get(key, [])]
     return _ref(update, "\n".join([f"{head}: {reason}" if reason else head, *more])), rows
 
 

@@ -22,7 +22,7 @@ from .process import Process, is_running
 
 FORMAT = 1
 LINE = {"time", "result", "ref", "remote", "commit"}
-"""What every line of the log has; `reason`, `flows` and `left_out` tell more."""
+"""What every line of the log has; `reason`, `flows`, `left_out` and `unclonable` tell more."""
 
 LOG_LIMIT = 1_000_000
 """Bytes after which the log is begun anew; the one before is kept beside it."""
