@@ -14,6 +14,8 @@ from .report import text
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from .push.lsremote import RemoteRefs
+
 
 def main(argv: Sequence[str]) -> int:
     """The hook `prefect-check-pushed`, and `git prefect check-pushed`: exit code 1 when agents would run other code.
@@ -97,10 +99,15 @@ def annotated_tag(repository: git.Repository, update: RefUpdate) -> list[Finding
 
 def against_remote(repository: git.Repository, update: RefUpdate) -> list[Finding]:
     """Ask the remote: findings when it lacks the ref, has another commit, or a tag that agents cannot run."""
-    from .findings import finding
     from .push.lsremote import ask_remote
 
-    answer = ask_remote(repository, update.remote, update.ref)
+    return against(repository, update, ask_remote(repository, update.remote, update.ref))
+
+
+def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -> list[Finding]:
+    """As `against_remote`, of what the remote has answered already."""
+    from .findings import finding
+
     theirs = answer.commit(update.ref)
     where = text.place(update)
     if theirs is None:

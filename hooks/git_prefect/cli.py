@@ -22,7 +22,9 @@ CALLED_BY_GIT = {"pre-push": ("git_prefect.pre_push", ""), "arrived": ("git_pref
 COMMANDS = {
     **HOOKS,
     "init": ("git_prefect.commands.init", "settings and the pre-commit entry for this repository"),
-    "status": ("git_prefect.commands.status", "what became of the pushes, and what still waits"),
+    "status": ("git_prefect.commands.status", "what waits, and how every registered flow stands against the remote"),
+    "run": ("git_prefect.commands.run", "run the flow that is registered for this branch, and follow it"),
+    "prune": ("git_prefect.commands.prune", "archive flows whose branch, tag or file is gone; asks first"),
     "install": ("git_prefect.commands.install", "a native pre-push hook, which sees every ref of a push"),
     "uninstall": ("git_prefect.commands.uninstall", "take that hook away again"),
     "explain": ("git_prefect.commands.explain", "what a finding means, and how to mend it"),

@@ -170,6 +170,46 @@ CODES: dict[str, Code] = {
         "A ref without a target is validated, but never registered.",
         "Add a target for it, if its flows are to run.",
     ),
+    # registered state
+    "ref-gone": Code(
+        ERROR,
+        "A flow is registered from a branch or tag that the remote no longer has.",
+        "An agent looks for the branch in its clone: every run fails with a bare `KeyError`, schedules go on.",
+        "Archive it with `git prefect prune`, or push the branch or tag again.",
+    ),
+    "file-gone": Code(
+        ERROR,
+        "The branch or tag that a flow is registered from no longer has its file.",
+        "An agent reads the file from its clone: every run fails before it starts.",
+        "Archive the flow with `git prefect prune`; if the file has moved, `git prefect register` registers where it is now.",
+    ),
+    "flow-gone": Code(
+        ERROR,
+        "The file that a flow is registered from no longer defines it.",
+        "An agent looks the flow up by its name: every run fails before it starts.",
+        "Archive the flow with `git prefect prune`, or give it its name back.",
+    ),
+    "structure-drift": Code(
+        ERROR,
+        "The tasks or parameters that are registered are not those of the branch's HEAD (or of the tag).",
+        "The API knows the tasks by their slugs and the agent runs what HEAD defines: for a task that is not "
+        "registered there is nothing to report to, and for a registered one that is gone nothing to run.",
+        "Register the branch: `git prefect register --ref NAME`. A push does so by itself; a merge in the host's web "
+        "page is a push that no clone sees.",
+    ),
+    "settings-drift": Code(
+        WARNING,
+        "HEAD differs from what is registered in something that only a registration brings to Prefect: the schedule, "
+        "defaults of parameters, the run config, the storage, the edges.",
+        "Runs start as it is registered, whatever HEAD says.",
+        "Register the branch: `git prefect register --ref NAME`.",
+    ),
+    "active-twice": Code(
+        WARNING,
+        "The same flow is active twice: its schedule runs from two refs, or two versions are active in one project.",
+        "Each of them starts runs: the same work is done twice.",
+        "Pause or archive one of them; `schedule = \"off\"` in the target of branches keeps their copies quiet.",
+    ),
     # access
     "token-missing": Code(
         WARNING,

@@ -190,9 +190,9 @@ class StandingFlow(NamedTuple):
     runtime: str
     """Type of its run config and what tells it from others: `KubernetesRun registry/ml:py39`."""
     last_run: str
-    """State of the last run that has started, of whatever version: `Success`, `Failed`, `Running`; empty: none has."""
+    """State of the last run that has begun, of whatever version: `Success`, `Failed`, `Running`; empty: none has."""
     last_run_at: str
-    """When that run started, as the API writes it (ISO 8601); empty: none has."""
+    """When that run was to start, as the API writes it (ISO 8601); empty: none has begun."""
     url: str
     """The flow's page in Prefect's UI."""
     id: str

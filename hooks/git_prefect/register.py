@@ -309,6 +309,6 @@ def _pending_now(repository: git.Repository, options: Namespace) -> int:
     from .report.options import show
 
     settle.settle(repository, due_only=False)
-    report = status.report(repository, "register --pending")
+    report = status.of_pushes(repository, command="register --pending")
     waits = any(one.error for one in pending.entries(repository))
     return show(report._replace(exit=ExitCode.FINDINGS if waits else ExitCode.OK), options)

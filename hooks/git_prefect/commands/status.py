@@ -1,37 +1,87 @@
-"""git prefect status: what became of the pushes, and what still waits."""
+"""git prefect status: what waits, what became of the pushes, and what Prefect holds of this repository."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Callable
 
-from .. import settle
-from ..errors import ExitCode
-from ..model import RefUpdate, Registration, Report, ReportedRef
-from ..push import git, pending
+from .. import drift, settle
+from ..errors import ExitCode, GitPrefectError
+from ..model import ERROR, Finding, RefUpdate, Registration, Report, ReportedRef, StandingFlow
+from ..push import git, pending, refs
 from ..report import text
 from ..report.command import git_prefect
 from ..report.options import Parser, reporting, show
+from ..report.standing import ago
 
 
 def main(argv: Sequence[str]) -> int:
-    """Settle what waits and is due, then tell what became of each ref; exit code 1 when a push is not registered."""
+    """Settle what waits and is due, then tell how pushes and registered flows stand; exit code 1 when something is wrong.
+
+    Without the API or the remote, what can be told without them is told, and the exit code is 4.
+    """
     parser = Parser(
         prog="git prefect status",
-        description="What became of the pushes from this clone, and what still waits.",
-        epilog="Exit codes: 0 well, 1 a push could not be registered yet, 2 usage.",
+        description="What waits, what became of the pushes from this clone, and every flow that Prefect holds of this "
+        "repository: ref, project, version, schedule, last run, and how it differs from what the remote has now.",
+        epilog="Exit codes: 0 well, 1 a push could not be registered, or registered flows whose next run fails, 2 usage, "
+        "3 not authorised, 4 the API or the remote is out of reach (the queue is told all the same).",
     )
+    parser.add_argument("--remote", help="default: the one that git push would use")
     options = reporting(parser).parse_args(argv)
     repository = git.open_repository()
     settle.settle(repository, wait=False)
-    return show(report(repository), options)
+    remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
+    return show(report(repository, remote), options)
 
 
-def report(repository: git.Repository, command: str = "status") -> Report:
-    """What waits, then the last outcome of each ref, newest first."""
+def report(repository: git.Repository, remote: str) -> Report:
+    """Pushes and registered flows, with what is wrong with either."""
+    asked = drift.ask(repository, remote)
+    troubles = list(asked.troubles)
+    try:
+        registered = drift.standing(repository, remote, asked)
+    except GitPrefectError as error:
+        troubles.append(error)
+        registered = drift.standing(repository, remote, asked._replace(remote=None))
+    found = [one for flow in registered for one in flow.drift]
+    gone = None
+    if asked.remote and not troubles:
+        living = asked.remote.refs
+        gone = lambda other, ref: other == remote and ref not in living  # noqa: E731
+    pushes = of_pushes(repository, gone)
+    wrong = pushes.exit or any(one.severity == ERROR for one in found)
+    return pushes._replace(
+        exit=max((error.exit_code for error in troubles), default=ExitCode.FINDINGS if wrong else ExitCode.OK),
+        findings=(*map(_trouble, troubles), *found),
+        registered=tuple(registered),
+        summary=_summary(pushes, registered, asked),
+    )
+
+
+def _trouble(error: GitPrefectError) -> Finding:
+    code = ExitCode(error.exit_code).name.lower().replace("_", "-")
+    return Finding(code, ERROR, error.message, error.hint)
+
+
+def _summary(pushes: Report, registered: Sequence[StandingFlow], asked: drift.Asked) -> tuple[str, ...]:
+    if registered or asked.troubles:
+        return pushes.summary if asked.troubles and not registered else ()
+    return (*pushes.summary, "Prefect holds no flow of this repository")
+
+
+def of_pushes(
+    repository: git.Repository, is_gone: Callable[[str, str], bool] | None = None, command: str = "status"
+) -> Report:
+    """What waits, then the last outcome of each ref, newest first.
+
+    With `is_gone`, which tells whether a remote lacks a ref, only the newest outcome and what went wrong is told: what
+    is well shows in the table, and what went wrong with a ref that is gone is over.
+    """
     waiting = pending.entries(repository)
     last = _last(repository)
+    if is_gone is not None:
+        last = [*last[:1], *(line for line in last[1:] if _is_bad(line) and not is_gone(line["remote"], line["ref"]))]
     told = [*map(_waiting, waiting), *map(_settled, last)]
     bad = any(entry.error for entry in waiting) or any(_is_bad(line) for line in last)
     return Report(
@@ -76,7 +126,7 @@ def _waiting(entry: pending.Entry) -> tuple[ReportedRef, list[Registration]]:
 def _settled(line: dict[str, Any]) -> tuple[ReportedRef, list[Registration]]:
     update = _update(line["remote"], line["ref"], line.get("commit"))
     reason = line.get("reason", "")
-    head = f"{text.place(update)} at {text.short(update.commit)}: {line['result']} {_ago(line['time'])}"
+    head = f"{text.place(update)} at {text.short(update.commit)}: {line['result']} {ago(line['time'])}"
     rows = [
         Registration(
             update.ref, flow["flow"], flow["path"], flow["project"], flow["action"], flow.get("version"),
@@ -90,14 +140,6 @@ def _settled(line: dict[str, Any]) -> tuple[ReportedRef, list[Registration]]:
     more = [f"  left out: {one}" for one in line.get("left_out", [])]
     more += [f"  {one}" for key in ("unclonable", "notes") for one in line.get(key, [])]
     return _ref(update, "\n".join([f"{head}: {reason}" if reason else head, *more])), rows
-
-
-def _ago(moment: float) -> str:
-    seconds = max(0, int(time.time() - moment))
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            return f"{text.plural(seconds // size, unit)} ago"
-    return f"{seconds} s ago"
 
 
 def _ref(update: RefUpdate, heading: str) -> ReportedRef:

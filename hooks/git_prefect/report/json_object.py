@@ -75,7 +75,7 @@ def _registered(one: StandingFlow) -> dict[str, Any]:
         "schedule": one.schedule or None,
         "schedule_active": one.schedule_active,
         "runtime": one.runtime,
-        "last_run": {"state": one.last_run, "started": one.last_run_at} if one.last_run else None,
+        "last_run": {"state": one.last_run, "due": one.last_run_at} if one.last_run else None,
         "url": one.url,
         "drift": [finding.code for finding in one.drift],
     }

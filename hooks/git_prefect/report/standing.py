@@ -25,9 +25,9 @@ def table(report: Report, width: int | None) -> list[str]:
         groups.setdefault((one.ref, one.project), []).append(one)
     cells = {one: _cells(one) for one in report.registered}
     widths = [max((len(row[column]) for row in cells.values()), default=0) for column in range(4)]
-    # Indent and gaps are two columns each; the last cell needs no gap.
-    rest = sum(widths[1:]) + 8
-    widths[0] = min(widths[0], max(LEAST_NAME, (width or NARROW) - rest))
+    # The indent and the gaps are two columns each.
+    space = max(LEAST_NAME, (width or NARROW) - sum(widths[1:]) - 8)
+    widths[0] = max((len(row[0]) for row in cells.values() if len(row[0]) <= space), default=LEAST_NAME)
     lines = []
     for (ref, project), flows in groups.items():
         lines.append(f"{_ref(ref)} → {project}{', queued' if ref in queued else ''}")

@@ -87,6 +87,7 @@ PLANNED = {
     "updated": "update",
     "taken-over": "take over",
     "archived": "archive",
+    "deleted": "delete",
     "left-behind": "left behind",
     "failed": "refused",
 }

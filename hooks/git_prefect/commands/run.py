@@ -1,0 +1,139 @@
+"""git prefect run: run the flow that is registered for this branch, and follow it to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import drift, settle
+from ..check_pushed import against, uncommitted
+from ..errors import ExitCode, OutOfReach, UsageError
+from ..model import WARNING, Finding, RefUpdate
+from ..push import git, pending, refs
+from ..report import text
+from ..report.command import git_prefect
+from ..report.options import Parser
+
+if TYPE_CHECKING:
+    from ..registration.held import HeldFlow
+
+
+def main(argv: Sequence[str]) -> int:
+    """Say what an agent will not run of what is here, then hand over to `prefect run --watch`.
+
+    The exit code is 0 when the run succeeded, 1 when it failed or was cancelled.
+    """
+    options = _parser().parse_args(argv)
+    repository = git.open_repository()
+    remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
+    update = refs.by_hand(repository, os.environ, options.ref, remote)
+    settle.settle(repository)
+    asked = drift.ask(repository, remote, options.flow)
+    flow = _chosen(repository, asked, update, options.flow, options.project)
+    for one in _before_the_run(repository, asked, update, flow):
+        print(f"before the run: {text.finding(one)}", file=sys.stderr)
+    command = ["run", "--id", flow.flow.id]
+    command += [word for value in options.param for word in ("--param", value)]
+    return _prefect([*command, *options.more, *([] if options.no_watch else ["--watch"])])
+
+
+def _parser() -> Any:
+    parser = Parser(
+        prog="git prefect run",
+        description="Run a flow as it is registered for this branch: `prefect run` of that very version, followed to its end.",
+        epilog="Exit codes: 0 the run succeeded (or, with --no-watch, was created), 1 it failed or was cancelled, 2 usage, or "
+        "no such flow is registered for this ref, 3 not authorised, 4 the API is out of reach, 130 interrupted.",
+    )
+    parser.add_argument("flow", metavar="FLOW", help="name of the flow")
+    parser.add_argument("--param", action="append", default=[], metavar="KEY=VALUE", help="a parameter, its value as JSON")
+    parser.add_argument("--ref", help="branch or tag; default: BUILD_TAG, GIT_BRANCH, else the active branch")
+    parser.add_argument("--remote", help="default: the one that git push would use")
+    parser.add_argument("--project", help="the one of several Prefect projects that have the flow of this ref")
+    parser.add_argument("--no-watch", action="store_true", help="create the run and do not wait for it")
+    parser.add_argument("more", nargs="*", metavar="-- OPTION", help="options of `prefect run`, after two dashes")
+    return parser
+
+
+def _chosen(
+    repository: git.Repository, asked: drift.Asked, update: RefUpdate, name: str, project: str | None
+) -> HeldFlow:
+    """The flow that is registered from this ref.
+
+    Raises:
+        UsageError: there is none, or one in each of several projects.
+        OutOfReach, NotAuthorised: the API.
+    """
+    if asked.api_trouble:
+        raise asked.api_trouble
+    default = drift.default_branch_of(repository, update.remote, asked.remote)
+    found = [one for one in asked.flows if drift.full_ref(one, default) == update.ref and project in (None, one.flow.project)]
+    projects = sorted({one.flow.project for one in found})
+    if len(projects) > 1:
+        raise UsageError(
+            f"{name} is registered from {text.place(update)} in several projects: {', '.join(projects)}",
+            f"choose one: {git_prefect('run', name, '--project', projects[0])}",
+        )
+    if found:
+        return found[0]
+    waiting = [one for one in pending.entries(repository) if (one.remote, one.ref) == (update.remote, update.ref)]
+    why = f" (the last push is not registered yet: {waiting[-1].error or 'it is under way'})" if waiting else ""
+    others = ", ".join(f"{drift.full_ref(one, default).split('/', 2)[-1]} ({one.flow.project})" for one in asked.flows)
+    elsewhere = f"; it is from: {others}" if others else ""
+    where = f" in project {project}" if project else ""
+    raise UsageError(
+        f"{name} is not registered from {text.place(update)}{where}{why}{elsewhere}",
+        f"see {git_prefect('status')}; to register what the remote has: {git_prefect('register', '--ref', update.name)}",
+    )
+
+
+def _before_the_run(
+    repository: git.Repository, asked: drift.Asked, update: RefUpdate, flow: HeldFlow
+) -> list[Finding]:
+    """What the run will not do as the code here says: drift, changes that are not pushed or not even committed."""
+    trouble = asked.remote_trouble
+    if asked.remote is None:
+        return [Finding("out-of-reach", WARNING, trouble.message, trouble.hint)] if trouble else []
+    here = drift.commits_here(repository, update.remote, asked.remote, [update.ref])
+    there = drift.ref_update(repository, update.remote, update.ref, here.get(update.ref), asked.remote)
+    found = drift.of_ref(repository, there, [flow])[flow.flow.id]
+    if there.commit and update.source == "active branch":
+        found += against(repository, update, asked.remote)
+        found += [one for one in uncommitted(repository) if one.path == flow.path]
+    return found
+
+
+def _prefect(arguments: list[str]) -> int:
+    """Prefect's own command, in this process: our interpreter has it, and reads the same configuration.
+
+    `prefect run` exits with 0 when an interrupted run was cancelled: whoever pressed Ctrl-C finds 130 here.
+    """
+    import logging
+
+    from prefect.cli import cli
+
+    # Beside a clone-URL secret every look at a storage warns, in the middle of Prefect's own lines.
+    logging.getLogger("prefect.Git").setLevel(logging.ERROR)
+    interrupted = []
+
+    def note(number: int, frame: Any) -> None:
+        interrupted.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        cli.main(args=arguments, prog_name="prefect")
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except Exception as error:
+        # Prefect follows a run by asking the API again and again: an API that goes away ends that, not the run.
+        raise OutOfReach(
+            f"the run could not be followed to its end: {type(error).__name__}: {error}",
+            "it goes on all the same: see it in Prefect's UI, or with `prefect get flow-runs`",
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return ExitCode.INTERRUPTED if interrupted else code
