@@ -131,9 +131,9 @@ PATHS = [
     Case("a deep folder", {"a/b/c/d/e/f/g/flow.py": ONE}, LOADS, path="a/b/c/d/e/f/g/flow.py"),
     Case("spaces in the path", {"my flows/the flow.py": ONE}, LOADS, path="my flows/the flow.py"),
     Case("unicode in the path", {"flüsse/été 流.py": ONE}, LOADS, path="flüsse/été 流.py"),
-    Case("a leading slash in the storage", {"flow.py": ONE}, FAILS, path="flow.py", flow_path="/flow.py", uncounted="wrong-flow-path, see test_declared.py"),
-    Case("another case in the storage", {"flows/etl.py": ONE}, FAILS, path="flows/etl.py", flow_path="flows/ETL.py", uncounted="wrong-flow-path, see test_declared.py"),
-    Case("a backslash in the storage", {"flows/etl.py": ONE}, FAILS, path="flows/etl.py", flow_path="flows\\etl.py", uncounted="wrong-flow-path, see test_declared.py"),
+    Case("a leading slash in the storage", {"flow.py": ONE}, FAILS, path="flow.py", flow_path="/flow.py", uncounted="wrong-flow-path, see test_declared_storage"),
+    Case("another case in the storage", {"flows/etl.py": ONE}, FAILS, path="flows/etl.py", flow_path="flows/ETL.py", uncounted="wrong-flow-path, see test_declared_storage"),
+    Case("a backslash in the storage", {"flows/etl.py": ONE}, FAILS, path="flows/etl.py", flow_path="flows\\etl.py", uncounted="wrong-flow-path, see test_declared_storage"),
     Case("names that are those of the standard library", {"json.py": ONE, "logging.py": "1/0\n"}, LOADS, path="json.py"),
 ]  # fmt: skip
 

@@ -40,6 +40,7 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
         "deletes/cwd.py": "import os\nopen('left', 'w')\nopen(os.path.expanduser('~/left'), 'w')\n" + flow("leaves"),
         "forks/many.py": "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(600)\n"
         + flow("forks"),
+        "detaches/daemon.py": "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n" + flow("detaches"),
         "kills/group.py": flow("x") + "import os\nos.killpg(0, 9)\n",
         "kills/parent.py": flow("kills-parent") + "import os\nos.kill(os.getppid(), 9)\n",
         "kills/parent_and_dies.py": flow("x") + "import os\nos.kill(os.getppid(), 9)\nos._exit(0)\n",
@@ -74,6 +75,7 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
         "deletes/by_descriptor.py": ["by-descriptor"],
         "deletes/cwd.py": ["leaves"],
         "forks/many.py": ["forks"],
+        "detaches/daemon.py": ["detaches"],
         "kills/group.py": ["load-crashed"],
         "kills/parent.py": ["kills-parent"],
         "kills/parent_and_dies.py": ["load-crashed"],
@@ -82,7 +84,7 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
     }
     assert before and after == before
     assert os.listdir(tmp_path / "temporary") == []
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    running = subprocess.run(["ps", "-wweo", "args"], capture_output=True, text=True, check=True).stdout
     assert not [line for line in running.splitlines() if "worker.py" in line and str(tmp_path) in line]
 
 

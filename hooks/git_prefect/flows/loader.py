@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..model import Watch
 
 WORKER = Path(__file__).with_name("worker.py")
+PR_SET_CHILD_SUBREAPER = 36
 GRACE = 0.5
 """Seconds that the worker has to end its children before it is killed."""
 
@@ -73,6 +75,7 @@ class Loader:
                     os.environ, self._python, self._control / "home", self._library_cache, self._env
                 ),
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
+                preexec_fn=_adopt_orphans if sys.platform == "linux" else None,
             )  # fmt: skip
 
     def _end(self) -> None:
@@ -170,6 +173,13 @@ class Loader:
             if f"{number}.begun" in names:
                 begun.add(job.path)
         return answers, begun
+
+
+def _adopt_orphans() -> None:
+    """Make this process the parent of what its descendants leave behind (prctl(2), kept over exec), to end it."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def cores() -> int:
