@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -86,8 +87,10 @@ class Desk(NamedTuple):
         text = re.sub(r"\d+ (s|minutes?) ago", "now", text)
         return re.sub(r"http://localhost:8080/default/flow/[0-9a-f-]{36}", "PAGE", text)
 
-    def in_terminal(self, *arguments: str, answer: str = "", columns: int = 80) -> tuple[int, str]:
-        """Exit code and all that a terminal shows; `answer` is typed once something ends with `] `."""
+    def in_terminal(
+        self, *arguments: str, answer: str = "", columns: int = 80, interrupt_at: str = ""
+    ) -> tuple[int, str]:
+        """Exit code and all that a terminal shows; `answer` is typed to the question, Ctrl-C once a text is shown."""
         import fcntl
         import struct
         import termios
@@ -109,7 +112,10 @@ class Desk(NamedTuple):
                 shown += os.read(leader, 65536)
             except OSError:
                 break
-            if answer and shown.endswith(b"] "):
+            if interrupt_at and interrupt_at.encode() in shown:
+                os.killpg(process.pid, signal.SIGINT)
+                interrupt_at = ""
+            if answer and shown.endswith((b"] ", b"]: ")):
                 os.write(leader, f"{answer}\n".encode())
                 answer = ""
         os.close(leader)

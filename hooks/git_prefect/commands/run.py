@@ -26,7 +26,9 @@ def main(argv: Sequence[str]) -> int:
 
     The exit code is 0 when the run succeeded, 1 when it failed or was cancelled.
     """
-    options = _parser().parse_args(argv)
+    # argparse would take what follows two dashes only where no option stands between it and the flow.
+    end = argv.index("--") if "--" in argv else len(argv)
+    options = _parser().parse_args(argv[:end])
     repository = git.open_repository()
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
@@ -37,12 +39,13 @@ def main(argv: Sequence[str]) -> int:
         print(f"before the run: {text.finding(one)}", file=sys.stderr)
     command = ["run", "--id", flow.flow.id]
     command += [word for value in options.param for word in ("--param", value)]
-    return _prefect([*command, *options.more, *([] if options.no_watch else ["--watch"])])
+    return _prefect([*command, *argv[end + 1 :], *([] if options.no_watch else ["--watch"])])
 
 
 def _parser() -> Any:
     parser = Parser(
         prog="git prefect run",
+        usage="git prefect run FLOW [--param KEY=VALUE] [--ref REF] [--project PROJECT] [--no-watch] [-- OPTION OF prefect run …]",
         description="Run a flow as it is registered for this branch: `prefect run` of that very version, followed to its end.",
         epilog="Exit codes: 0 the run succeeded (or, with --no-watch, was created), 1 it failed or was cancelled, 2 usage, or "
         "no such flow is registered for this ref, 3 not authorised, 4 the API is out of reach, 130 interrupted.",
@@ -53,7 +56,6 @@ def _parser() -> Any:
     parser.add_argument("--remote", help="default: the one that git push would use")
     parser.add_argument("--project", help="the one of several Prefect projects that have the flow of this ref")
     parser.add_argument("--no-watch", action="store_true", help="create the run and do not wait for it")
-    parser.add_argument("more", nargs="*", metavar="-- OPTION", help="options of `prefect run`, after two dashes")
     return parser
 
 
@@ -83,10 +85,12 @@ def _chosen(
     others = ", ".join(f"{drift.full_ref(one, default).split('/', 2)[-1]} ({one.flow.project})" for one in asked.flows)
     elsewhere = f"; it is from: {others}" if others else ""
     where = f" in project {project}" if project else ""
-    raise UsageError(
-        f"{name} is not registered from {text.place(update)}{where}{why}{elsewhere}",
-        f"see {git_prefect('status')}; to register what the remote has: {git_prefect('register', '--ref', update.name)}",
-    )
+    register = git_prefect("register", "--ref", update.name)
+    hint = f"register what the remote has: {register}; what there is: {git_prefect('status')}"
+    if asked.flows and not waiting:
+        there = drift.full_ref(asked.flows[0], default).split("/", 2)[-1]
+        hint = f"{git_prefect('run', name, '--ref', there)}; a branch registers the flows whose files it changes"
+    raise UsageError(f"{name} is not registered from {text.place(update)}{where}{why}{elsewhere}", hint)
 
 
 def _before_the_run(

@@ -1,0 +1,193 @@
+"""git prefect run: the flow of this branch, run by Prefect's own local agent; what it will not do is said before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import prefect
+import pytest
+
+from .conftest import Desk, flow, query
+from .test_status import short
+
+GREETING = """\
+import prefect
+from prefect import Flow, Parameter, task
+
+@task
+def greet(name):
+    if name == "nobody":
+        raise ValueError("nobody to greet")
+    prefect.context.logger.info("hello %s", name)
+
+with Flow("greeting") as flow:
+    greet(Parameter("name", default="you"))
+"""
+
+
+@pytest.fixture
+def agent(desk: Desk, remote: Path, tmp_path: Path) -> Iterator[None]:
+    """Prefect's local agent, with the clone URL as its local secret."""
+    environ = {
+        **os.environ, "PREFECT__BACKEND": "server", "PREFECT__CLOUD__API": prefect.config.cloud.api,
+        "PREFECT__SERVER__ENDPOINT": prefect.config.cloud.api, "PREFECT__CONTEXT__SECRETS__CLONE_URL": f"file://{remote}",
+    }  # fmt: skip
+    with open(tmp_path / "agent.log", "wb") as log:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "prefect", "agent", "local", "start", "--no-hostname-label"],
+            cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def test_a_run_is_followed_to_its_end_and_the_exit_code_is_its_result(desk: Desk, agent: None) -> None:
+    desk.commit(greeting=GREETING)
+    desk.register("main")
+    code, out, err = desk("run", "greeting", "--param", "name=Ada")
+    assert (code, out.splitlines()[-1], err) == (0, "Flow run succeeded!", "")
+    assert "└── Parameters: {'name': 'Ada'}" in out
+    assert "| INFO    | hello Ada\n" in out
+    code, out, _ = desk("run", "greeting", "--param", "name=nobody")
+    assert (code, out.splitlines()[-1]) == (1, "Flow run failed!")
+
+
+def test_a_task_that_is_not_registered_is_said_before_and_fails(desk: Desk, agent: None) -> None:
+    desk.commit(greeting=GREETING)
+    desk.register("main")
+    head = desk.commit(greeting=GREETING.replace('greet(Parameter("name", default="you"))', 'greet("you")\n    greet("me")'))
+    code, out, err = desk("run", "greeting")
+    assert err == (
+        f"before the run: flows/greeting.py: HEAD ({short(head)}) has a task that is not registered: greet-2 and no longer "
+        "name, which is registered; the next run fails [structure-drift]\n"
+        "  hint: git prefect register --ref main\n"
+    )
+    assert (code, out.splitlines()[-1]) == (1, "Flow run failed!")
+    assert "Task slug name is not found in the current Flow" in out
+    desk.register("main")
+    code, out, err = desk("run", "greeting")
+    assert (code, out.splitlines()[-1], err) == (0, "Flow run succeeded!", "")
+
+
+@pytest.fixture
+def created(desk: Desk) -> Callable[..., tuple[int, str]]:
+    """Runs with `--no-watch`: exit code and what is said before."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code, out, err = desk("run", *arguments, "--no-watch")
+        assert "Creating run for flow" in out or code
+        return code, err
+
+    return run
+
+
+def test_changes_that_are_not_pushed_are_said_before(desk: Desk, created: Callable[..., tuple[int, str]]) -> None:
+    head = desk.commit(etl=flow("etl"))
+    desk.register("main")
+    assert created("etl") == (0, "")
+    desk.clone.commit({"flows/etl.py": flow("etl").replace("...", "return 1", 1)})
+    desk.clone.write({"flows/etl.py": flow("etl").replace("...", "return 2")})
+    assert created("etl") == (
+        0,
+        f"before the run: refs/heads/main: origin/main is 1 commit behind: agents run {short(head)}, not what is here "
+        "[remote-differs]\n  hint: git push origin main\n"
+        "before the run: flows/etl.py: has changes that are in no commit: agents pull from the remote, these changes will "
+        "not run [uncommitted-flow]\n  hint: git add flows/etl.py && git commit && git push\n",
+    )
+    # Another ref than the one that is checked out has nothing to do with the work tree.
+    desk.clone.git("tag", "v1.0", head)
+    desk.clone.git("push", "--quiet", "origin", "v1.0")
+    desk.register("v1.0")
+    assert created("etl", "--ref", "v1.0") == (0, "")
+
+
+def test_a_remote_that_cannot_be_asked_keeps_no_run_from_starting(
+    desk: Desk, remote: Path, created: Callable[..., tuple[int, str]]
+) -> None:
+    desk.commit(etl=flow("etl"))
+    desk.register("main")
+    remote.rename(remote.with_name("away.git"))
+    code, said = created("etl")
+    assert (code, said.splitlines()[0].startswith("before the run: warning: origin: the remote could not be asked")) == (0, True)
+
+
+def test_it_runs_that_very_version_with_options_of_prefect_run(desk: Desk, created: Callable[..., tuple[int, str]]) -> None:
+    desk.commit(etl=flow("etl"))
+    desk.clone.git("tag", "v1.0")
+    desk.clone.git("push", "--quiet", "origin", "v1.0")
+    desk.register("main", "v1.0")
+    code, out, _ = desk("run", "etl", "--no-watch", "--ref", "v1.0", "--", "--run-name", "by-hand", "--label", "x")
+    assert code == 0, out
+    flow_id = desk.id_of("etl", "-production")
+    assert query(f'flow_run(where: {{flow_id: {{_eq: "{flow_id}"}}}})', "name labels") == [{"name": "by-hand", "labels": ["x"]}]
+
+
+def test_what_is_not_registered_is_not_run(desk: Desk) -> None:
+    desk.commit(etl=flow("etl"))
+    assert desk("run", "etl") == (
+        2,
+        "",
+        "git-prefect: etl is not registered from origin/main\n"
+        "hint: register what the remote has: git prefect register --ref main; what there is: git prefect status\n",
+    )
+    desk.register("main")
+    desk.clone.git("switch", "--quiet", "--create", "feature/x")
+    desk.commit(other=flow("other"))
+    assert desk("run", "etl") == (
+        2,
+        "",
+        f"git-prefect: etl is not registered from origin/feature/x; it is from: main ({desk.project})\n"
+        "hint: git prefect run etl --ref main; a branch registers the flows whose files it changes\n",
+    )
+
+
+def test_of_several_projects_one_is_chosen(desk: Desk, created: Callable[..., tuple[int, str]]) -> None:
+    desk.commit(etl=flow("etl"))
+    desk.register("main")
+    other = f"{desk.project}-other"
+    prefect.Client().create_project(other)
+    assert desk("register", "--project", other)[0] == 0
+    assert desk("run", "etl") == (
+        2,
+        "",
+        f"git-prefect: etl is registered from origin/main in several projects: {desk.project}, {other}\n"
+        f"hint: choose one: git prefect run etl --project {desk.project}\n",
+    )
+    assert created("etl", "--project", other)[0] == 0
+    assert query(f'flow_run(where: {{flow_id: {{_eq: "{desk.id_of("etl", "-other")}"}}}})', "state") != []
+
+
+def test_an_api_that_is_away(desk: Desk) -> None:
+    from prefect.utilities.configuration import set_temporary_config
+
+    with set_temporary_config({"cloud.api": "http://127.0.0.1:9"}):
+        code, _, err = desk("run", "etl")
+    assert (code, err.splitlines()[0]) == (
+        4, "git-prefect: the Prefect API at http://127.0.0.1:9 is out of reach: no connection",
+    )  # fmt: skip
+
+
+def test_parameters_that_prefect_does_not_take(desk: Desk) -> None:
+    desk.commit(etl=flow("etl"))
+    desk.register("main")
+    code, out, _ = desk("run", "etl", "--param", 'rows={"a":')
+    assert (code, "Failed to parse JSON for parameter 'rows'" in out) == (1, True)
+
+
+def test_who_interrupts_a_run_that_is_cancelled_finds_130(desk: Desk) -> None:
+    desk.commit(etl=flow("etl"))
+    desk.register("main")
+    code, shown = desk.in_terminal("run", "etl", answer="y", interrupt_at="Watching flow run execution")
+    (run,) = query(f'flow_run(where: {{flow_id: {{_eq: "{desk.id_of("etl")}"}}}})', "state")
+    assert (code, run, "Cancelled flow run." in shown) == (130, {"state": "Cancelled"}, True)
+
