@@ -353,7 +353,8 @@ def test_no_push_ever_stores_or_shows_a_credential(work: Clone) -> None:
     said = [git_prefect(work.path, command, **pushing) for command in ("validate", "check-pushed", "register")]
     assert [code for code, _, _ in said] == [0, 0, 0]
     said.append(git_prefect(work.path, "status"))
-    assert said[-1][1].startswith(
+    assert said[-1][0] == 3
+    assert said[-1][1].splitlines()[2].startswith(
         f"http://127.0.0.1:9/r.git/feature/x at {work.head()[:7]}: not arrived 0 s ago: "
         "pushed by URL, and http://127.0.0.1:9/r.git: the remote could not be asked ("
     )

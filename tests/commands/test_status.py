@@ -227,9 +227,17 @@ def _update(desk: Desk, head: str) -> Any:
 
 
 def test_nothing_is_held(desk: Desk) -> None:
-    assert desk("status") == (
-        0, "no push from this clone has been registered yet\nPrefect holds no flow of this repository\n", "",
-    )  # fmt: skip
+    assert desk("status") == (0, "Prefect holds no flow of this repository\n", "")
+
+
+def test_nobody_has_chosen_an_api(desk: Desk) -> None:
+    with set_temporary_config({"backend": "cloud", "cloud.api": "https://api.prefect.io", "cloud.api_key": None}):
+        assert desk("status") == (
+            3,
+            "the Prefect API at https://api.prefect.io is Prefect Cloud's, and no API key is set [not-authorised]\n"
+            "  hint: log in with `prefect auth login --key KEY`, or choose a server of your own with `prefect backend server`\n",
+            "",
+        )
 
 
 def test_without_the_api_the_queue_is_told(desk: Desk) -> None:

@@ -55,7 +55,7 @@ def report(repository: git.Repository, remote: str) -> Report:
         exit=max((error.exit_code for error in troubles), default=ExitCode.FINDINGS if wrong else ExitCode.OK),
         findings=(*map(_trouble, troubles), *found),
         registered=tuple(registered),
-        summary=_summary(pushes, registered, asked),
+        summary=() if registered or asked.api_trouble else ("Prefect holds no flow of this repository",),
     )
 
 
@@ -64,24 +64,19 @@ def _trouble(error: GitPrefectError) -> Finding:
     return Finding(code, ERROR, error.message, error.hint)
 
 
-def _summary(pushes: Report, registered: Sequence[StandingFlow], asked: drift.Asked) -> tuple[str, ...]:
-    if registered or asked.troubles:
-        return pushes.summary if asked.troubles and not registered else ()
-    return (*pushes.summary, "Prefect holds no flow of this repository")
-
-
 def of_pushes(
     repository: git.Repository, is_gone: Callable[[str, str], bool] | None = None, command: str = "status"
 ) -> Report:
     """What waits, then the last outcome of each ref, newest first.
 
     With `is_gone`, which tells whether a remote lacks a ref, only the newest outcome and what went wrong is told: what
-    is well shows in the table, and what went wrong with a ref that is gone is over.
+    is well shows in the table, and what became of a ref that is gone since is over.
     """
     waiting = pending.entries(repository)
     last = _last(repository)
     if is_gone is not None:
-        last = [*last[:1], *(line for line in last[1:] if _is_bad(line) and not is_gone(line["remote"], line["ref"]))]
+        over = [line for line in last if line["result"] != "not arrived" and is_gone(line["remote"], line["ref"])]
+        last = [line for line in last if line not in over and (line is last[0] or _is_bad(line))]
     told = [*map(_waiting, waiting), *map(_settled, last)]
     bad = any(entry.error for entry in waiting) or any(_is_bad(line) for line in last)
     return Report(

@@ -53,6 +53,12 @@ class Connection:
             NotAuthorised: the API refuses our key.
             ApiRefused: the API answered with errors.
         """
+        if not self._client.api_key and ".prefect.io" in self.address:
+            # Prefect's own default when nobody has chosen an API: it answers nobody without a key.
+            raise NotAuthorised(
+                f"the Prefect API at {self.address} is Prefect Cloud's, and no API key is set",
+                "log in with `prefect auth login --key KEY`, or choose a server of your own with `prefect backend server`",
+            )
         body = {"query": query, "variables": json.dumps(variables)}
         size = len(json.dumps(body))
         if size > LARGEST_BODY:
