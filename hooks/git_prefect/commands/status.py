@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from .. import drift, settle
 from ..errors import ExitCode, GitPrefectError
-from ..model import ERROR, Finding, RefUpdate, Registration, Report, ReportedRef, StandingFlow
+from ..model import ERROR, Finding, RefUpdate, Registration, Report, ReportedRef
 from ..push import git, pending, refs
 from ..report import text
 from ..report.command import git_prefect
