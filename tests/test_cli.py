@@ -56,6 +56,7 @@ def in_push(work: Clone, **more: str) -> dict[str, str]:
         ("timeout = nan", "tool.git-prefect.timeout: is in seconds and has to be above 0"),
         ("flows = ['!']", "tool.git-prefect.flows: '!' is no pattern ("),
         ("import-roots = ['../x']", "tool.git-prefect.import-roots: names folders of the repository, and '../x' is"),
+        ("companion-tag = '{tag}'", "tool.git-prefect.companion-tag: is a name of its own below which the tags are"),
         ("clone-url-secret = 'A'\ntoken-secret = 'B'", "tool.git-prefect.clone-url-secret: is the whole URL"),
         (
             "[tool.git-prefect.env]\n'A=' = 'x'",

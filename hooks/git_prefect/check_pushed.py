@@ -55,7 +55,9 @@ def _arguments(argv: Sequence[str]) -> Namespace:
 
 
 def _push(repository: git.Repository, update: RefUpdate) -> int:
-    found = annotated_tag(repository, update)
+    from . import annotated
+
+    found = annotated.refused(repository, update)
     if found:
         print(text.findings(found))
         return ExitCode.FINDINGS
@@ -80,25 +82,13 @@ def what_it_does(repository: git.Repository, update: RefUpdate) -> str:
     return f"{where}: {text.plural(ahead, 'commit')} from {text.short(old)} to {text.short(new)}{forced}"
 
 
-def annotated_tag(repository: git.Repository, update: RefUpdate) -> list[Finding]:
-    """The finding for a tag that is an object of its own: dulwich's clone in the agent cannot follow it."""
-    if update.kind != "tag" or update.pushed_object in (None, update.commit):
-        return []
-    from .findings import finding
-
-    name = update.name
-    return [
-        finding(
-            "annotated-tag",
-            f"{text.place(update)} is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree'",
-            f"make it a lightweight tag: git tag -f {name} '{name}^{{}}' && git push --force {update.remote} {name}",
-            ref=update.ref,
-        )
-    ]
-
-
 def against_remote(repository: git.Repository, update: RefUpdate) -> list[Finding]:
     """Ask the remote: findings when it lacks the ref, has another commit, or a tag that agents cannot run."""
+<<<<<<< HEAD
+=======
+    from . import annotated
+    from .findings import finding
+>>>>>>> 13ba40b (Every shape of a push has a test, and an annotated tag can have a lightweight one beside it)
     from .push.lsremote import ask_remote
 
     return against(repository, update, ask_remote(repository, update.remote, update.ref))
@@ -119,7 +109,7 @@ def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -
                 ref=update.ref,
             )
         ]
-    tags = annotated_tag(repository, update._replace(pushed_object=answer.refs[update.ref], commit=theirs))
+    tags = annotated.without_companion(repository, update._replace(pushed_object=answer.refs[update.ref], commit=theirs))
     if theirs == update.commit:
         return tags
     return [*tags, finding(

@@ -37,6 +37,8 @@ class RefUpdate(NamedTuple):
     """What the remote had, as far as this clone knows without asking; None when unknown or new."""
     source: str
     """Who says so: `push`, `--ref`, `BUILD_TAG`, `GIT_BRANCH`, `active branch`, …"""
+    companion: str = ""
+    """Short name of the lightweight tag that agents clone in place of an annotated one; empty: the ref's own."""
 
     @property
     def kind(self) -> str:
@@ -49,6 +51,11 @@ class RefUpdate(NamedTuple):
     def name(self) -> str:
         """The short name, as the storage of a flow has it: `feature/x`, `v1.0`."""
         return self.ref.split("/", 2)[2] if self.ref.count("/") >= 2 else self.ref
+
+    @property
+    def cloned_name(self) -> str:
+        """The short name of what agents clone."""
+        return self.companion or self.name
 
 
 class TreeEntry(NamedTuple):

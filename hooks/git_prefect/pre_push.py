@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .check_pushed import annotated_tag, what_it_does
+from . import annotated
+from .check_pushed import what_it_does
 from .errors import ExitCode, UsageError
 from .model import RefUpdate
 from .push import git, refs
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check(repository: git.Repository, update: RefUpdate, skipped: Sequence[str]) -> int:
-    found = [] if "prefect-check-pushed" in skipped else annotated_tag(repository, update)
+    found = [] if "prefect-check-pushed" in skipped else annotated.refused(repository, update)
     if found:
         print(text.findings(found))
     code = ExitCode.OK if "prefect-validate" in skipped else check_push(repository, update, brief=True)

@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import recall, watcher
-from .check_pushed import annotated_tag
+from . import annotated, recall, watcher
 from .errors import ExitCode
 from .model import WARNING, RefUpdate
 from .push import git, pending, process, trigger
@@ -44,6 +43,9 @@ def queue(
         told_live = inside_push and bool(tracking) and before != update.commit
         told_live = told_live and not _is_registered(repository, update)
         if _is_for_registration(repository, update, project, known, told_live, lines):
+            if annotated.is_annotated(update):
+                beside = annotated.companion(repository, update)
+                lines.append(f"  it is annotated: the lightweight tag {beside} is pushed beside it, for agents")
             queued.append(pending.record(repository, update, before, pusher, project))
             moves += [(update.commit, tracking)] if told_live and tracking else []
     if not _in_ci() and (queued or pending.entries(repository)):
@@ -118,7 +120,7 @@ def _is_for_registration(
         UsageError: it could never be registered: its settings, its templates, its remote.
     """
     where = text.place(update)
-    if annotated_tag(repository, update):
+    if annotated.refused(repository, update):
         lines.append(f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
         return False
     if known and known.project is None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import queue
-from .check_pushed import annotated_tag
 from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
 from .push import git, pending, process, refs
@@ -71,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
         )
         return ExitCode.OK
     from . import settle
+    from .annotated import as_agents_clone_it
     from .registration.api import Api
     from .report.options import show
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
     update = refs.by_hand(repository, os.environ, options.ref, remote)
     if options.explain:
         return _explained(repository, update)
-    update = confirmed(repository, update)
+    update = as_agents_clone_it(repository, confirmed(repository, update), push=not options.dry_run)
     source = settings_at(repository, update.commit, remote)
     api = Api()
     if options.dry_run:
@@ -175,7 +175,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
     """The ref as the remote has it now: that is what agents run, and what is registered.
 
     Raises:
-        UsageError: the remote lacks it, or has a tag that no agent can run.
+        UsageError: the remote lacks it.
         OutOfReach: the remote does not answer.
     """
     from .push.lsremote import ask_remote, fetch_commit
@@ -188,8 +188,6 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
             f"push it first: git push {update.remote} {update.name}",
         )
     found = update._replace(commit=theirs, pushed_object=answer.refs[update.ref])
-    for one in annotated_tag(repository, found):
-        raise UsageError(f"{one.message} [{one.code}]", one.hint)
     if git.commit_of(repository, theirs) is None:
         fetch_commit(repository, update.remote, update.ref)
     return found

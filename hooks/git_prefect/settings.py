@@ -73,6 +73,7 @@ class Settings(Table, frozen=True):
     token_secret: Optional[str] = None
     token_username: Optional[str] = None
     clone_url_secret: Optional[str] = None
+    companion_tag: Optional[str] = None
     verify_clone: bool = False
     storage: Literal["keep", "replace"] = "keep"
     parallel: int = 16
@@ -185,6 +186,8 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "parallel", f"is how many flows are registered at once: 1 to {MOST_PARALLEL}"
     if settings.clone_url_secret and (settings.token_secret or settings.token_username):
         yield "clone-url-secret", "is the whole URL: it goes without `token-secret` and `token-username`"
+    if settings.companion_tag is not None and not re.fullmatch(r"[^\s~^:?*\[\\{}]+/\{tag\}", settings.companion_tag):
+        yield "companion-tag", 'is a name of its own below which the tags are, such as "flows/{tag}"'
     for root in settings.import_roots:
         if os.path.isabs(root) or os.path.normpath(root).startswith(".."):
             yield "import-roots", f"names folders of the repository, and {root!r} is outside of it"

@@ -167,9 +167,11 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
 
 
 def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell: Callable[[str], None]) -> None:
+    from .annotated import as_agents_clone_it
     from .registration.api import Api
 
     source = settings_at(repository, update.commit, update.remote)
+    update = as_agents_clone_it(repository, update, push=True)
     api = Api()
     with one_at_a_time(repository, update, source, api, entry.project):
         planned = plan_ref(repository, update, source, api, entry.project)

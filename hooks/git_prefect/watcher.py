@@ -96,8 +96,9 @@ def _wait_for_push(repository: git.Repository, entry: Entry) -> None:
 def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry], listener: socket.socket) -> None:
     """Settle inside the push what the trigger reports, and tell it, until the push has ended or nothing is left."""
     # While the push is under way; registering needs it a moment later.
+    import prefect  # noqa: F401
+
     from .arrived import DONE, HOLD
-    from .registration import client  # noqa: F401
     from .settle import settle
 
     left, waits = HOLD, True

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -189,8 +190,16 @@ def team(work: Clone, remote: Path, tools: Tools, shell: None, monkeypatch: pyte
 
 
 @pytest.fixture
-def agent(team: Team, remote: Path, tmp_path: Path) -> Iterator[None]:
+def agent(team: Team) -> Iterator[None]:
     """Prefect's own local agent, with the clone URL as its local secret."""
+    with running_agent(team):
+        yield
+
+
+@contextmanager
+def running_agent(team: Team) -> Iterator[None]:
+    """Prefect's own local agent for a team's flows, with the clone URL as its local secret."""
+    remote, tmp_path = team.remote, team.remote.parent
     environ = {**os.environ, "PREFECT__CONTEXT__SECRETS__CLONE_URL": f"file://{remote}"}
     with open(tmp_path / "agent.log", "wb") as log:
         process = subprocess.Popen(

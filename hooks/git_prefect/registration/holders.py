@@ -64,8 +64,12 @@ def ref_of(storage: Storage, default_branch: str | None) -> tuple[str | None, st
 
 
 def is_older(tag: str, other: str) -> bool:
-    """Whether a tag's version is lower than another's; False where one of them is no version."""
+    """Whether a tag's version is lower than another's; False where one of them is no version.
+
+    The version is what follows the last slash: `flows/v1.2` and `v1.2` are the same.
+    """
+    one, two = (name.rpartition("/")[2].lstrip("v") for name in (tag, other))
     try:
-        return Version(tag.lstrip("v")) < Version(other.lstrip("v"))
+        return Version(one) < Version(two)
     except InvalidVersion:
         return False

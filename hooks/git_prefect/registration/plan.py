@@ -180,5 +180,8 @@ def _is_ours(held: RegisteredFlow, given: Circumstances) -> bool:
         return branch == given.update.name
     if not tag:
         return False
-    line = given.target.tag is not None and matches(given.target.tag, tag) and is_older(tag, given.update.name)
-    return tag == given.update.name or line
+    name = given.update.name
+    # Beside an annotated tag agents clone a lightweight one, whose name ends with the tag's.
+    tag = tag.removeprefix(given.update.companion[: -len(name)])
+    line = given.target.tag is not None and matches(given.target.tag, tag) and is_older(tag, name)
+    return tag == name or line

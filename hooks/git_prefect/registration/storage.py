@@ -24,7 +24,7 @@ def git_storage(where: GitStorage, update: RefUpdate, path: str, flow: str) -> d
             flow_path=path,
             flow_name=flow,
             branch_name=update.name if update.kind == "branch" else None,
-            tag=update.name if update.kind == "tag" else None,
+            tag=update.cloned_name if update.kind == "tag" else None,
             **where._asdict(),
         )
     storage.flows[flow] = path

@@ -83,4 +83,5 @@ def outcome(line: Mapping[str, Any]) -> str:
             lines.append(f"    {flow['url']}")
     lines += [f"  unchanged: {', '.join(names)} → {where}: {why}" for (where, why), names in unchanged.items()]
     lines += [f"  left out: {reason}" for reason in line.get("left_out", [])]
+    lines += [f"  {reason}" for reason in line.get("unclonable", [])]
     return "\n".join([*lines, *(f"  {note}" for note in line.get("notes", []))])

@@ -1,0 +1,131 @@
+"""Releases by annotated tags: the lightweight tag beside each, from the push to the run by a real agent."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from git_prefect.push import pending
+
+from .conftest import Team, flow_file, running_agent, until
+from .test_push_shapes import held, live, logged, ours
+
+
+def with_companions(team: Team) -> Team:
+    settings = (team.clone.path / "pyproject.toml").read_text()
+    settings = settings.replace("[tool.git-prefect]\n", '[tool.git-prefect]\ncompanion-tag = "flows/{tag}"\n')
+    team.clone.commit({"pyproject.toml": settings, "flows/etl.py": flow_file()})
+    return team
+
+
+@pytest.fixture
+def releasing(native: Team) -> Team:
+    """A team on `feature/x` that has companions set, with a flow that is committed and not pushed."""
+    return with_companions(native)
+
+
+def tags(team: Team) -> dict[str, str]:
+    """What the remote's tags point at."""
+    lines = team.clone.git("ls-remote", "--tags", "origin").splitlines()
+    return {ref[len("refs/tags/") :]: name for name, ref in (line.split("\t") for line in lines)}
+
+
+def test_an_agent_runs_the_release_of_an_annotated_tag(releasing: Team, api: str) -> None:
+    head = releasing.clone.head()
+    releasing.clone.git("tag", "-a", "v1.0", "-m", "one")
+    local = releasing.clone.git("for-each-ref")
+    printed = releasing.push("origin", "v1.0")
+    assert ours(releasing, printed) == [
+        "tag v1.0 on origin: 1 flow → project P-production, once origin has @. What became of it: git prefect status",
+        "  it is annotated: the lightweight tag flows/v1.0 is pushed beside it, for agents",
+    ]
+    releasing.settled()
+    assert logged(releasing) == ["v1.0 registered"]
+    assert held(releasing, api) == ["etl 1 production flows/v1.0"]
+    found = tags(releasing)
+    assert (found["flows/v1.0"], found["v1.0^{}"]) == (head, head)
+    assert found["v1.0"] == releasing.clone.git("rev-parse", "v1.0") != head
+    assert releasing.clone.git("for-each-ref") == local
+    # The branch moves on; the release is pinned.
+    releasing.clone.commit({"flows/etl.py": flow_file().replace("[1, 2, 3]", "[4]")})
+    releasing.push("origin", "feature/x")
+    with running_agent(releasing):
+        run = subprocess.run(
+            ["prefect", "run", "--name", "etl", "--project", f"{releasing.project}-production", "--watch"],
+            cwd=releasing.clone.path.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "loaded [1, 2, 3]" in run.stdout
+    assert "Flow run succeeded!" in run.stdout
+
+
+def test_a_newer_release_counts_an_older_one_does_not_and_a_moved_one_is_followed(releasing: Team, api: str) -> None:
+    releasing.clone.git("tag", "-a", "v1.9", "-m", "one")
+    releasing.push("origin", "v1.9")
+    releasing.settled()
+    old = releasing.clone.head()
+    head = releasing.clone.commit({"flows/etl.py": flow_file() + "    extract()\n"})
+    releasing.clone.git("tag", "-a", "v1.10", "-m", "two")
+    printed = releasing.push("origin", "feature/x", "v1.10")
+    assert ours(releasing, printed) == [
+        live("feature/x")[0],
+        live("v1.10", tag=True)[0],
+        "  it is annotated: the lightweight tag flows/v1.10 is pushed beside it, for agents",
+        *live("v1.10", tag=True, version=2)[1:],
+        *live("feature/x")[1:],
+    ]
+    releasing.clone.git("tag", "-a", "v1.2", "-m", "old", old)
+    releasing.push("origin", "v1.2")
+    releasing.settled()
+    assert held(releasing, api) == ["etl 1 feature--x feature/x", "etl 2 production flows/v1.10"]
+    assert logged(releasing)[-1].startswith("v1.9 registered")
+    assert any(line.startswith("v1.2 refused: the newer tag 'flows/v1.10'") for line in logged(releasing))
+    moved = releasing.clone.commit({"flows/etl.py": flow_file()})
+    releasing.clone.git("tag", "--force", "-a", "v1.10", "-m", "again")
+    releasing.push("--force", "origin", "v1.10")
+    releasing.settled()
+    assert held(releasing, api)[-1] == "etl 3 production flows/v1.10"
+    assert tags(releasing)["flows/v1.10"] == moved != head
+
+
+def test_a_companion_that_the_remote_refuses_keeps_the_release_waiting(releasing: Team, api: str) -> None:
+    hook = releasing.remote / "hooks" / "update"
+    hook.write_text("#!/bin/sh\ncase $1 in refs/tags/flows/*) echo protected >&2; exit 1;; esac\n")
+    hook.chmod(0o755)
+    releasing.clone.git("tag", "-a", "v1.0", "-m", "one")
+    releasing.push("origin", "v1.0")
+    until(lambda: [entry.error for entry in pending.entries(releasing.clone.repository)] != [""])
+    (entry,) = pending.entries(releasing.clone.repository)
+    assert entry.error.startswith("origin: the lightweight tag flows/v1.0 could not be pushed beside v1.0 (")
+    assert entry.error.endswith("; push it by hand: git push origin 'v1.0^{}:refs/tags/flows/v1.0'")
+    assert held(releasing, api) == []
+    hook.unlink()
+    releasing.clone.git("push", "--no-verify", "origin", "v1.0^{}:refs/tags/flows/v1.0")
+    releasing.prefect("register", "--pending")
+    assert held(releasing, api) == ["etl 1 production flows/v1.0"]
+
+
+def test_by_hand_and_in_ci(releasing: Team, api: str) -> None:
+    head = releasing.clone.head()
+    releasing.clone.git("tag", "-a", "v1.0", "-m", "one")
+    releasing.push("--no-verify", "origin", "v1.0")
+    told = releasing.prefect("check-pushed", "--ref", "v1.0", check=False)
+    assert "tag v1.0 on origin is an annotated tag: every run would fail" in told
+    releasing.prefect("register", "--ref", "v1.0", "--dry-run")
+    assert "flows/v1.0" not in tags(releasing)
+    releasing.prefect("register", BUILD_TAG="v1.0", CI="true")
+    assert tags(releasing)["flows/v1.0"] == head
+    assert held(releasing, api) == ["etl 1 production flows/v1.0"]
+    assert releasing.prefect("check-pushed", "--ref", "v1.0") == (
+        f"tag v1.0 on origin is at {head[:7]}, as here: agents run this code"
+    )
+
+
+def test_with_pre_commit_and_its_one_ref(team: Team, api: str) -> None:
+    with_companions(team)
+    team.clone.git("tag", "-a", "v1.0", "-m", "one")
+    printed = team.push("origin", "v1.0")
+    assert "  it is annotated: the lightweight tag flows/v1.0 is pushed beside it, for agents" in printed
+    team.settled()
+    assert held(team, api) == ["etl 1 production flows/v1.0"]
