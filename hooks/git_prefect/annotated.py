@@ -31,20 +31,23 @@ def refused(repository: git.Repository, update: RefUpdate) -> list[Finding]:
     from .registration.targets import target_of
 
     targets = settings_at(repository, update.commit, update.remote).settings.target
-    return [] if targets and target_of(targets, update) is None else [_finding(update)]
+    return [] if targets and target_of(targets, update) is None else cannot_run(update)
 
 
-def _finding(update: RefUpdate) -> Finding:
+def cannot_run(update: RefUpdate) -> list[Finding]:
+    """The finding for an annotated tag that agents are to clone."""
     from .findings import finding
 
+    if not is_annotated(update):
+        return []
     name = update.name
-    return finding(
+    return [finding(
         "annotated-tag",
         f"{text.place(update)} is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree'",
         f"make it a lightweight tag: git tag -f {name} '{name}^{{}}' && git push --force {update.remote} {name}; or have "
         'one pushed beside each, with the setting companion-tag = "flows/{tag}"',
         ref=update.ref,
-    )
+    )]  # fmt: skip
 
 
 def without_companion(repository: git.Repository, update: RefUpdate) -> list[Finding]:
@@ -56,7 +59,7 @@ def without_companion(repository: git.Repository, update: RefUpdate) -> list[Fin
     name = companion(repository, update)
     if name and ask_remote(repository, update.remote, f"refs/tags/{name}").commit(f"refs/tags/{name}") == update.commit:
         return []
-    return [_finding(update)]
+    return cannot_run(update)
 
 
 def as_agents_clone_it(repository: git.Repository, update: RefUpdate, push: bool) -> RefUpdate:
@@ -72,7 +75,7 @@ def as_agents_clone_it(repository: git.Repository, update: RefUpdate, push: bool
         return update
     name = companion(repository, update)
     if not name:
-        found = _finding(update)
+        (found,) = cannot_run(update)
         raise UnusableCommit(f"{found.message} [{found.code}]", found.hint)
     from .push.lsremote import ask_remote
 

@@ -84,11 +84,6 @@ def what_it_does(repository: git.Repository, update: RefUpdate) -> str:
 
 def against_remote(repository: git.Repository, update: RefUpdate) -> list[Finding]:
     """Ask the remote: findings when it lacks the ref, has another commit, or a tag that agents cannot run."""
-<<<<<<< HEAD
-=======
-    from . import annotated
-    from .findings import finding
->>>>>>> 13ba40b (Every shape of a push has a test, and an annotated tag can have a lightweight one beside it)
     from .push.lsremote import ask_remote
 
     return against(repository, update, ask_remote(repository, update.remote, update.ref))
@@ -96,6 +91,7 @@ def against_remote(repository: git.Repository, update: RefUpdate) -> list[Findin
 
 def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -> list[Finding]:
     """As `against_remote`, of what the remote has answered already."""
+    from . import annotated
     from .findings import finding
 
     theirs = answer.commit(update.ref)

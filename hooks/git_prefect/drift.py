@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .check_pushed import annotated_tag
+from .annotated import cannot_run
 from .errors import GitPrefectError, UnusableCommit
 from .findings import finding
 from .model import ERROR, CheckedFile, Finding, GitStorage, LoadedFlow, RefUpdate, StandingFlow
@@ -155,7 +155,7 @@ def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[HeldFl
         hint = f"archive it with {git_prefect('prune')}, or push the {update.kind} again"
         said = f"{text.place(update)} is gone: every run fails, since no agent finds it"
         return {one.flow.id: [_about(one, update, "ref-gone", said, hint)] for one in flows}
-    broken = annotated_tag(repository, update)
+    broken = cannot_run(update)
     if broken:
         return {one.flow.id: [found._replace(path=one.path, flow=one.flow.name) for found in broken] for one in flows}
     try:

@@ -179,13 +179,21 @@ def target_for(settings: Settings, update: RefUpdate, project: str | None) -> Ta
     from . import settings as tables
     from .registration.targets import target_of
 
-    found = target_of(settings.target, update)
+    found = target_of(settings.target, _as_its_tag(settings, update))
     if project is None:
         return found
     if found is None:
         branch, tag = (update.name, None) if update.kind == "branch" else (None, update.name)
         return tables.Target(project=project, branch=branch, tag=tag)
     return tables.with_project(found, project)
+
+
+def _as_its_tag(settings: Settings, update: RefUpdate) -> RefUpdate:
+    """A lightweight tag that stands beside an annotated one goes where that goes."""
+    beside = (settings.companion_tag or "").removesuffix("{tag}")
+    if beside and update.kind == "tag" and update.name.startswith(beside):
+        return update._replace(ref=f"refs/tags/{update.name[len(beside) :]}")
+    return update
 
 
 def reported_ref(repository: git.Repository, update: RefUpdate, settings: Settings) -> ReportedRef:

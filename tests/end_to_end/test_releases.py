@@ -129,3 +129,13 @@ def test_with_pre_commit_and_its_one_ref(team: Team, api: str) -> None:
     assert "  it is annotated: the lightweight tag flows/v1.0 is pushed beside it, for agents" in printed
     team.settled()
     assert held(team, api) == ["etl 1 production flows/v1.0"]
+
+
+def test_what_is_registered_by_a_companion_has_not_drifted(releasing: Team) -> None:
+    releasing.clone.git("tag", "-a", "v1.0", "-m", "one")
+    releasing.push("origin", "feature/x", "v1.0")
+    releasing.settled()
+    told = releasing.prefect("status")
+    assert "flows/v1.0" in told
+    assert "no target" not in told
+    assert "drift" not in told
