@@ -27,6 +27,7 @@ COMMANDS = {
     "prune": ("git_prefect.commands.prune", "archive flows whose branch, tag or file is gone; asks first"),
     "install": ("git_prefect.commands.install", "a native pre-push hook, which sees every ref of a push"),
     "uninstall": ("git_prefect.commands.uninstall", "take that hook away again"),
+    "doctor": ("git_prefect.commands.doctor", "what a push, a registration and a run depend on, each with its remedy"),
     "explain": ("git_prefect.commands.explain", "what a finding means, and how to mend it"),
 }
 

@@ -271,6 +271,21 @@ class Graph(NamedTuple):
     edges: tuple[Edge, ...]
 
 
+class Check(NamedTuple):
+    """A thing that `git prefect doctor` looked at: a row of `checks` in the JSON report."""
+
+    name: str
+    """`git`, `hooks`, `clone`, …"""
+    facts: tuple[str, ...]
+    """What was found, a line each."""
+    problem: str = ""
+    """What is wrong, and what it would mean at run time; empty when all is well."""
+    remedy: str = ""
+    """What to type next; empty when all is well."""
+    code: str = ""
+    """The finding's code, where it is one of docs/findings.md; else the name stands for it."""
+
+
 class Report(NamedTuple):
     """The result of a command; every `--format` is made from it, and nothing else is printed on stdout."""
 
@@ -283,6 +298,8 @@ class Report(NamedTuple):
     registrations: tuple[Registration, ...] = ()
     registered: tuple[StandingFlow, ...] = ()
     """What Prefect holds of this repository."""
+    checks: tuple[Check, ...] = ()
+    """What `git prefect doctor` looked at; its problems are among the findings, too."""
     graphs: tuple[Graph, ...] = ()
     """Of the flows whose structure changes; drawn by Markdown only."""
     summary: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..model import Finding, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
+from ..model import Check, Finding, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
 from .terminal import Look
 
 VERSION = 1
@@ -26,6 +26,7 @@ def document(report: Report) -> dict[str, Any]:
         "findings": [_finding(one) for one in report.findings],
         "registrations": [_registration(one) for one in report.registrations],
         "registered": [_registered(one) for one in report.registered],
+        "checks": [_check(one) for one in report.checks],
         "exit": int(report.exit),
     }
 
@@ -79,6 +80,10 @@ def _registered(one: StandingFlow) -> dict[str, Any]:
         "url": one.url,
         "drift": [finding.code for finding in one.drift],
     }
+
+
+def _check(one: Check) -> dict[str, Any]:
+    return {"name": one.name, "facts": list(one.facts), "problem": one.problem or None, "remedy": one.remedy or None}
 
 
 def _name(ref: str | None) -> str | None:

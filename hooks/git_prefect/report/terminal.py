@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..model import ERROR, WARNING, Finding, Registration, Report
-from . import standing, text
+from . import checks, standing, text
 
 
 class Look(NamedTuple):
@@ -21,6 +21,8 @@ RANK = {ERROR: 0, WARNING: 1}
 
 def render(report: Report, look: Look) -> str:
     """The report as a person reads it; empty when there is nothing to say."""
+    if report.checks:
+        return "\n".join([*checks.table(report.checks, look.width), *report.summary])
     inside = {one for flow in report.registered for one in flow.drift}
     parts = [findings([one for one in report.findings if one not in inside], look)]
     for ref in report.refs:

@@ -1,0 +1,167 @@
+"""git prefect doctor: all that a push, a registration and a run depend on, each with its remedy if it is wrong."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..doctor import machine, origins, prefect, remote
+from ..errors import ExitCode, GitPrefectError
+from ..flows.interpreter import Interpreter
+from ..model import ERROR, WARNING, Check, CheckedFile, Finding, RefUpdate, Report, ReportedRef
+from ..push import git, refs
+from ..report import text
+from ..report.command import git_prefect
+from ..report.options import Parser, reporting, show
+from ..scope import project_for, registrable, storage_for, target_for
+from ..settings import Source, Target
+from ..validate import check, interpreter_for, settings_at, tree_of_commit
+
+if TYPE_CHECKING:
+    from ..registration.api import Api
+
+
+class Subject(NamedTuple):
+    """The ref that is looked at, with its settings."""
+
+    update: RefUpdate
+    source: Source
+    target: Target | None
+    project: str | None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Look at everything and say what was found; exit code 1 when something is wrong. Nothing is changed, nobody asked."""
+    options = _arguments(argv)
+    repository = git.open_repository()
+    subject: list[ReportedRef] = []
+    checks = tuple(_checks(repository, options, subject))
+    wrong = [one for one in checks if one.problem]
+    report = Report(
+        "doctor",
+        ExitCode.FINDINGS if wrong else ExitCode.OK,
+        tuple(subject),
+        findings=tuple(Finding(one.code or one.name, WARNING, one.problem, one.remedy) for one in wrong),
+        checks=checks,
+        summary=(
+            "",
+            f"{len(wrong)} of {len(checks)} wrong: {', '.join(one.name for one in wrong)}" if wrong else "all is well",
+        ),
+    )
+    return show(report, options)
+
+
+def _arguments(argv: Sequence[str]) -> Namespace:
+    parser = Parser(
+        prog="git prefect doctor",
+        description="What a push, a registration and an agent's run depend on: what was found, and the remedy if it is "
+        "wrong. A flow is cloned and loaded as an agent does it, with the secrets of this environment.",
+        epilog="Exit codes: 0 all is well, 1 something is wrong, 2 usage.",
+    )
+    parser.add_argument("--ref", help="branch or tag; default: BUILD_TAG, GIT_BRANCH, else the active branch")
+    parser.add_argument("--remote", help="default: the one that git push would use")
+    return reporting(parser).parse_args(argv)
+
+
+def _checks(repository: git.Repository, options: Namespace, told: list[ReportedRef]) -> Iterator[Check]:
+    yield machine.ourselves()
+    yield machine.git_version()
+    yield machine.hooks(repository)
+    try:
+        subject = _subject(repository, options)
+    except GitPrefectError as error:
+        # Without a ref and its settings there is nothing that the rest could be about.
+        yield Check("ref", (), error.message, error.hint)
+        yield prefect.api()[0]
+        return
+    update, source, target, project = subject
+    told.append(ReportedRef(update.name, update.kind, update.commit, update.source, project))
+    found, files, load = _flows(repository, subject)
+    yield machine.interpreter(found)
+    yield origins.settings(source, git.machine_settings(repository), os.environ)
+    yield load
+    yield _ref(subject)
+    reached, api = prefect.api()
+    yield reached
+    if api is not None:
+        standing, registered = prefect.tenant_and_project(api, target, project)
+        yield from standing
+    where = storage_for(repository, update, source.settings)
+    there, answer = remote.remote(repository, update)
+    yield there
+    yield remote.storage(repository, update, where, source.settings)
+    yield from remote.token_and_clone(repository, update, where, source.settings, files, answer)
+    if api is not None and registered is not None and target is not None:
+        yield _agents(repository, subject, files, api, registered.tenant_id)
+
+
+def _subject(repository: git.Repository, options: Namespace) -> Subject:
+    name = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
+    update = refs.by_hand(repository, os.environ, options.ref, name)
+    source = settings_at(repository, update.commit, name)
+    target = target_for(source.settings, update, None)
+    return Subject(update, source, target, project_for(repository, update, target, source.settings) if target else None)
+
+
+def _ref(subject: Subject) -> Check:
+    update = subject.update
+    facts = [f"{update.kind} {update.name} at {text.short(update.commit)} (from {update.source})"]
+    if subject.target is None:
+        facts.append(f"no target takes it: it is validated, never registered; {git_prefect('register', '--explain')}")
+    else:
+        facts.append(f"target → project {subject.project}")
+    return Check("ref", tuple(facts))
+
+
+def _flows(
+    repository: git.Repository, subject: Subject
+) -> tuple[Interpreter | GitPrefectError, list[CheckedFile], Check]:
+    """The interpreter, the ref's flow files, and whether they load with it."""
+    update, settings = subject.update, subject.source.settings
+    try:
+        interpreter = interpreter_for(repository, settings)
+    except GitPrefectError as error:
+        return error, [], Check("flows", ("not loaded, for what is wrong with the interpreter",))
+    if interpreter.problem or update.commit is None:
+        return interpreter, [], Check("flows", ("not loaded",))
+    where = storage_for(repository, update, settings)
+    files = check(repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True)
+    errors = [one for file in files for one in file.findings if one.severity == ERROR]
+    count = sum(len(file.flows) for file in registrable(files, settings))
+    unchecked = sum(file.unchecked for file in files)
+    facts = [f"{text.plural(count, 'flow')} in {text.plural(len(files), 'file')} can be registered"]
+    facts += [f"{text.plural(unchecked, 'file')} unchecked: the interpreter lacks what they import"] * bool(unchecked)
+    if errors:
+        problem = f"{text.plural(len(errors), 'error')}, first of all {text.headline(errors[0])}"
+        return interpreter, files, Check("flows", tuple(facts), problem, git_prefect("validate", "--ref", update.name))
+    return interpreter, files, Check("flows", tuple(facts))
+
+
+def _agents(
+    repository: git.Repository, subject: Subject, files: Sequence[CheckedFile], api: Api, tenant_id: str
+) -> Check:
+    try:
+        runs = _runs(repository, subject, files)
+    except GitPrefectError as error:
+        return Check("agents", (), error.message, error.hint)
+    return prefect.agents_for(api, tenant_id, runs)
+
+
+def _runs(
+    repository: git.Repository, subject: Subject, files: Sequence[CheckedFile]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Type of run config and labels of the runs that the ref's flows would have, each once; those of the target if none."""
+    from ..registration.runtimes import run_config_of, run_configs
+
+    settings, commit, target = subject.source.settings, subject.update.commit or "", subject.target
+    assert target
+    configs = run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
+    found = [
+        run_config_of(flow, file.path, settings.runtime, configs, target.labels)
+        for file in registrable(files, settings)
+        for flow in file.flows
+    ]
+    runs = [(str(one["type"]), tuple(one["labels"])) for one in found] or [("UniversalRun", tuple(target.labels))]
+    return list(dict.fromkeys(runs))

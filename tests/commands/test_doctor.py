@@ -1,0 +1,394 @@
+"""git prefect doctor, on a real repository, a real API and agents that registered themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import prefect
+import pytest
+from prefect.utilities.configuration import set_temporary_config
+
+from git_prefect import __version__
+from git_prefect.devserver.process import running
+from git_prefect.doctor import machine
+from git_prefect.flows import interpreter
+from git_prefect.model import Check
+from git_prefect.report.command import executable
+
+from ..repository import Clone
+
+FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('etl') as flow:\n    one()\n"
+SETTINGS = """\
+[tool.git-prefect]
+clone-url-secret = "GIT_CLONE_URL"
+env = {{ DB_PASSWORD = "dummy" }}
+
+[[tool.git-prefect.target]]
+branch = "main"
+project = "{project}"
+labels = ["{label}"]
+create-project = true
+"""
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    """The URL of a Prefect API."""
+    with running() as url:
+        yield url
+
+
+@pytest.fixture
+def with_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`git prefect` is on PATH, as hints take it to be."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def desk(work: Clone, remote: Path, api: str, with_command: None, monkeypatch: pytest.MonkeyPatch) -> Clone:
+    """A clone where all is well but for the agents: hook, settings, flow, remote, secret and API."""
+    monkeypatch.setenv("PREFECT__BACKEND", "server")
+    monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", api)
+    monkeypatch.setenv("PREFECT__CONTEXT__SECRETS__GIT_CLONE_URL", f"file://{remote}")
+    (work.path / ".venv").symlink_to(sys.prefix)
+    label = work.path.parent.name.replace("_", "-")
+    work.commit({"flows/etl.py": FLOW, "pyproject.toml": SETTINGS.format(project=f"p-{label}", label=label)})
+    work.git("push", "--quiet")
+    work.git("prefect", "install")
+    return work
+
+
+def doctor(clone: Clone, *arguments: str) -> tuple[int, str]:
+    """Exit code and output; nothing is said on stderr."""
+    result = subprocess.run(
+        ["git-prefect", "doctor", *arguments], cwd=clone.path, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert result.stderr == ""
+    return result.returncode, result.stdout
+
+
+def told(printed: str, name: str) -> str:
+    """What is said of one thing, as one line, with its mark."""
+    lines: list[str] = []
+    for line in printed.splitlines():
+        if line[2:15].strip():
+            inside = line[2:].startswith(f"{name} ")
+        if not line:
+            break
+        if inside:
+            lines.append(line[15:].strip() if lines else f"{line[0]} {line[15:]}")
+    return " ".join(lines)
+
+
+def an_agent(api: str, label: str) -> None:
+    """An agent that registers itself and asks for runs once, as Prefect's own do."""
+    with set_temporary_config({"backend": "server", "server.endpoint": api, "cloud.api": api}):
+        _register(prefect.Client(), label)
+
+
+def _register(client: prefect.Client, label: str) -> None:
+    agent = client.register_agent(agent_type="LocalAgent", name="worker-1", labels=[label])
+    client.attach_headers({"X-PREFECT-AGENT-ID": agent})
+    client.graphql(
+        "mutation($input: get_runs_in_queue_input!) { get_runs_in_queue(input: $input) { flow_run_ids } }",
+        variables={"input": {"tenant_id": client.tenant_id, "labels": [label]}},
+    )
+
+
+def test_all_is_well(desk: Clone, remote: Path, api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    label = desk.path.parent.name.replace("_", "-")
+    an_agent(api, label)
+    code, printed = doctor(desk)
+    python = f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+    lines = printed.splitlines()
+    assert lines[0] == f"  git-prefect  {__version__}, {python}, {executable()}"
+    assert lines[1].split() == ["git", desk.git("--version").split()[2]]
+    assert lines[2] == "  hooks        pre-push: git-prefect's"
+    assert lines[3].startswith(f"  interpreter  {python} with Prefect {version('prefect')},")
+    assert all(len(line) <= 80 or len(line.split()) == 1 for line in lines)
+    head = desk.head()[:7]
+    rest = printed[printed.index("  settings ") :]
+    tenant, took = rest.split("default, ")[1].split("\n")[0], rest.split("etl, in ")[1].split("\n")[0]
+    seen = rest.split(", seen ")[1].split("\n")[0] if ", seen " in rest else ""
+    expected = (
+        "settings env = {DB_PASSWORD}, values not shown (pyproject.toml) "
+        'clone-url-secret = "GIT_CLONE_URL" (pyproject.toml) '
+        "target = 1 of them (pyproject.toml) "
+        "default: flows, exclude, python, import-roots, timeout, strict, default-branch, ssh, token-secret, token-username, "
+        "verify-clone, storage, parallel, runtime "
+        "flows 1 flow in 1 file can be registered "
+        f"ref branch main at {head} (from active branch) target → project p-{label} "
+        f"api {api} (backend server, Prefect {prefect.__version__} here) "
+        f"Prefect Server {rest.split('Prefect Server ')[1].splitlines()[0]} "
+        f"tenant default, {tenant} "
+        f"project p-{label} is created with the first registration "
+        f"remote origin, {remote} has main at {head}, as here its default branch is main "
+        "storage the URL in the secret GIT_CLONE_URL "
+        "token GIT_CLONE_URL is there "
+        f"clone cloned as an agent does it, and loaded etl, in {took} "
+        f"agents worker-1 (LocalAgent), label {label}, seen {seen} "
+        f"runs with label {label}: 1 agent would take them "
+        "all is well"
+    )
+    assert " ".join(rest.split()) == expected
+    assert code == 0
+
+
+def test_no_agent_has_the_label(desk: Clone) -> None:
+    label = desk.path.parent.name.replace("_", "-")
+    code, printed = doctor(desk)
+    assert code == 1
+    assert printed.endswith("\n1 of 15 wrong: agents\n")
+    assert told(printed, "agents").endswith(
+        f"no agent has the label {label}: runs would wait forever "
+        f"hint: prefect agent local start --no-hostname-label --label {label}"
+    )
+
+
+def test_an_agent_that_takes_runs_and_cannot_run_them(desk: Clone, api: str) -> None:
+    label = desk.path.parent.name.replace("_", "-")
+    desk.commit(
+        {"flows/etl.py": FLOW + "from prefect.run_configs import DockerRun\nflow.run_config = DockerRun(image='x')\n"}
+    )
+    desk.git("push", "--quiet", "--no-verify")
+    an_agent(api, label)
+    assert (
+        f"worker-1 (LocalAgent) takes runs with label {label} and cannot run a DockerRun: they would fail "
+        f"hint: give it other labels; prefect agent docker start --label {label}"
+    ) in told(doctor(desk)[1], "agents")
+
+
+def test_as_json_it_is_the_same(desk: Clone) -> None:
+    code, printed = doctor(desk, "--format", "json")
+    report = json.loads(printed)
+    assert (code, report["command"], report["exit"]) == (1, "doctor", 1)
+    assert [check["name"] for check in report["checks"]] == [
+        "git-prefect", "git", "hooks", "interpreter", "settings", "flows", "ref", "api", "tenant", "project", "remote",
+        "storage", "token", "clone", "agents",
+    ]  # fmt: skip
+    assert [one["code"] for one in report["findings"]] == ["agents"]
+    assert "dummy" not in printed
+
+
+def test_nothing_is_there(work: Clone, with_command: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository without hooks, settings, flows, agents and API: everything is said, and nothing breaks."""
+    monkeypatch.setenv("PREFECT__BACKEND", "server")
+    monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", "http://127.0.0.1:9")
+    code, printed = doctor(work)
+    assert code == 1
+    assert printed.endswith("\n3 of 12 wrong: hooks, api, storage\n")
+    assert told(printed, "hooks") == (
+        "! pre-push: none no flow is checked and nothing is registered at a push hint: git prefect install, or the hooks "
+        "of pre-commit: git prefect init"
+    )
+    assert told(printed, "ref").endswith(
+        "no target takes it: it is validated, never registered; git prefect register --explain"
+    )
+    assert told(printed, "api").startswith(
+        "! the Prefect API at http://127.0.0.1:9 is out of reach: no connection hint: "
+    )
+    assert told(printed, "clone") == "  not tried, for what is wrong with the storage"
+
+
+def test_without_a_remote_or_a_branch(tmp_path: Path, with_command: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("PREFECT__BACKEND", "server")
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "new")], check=True)
+    made = Clone(tmp_path / "new")
+    code, printed = doctor(made)
+    assert code == 1
+    assert told(printed, "ref") == (
+        "! this repository has no remote, and agents clone from one hint: add it with `git remote add origin URL`, then push"
+    )
+
+
+def test_settings_that_are_wrong(desk: Clone) -> None:
+    desk.commit({"pyproject.toml": "[tool.git-prefect]\nflow = ['x']\n"})
+    code, printed = doctor(desk)
+    assert code == 1
+    assert told(printed, "ref").startswith(
+        "! pyproject.toml: tool.git-prefect.flow: unknown key; known here: flows, exclude,"
+    )
+
+
+def test_where_each_setting_comes_from(desk: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_PREFECT_TIMEOUT", "12")
+    desk.git("config", "prefect.tokenSecret", "OTHER_TOKEN")
+    settings = told(doctor(desk)[1], "settings")
+    assert "timeout = 12.0 (GIT_PREFECT_TIMEOUT)" in settings
+    assert 'token-secret = "OTHER_TOKEN" (git config prefect.tokensecret)' in settings
+    assert "clone-url-secret =" not in settings
+
+
+def test_a_branch_that_is_not_pushed_and_one_that_is_behind(desk: Clone) -> None:
+    desk.git("switch", "--quiet", "--create", "feature/x")
+    _, printed = doctor(desk)
+    assert told(printed, "remote").endswith(
+        "origin/feature/x does not exist there, and agents clone from there hint: git push origin feature/x"
+    )
+    assert told(printed, "clone") == "  not tried, for what is wrong with the remote"
+    desk.git("switch", "--quiet", "main")
+    before = desk.head()[:7]
+    desk.commit({"README": "more"})
+    assert f"has main at {before}, here it is at {desk.head()[:7]}" in told(doctor(desk)[1], "remote")
+
+
+def test_a_secret_that_is_missing(desk: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT__CONTEXT__SECRETS__GIT_CLONE_URL")
+    _, printed = doctor(desk)
+    token = told(printed, "token")
+    assert token.startswith(
+        "! the Prefect secret GIT_CLONE_URL is not set in this environment; an agent without it cannot"
+    )
+    assert f"export PREFECT__CONTEXT__SECRETS__GIT_CLONE_URL=file://{remote} " in token
+    assert told(printed, "clone") == "  not tried, for what is wrong with the token"
+
+
+def test_a_default_branch_that_the_remote_lacks(desk: Clone, remote: Path) -> None:
+    desk.git("push", "--quiet", "--no-verify", "origin", "main:refs/heads/other")
+    desk.git("fetch", "--quiet")
+    subprocess.run(["git", "-C", str(remote), "symbolic-ref", "HEAD", "refs/heads/gone"], check=True)
+    assert (
+        f"{remote}: its default branch does not exist there, and agents with dulwich 0.24 or older cannot clone such a "
+        "repository at all hint: push that branch, or choose another default branch in the host's settings"
+    ) in told(doctor(desk)[1], "remote")
+
+
+def test_a_project_that_does_not_exist(desk: Clone) -> None:
+    desk.commit(
+        {"pyproject.toml": SETTINGS.format(project="nowhere", label="x").replace("create-project = true\n", "")}
+    )
+    desk.git("push", "--quiet", "--no-verify")
+    assert told(doctor(desk)[1], "project") == (
+        "! nowhere does not exist, so nothing can be registered hint: prefect create project nowhere, or `create-project = "
+        "true` in the target"
+    )
+
+
+def test_flows_that_do_not_load(desk: Clone) -> None:
+    desk.commit({"flows/broken.py": "from prefect import Flow\nflow = Flow('b')\nflow.nothing()\n"})
+    assert told(doctor(desk)[1], "flows") == (
+        "! 1 flow in 2 files can be registered 1 error, first of all flows/broken.py:3: does not load: AttributeError: "
+        "'Flow' object has no attribute 'nothing'; every run would fail before its first task [does-not-load] hint: git prefect validate --ref main"
+    )
+
+
+def test_a_name_of_ssh_alone(desk: Clone, world: Path) -> None:
+    (world / "config").write_text("Host git.alias\n    HostName 127.0.0.1\n    Port 9\n")
+    desk.git("config", "core.sshCommand", f"ssh -F {world}/config")
+    desk.git("remote", "set-url", "origin", "git@git.alias:team/etl.git")
+    remote = told(doctor(desk)[1], "remote")
+    assert "git.alias is ssh's name here for 127.0.0.1: agents need the same entry in ~/.ssh/config" in remote
+    assert remote.startswith("! origin, git@git.alias:team/etl.git ")
+
+
+PRE_COMMIT = """\
+repos:
+  - repo: local
+    hooks:
+{hooks}
+"""
+
+
+def pre_commit(clone: Clone, *hooks: str) -> None:
+    """The real pre-commit, installed with a configuration that has these hooks."""
+    entries = "\n".join(f"      - {{id: {one}, name: x, language: system, entry: 'true'}}" for one in hooks)
+    clone.write({".pre-commit-config.yaml": PRE_COMMIT.format(hooks=entries)})
+    command = [sys.executable, "-m", "pre_commit", "install", "--hook-type", "pre-push"]
+    subprocess.run(command, cwd=clone.path, check=True, capture_output=True)
+
+
+OURS = ("prefect-validate", "prefect-check-pushed", "prefect-register")
+NOTHING = "no flow is checked and nothing is registered at a push"
+
+
+def native(clone: Clone, command: str) -> None:
+    """`git prefect install` or `uninstall`."""
+    subprocess.run([sys.executable, "-m", "git_prefect", command], cwd=clone.path, check=True, capture_output=True)
+
+
+def test_the_hooks_of_pre_commit_with_ours_and_without(work: Clone, with_command: None) -> None:
+    pre_commit(work, *OURS)
+    configured = f"in .pre-commit-config.yaml: {', '.join(OURS)}"
+    unseen = "tags, and more than one ref of a push, are not seen; git prefect install shows them all"
+    assert machine.hooks(work.repository) == Check("hooks", ("pre-push: pre-commit's", configured, unseen))
+    native(work, "install")
+    assert machine.hooks(work.repository) == Check(
+        "hooks", ("pre-push: pre-commit's", "pre-push.legacy: git-prefect's", configured)
+    )
+    native(work, "uninstall")
+    pre_commit(work, "prefect-validate")
+    assert machine.hooks(work.repository) == Check(
+        "hooks", ("pre-push: pre-commit's", "in .pre-commit-config.yaml: prefect-validate"),
+        "prefect-check-pushed and prefect-register are not run at a push",
+        "add them to .pre-commit-config.yaml (git prefect init shows how)",
+    )  # fmt: skip
+    pre_commit(work, "black")
+    assert machine.hooks(work.repository) == Check(
+        "hooks",
+        ("pre-push: pre-commit's",),
+        NOTHING,
+        "git prefect install, or the hooks of pre-commit: git prefect init",
+    )
+    (work.path / ".git" / "hooks" / "pre-push").unlink()
+    work.write({".pre-commit-config.yaml": PRE_COMMIT.format(hooks="      - {id: prefect-validate}")})
+    assert machine.hooks(work.repository) == Check(
+        "hooks", ("pre-push: none",), NOTHING, "pre-commit install --hook-type pre-push"
+    )
+
+
+def test_hooks_of_others_and_elsewhere(work: Clone, tmp_path: Path, with_command: None) -> None:
+    hook = work.path / ".git" / "hooks" / "pre-push"
+    either = "git prefect install, or the hooks of pre-commit: git prefect init"
+    assert machine.hooks(work.repository) == Check("hooks", ("pre-push: none",), NOTHING, either)
+    native(work, "install")
+    assert machine.hooks(work.repository) == Check("hooks", ("pre-push: git-prefect's",))
+    hook.chmod(0o644)
+    assert machine.hooks(work.repository) == Check(
+        "hooks", ("pre-push: git-prefect's",), f"{hook} is not executable, so git skips it", f"chmod +x {hook}"
+    )
+    hook.write_text("#!/bin/sh\n# File generated by prek: https://prek.j178.dev\n")
+    hook.chmod(0o755)
+    assert machine.hooks(work.repository) == Check("hooks", ("pre-push: prek's",), NOTHING, either)
+    hook.write_text("#!/bin/sh\ntrue\n")
+    assert machine.hooks(work.repository) == Check("hooks", ("pre-push: somebody else's",), NOTHING, either)
+    native(work, "install")
+    assert machine.hooks(work.repository) == Check(
+        "hooks", ("pre-push: git-prefect's", "pre-push.before-git-prefect: somebody else's")
+    )
+    shared = tmp_path / "shared"
+    work.git("config", "core.hooksPath", str(shared))
+    elsewhere = (f"core.hooksPath is {shared}", "pre-push: none")
+    remedy = f'add to {shared / "pre-push"}: {executable()} pre-push "$@"'
+    assert machine.hooks(work.repository) == Check("hooks", elsewhere, NOTHING, remedy)
+    shared.mkdir()
+    (shared / "pre-push").write_text(f'#!/bin/sh\n{executable()} pre-push "$@"\n')
+    (shared / "pre-push").chmod(0o755)
+    assert machine.hooks(work.repository).problem == ""
+
+
+def test_a_git_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\necho git version 2.20.1\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert machine.git_version() == Check(
+        "git", ("2.20.1",), "older than 2.28: a push cannot tell when it has arrived", "install git 2.28 or newer"
+    )
+
+
+def test_an_interpreter_that_cannot_load_flows(tmp_path: Path) -> None:
+    """A virtual environment without Prefect, and marshmallow 4 as `pip install prefect` brings it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    found = interpreter.find(tmp_path, python, tmp_path / "state")
+    assert machine.interpreter(found) == Check(
+        "interpreter", (found.describe() + " (setting python)", "no packages"),
+        "Prefect is not installed there, so no flow can be loaded",
+        "pip install 'prefect[git]<2' 'marshmallow<4', or set `python` to the interpreter that has the flows' dependencies",
+    )  # fmt: skip
