@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import jsonschema
 import prefect
 import pytest
 from prefect.utilities.configuration import set_temporary_config
@@ -35,6 +36,8 @@ project = "{project}"
 labels = ["{label}"]
 create-project = true
 """
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +170,7 @@ def test_an_agent_that_takes_runs_and_cannot_run_them(desk: Clone, api: str) -> 
 def test_as_json_it_is_the_same(desk: Clone) -> None:
     code, printed = doctor(desk, "--format", "json")
     report = json.loads(printed)
+    jsonschema.validate(report, SCHEMA)
     assert (code, report["command"], report["exit"]) == (1, "doctor", 1)
     assert [check["name"] for check in report["checks"]] == [
         "git-prefect", "git", "hooks", "interpreter", "settings", "flows", "ref", "api", "tenant", "project", "remote",

@@ -35,8 +35,8 @@ def row(desk: Desk, **more: Any) -> dict[str, Any]:
 
 def report(command: str, exit: int = 0, **more: Any) -> dict[str, Any]:
     return {
-        "version": 1, "command": command, "refs": [], "flows": [], "findings": [], "registrations": [], "registered": [], "exit": exit,
-        **more,
+        "version": 1, "command": command, "refs": [], "flows": [], "findings": [], "registrations": [], "registered": [],
+        "checks": [], "exit": exit, **more,
     }  # fmt: skip
 
 
