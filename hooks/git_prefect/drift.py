@@ -63,7 +63,9 @@ def ask(repository: git.Repository, remote: str, name: str | None = None) -> Ask
 
 def repository_at(repository: git.Repository, remote: str) -> GitStorage:
     """The repository as storages name it, by the URL that others fetch from."""
-    return storage_for(repository, RefUpdate(remote, "", "", None, None, None, "remote"), _settings_here(repository, remote))
+    return storage_for(
+        repository, RefUpdate(remote, "", "", None, None, None, "remote"), _settings_here(repository, remote)
+    )
 
 
 def _settings_here(repository: git.Repository, remote: str) -> Settings:
@@ -128,9 +130,7 @@ def _standing(one: HeldFlow, ref: str, drift: tuple[Finding, ...]) -> StandingFl
     )  # fmt: skip
 
 
-def commits_here(
-    repository: git.Repository, remote: str, answer: RemoteRefs, wanted: Sequence[str]
-) -> dict[str, str]:
+def commits_here(repository: git.Repository, remote: str, answer: RemoteRefs, wanted: Sequence[str]) -> dict[str, str]:
     """The commits of refs as the remote has them, fetched where this clone lacks them; refs that are gone are left out.
 
     Raises:
@@ -142,9 +142,7 @@ def commits_here(
     return {**found, **(fetch_commits(repository, remote, lacking) if lacking else {})}
 
 
-def ref_update(
-    repository: git.Repository, remote: str, ref: str, commit: str | None, answer: RemoteRefs
-) -> RefUpdate:
+def ref_update(repository: git.Repository, remote: str, ref: str, commit: str | None, answer: RemoteRefs) -> RefUpdate:
     """A ref as the remote has it; without a commit: it is gone."""
     return RefUpdate(remote, refs.remote_url(repository, remote), ref, commit, answer.refs.get(ref), commit, "remote")
 

@@ -262,7 +262,11 @@ def test_without_the_remote_the_flows_are_told(desk: Desk, remote: Path) -> None
     code, out, _ = desk("status")
     first, hint, *rest = out.splitlines()
     assert (code, first.endswith("[out-of-reach]"), hint.startswith("  hint: ")) == (4, True, True)
-    assert rest == [f"main → {desk.project}", "  etl  v1  no schedule  never ran", "1 runtime serves 1 flow: UniversalRun (1)"]
+    assert rest == [
+        f"main → {desk.project}",
+        "  etl  v1  no schedule  never ran",
+        "1 runtime serves 1 flow: UniversalRun (1)",
+    ]
 
 
 def test_only_this_repository_by_whatever_spelling(desk: Desk) -> None:

@@ -106,7 +106,9 @@ def test_what_goes_wrong_is_told_at_once(native: Team) -> None:
     printed = native.push("origin", "feature/x", PREFECT__SERVER__ENDPOINT="http://127.0.0.1:9")
     registering, failure, hint = told(printed)
     assert registering == f"origin/feature/x at {head[:7]}: registering"
-    assert failure.startswith(f"origin/feature/x at {head[:7]}: not registered yet: the Prefect API at http://127.0.0.1:9")
+    assert failure.startswith(
+        f"origin/feature/x at {head[:7]}: not registered yet: the Prefect API at http://127.0.0.1:9"
+    )
     assert hint == "  hint: it is tried again; now: git prefect register --pending"
     assert "registered: etl" in native.prefect("register", "--pending")
 

@@ -40,7 +40,8 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
         "deletes/cwd.py": "import os\nopen('left', 'w')\nopen(os.path.expanduser('~/left'), 'w')\n" + flow("leaves"),
         "forks/many.py": "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(600)\n"
         + flow("forks"),
-        "detaches/daemon.py": "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n" + flow("detaches"),
+        "detaches/daemon.py": "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n"
+        + flow("detaches"),
         "kills/group.py": flow("x") + "import os\nos.killpg(0, 9)\n",
         "kills/parent.py": flow("kills-parent") + "import os\nos.kill(os.getppid(), 9)\n",
         "kills/parent_and_dies.py": flow("x") + "import os\nos.kill(os.getppid(), 9)\nos._exit(0)\n",

@@ -43,7 +43,9 @@ def main(argv: Sequence[str]) -> int:
     gone = find(repository, remote)
     verb = "delete" if options.delete else "archive"
     if not gone:
-        return show(Report("prune", ExitCode.OK, summary=(f"nothing to {verb}: every flow's ref and file are there",)), options)
+        return show(
+            Report("prune", ExitCode.OK, summary=(f"nothing to {verb}: every flow's ref and file are there",)), options
+        )
     preview = _report(gone, _rows(gone, verb), True)
     if options.dry_run:
         return show(preview, options)
@@ -73,7 +75,9 @@ def _parser() -> Any:
     parser.add_argument("--remote", help="default: the one that git push would use")
     parser.add_argument("--dry-run", action="store_true", help="show what is gone and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--delete", action="store_true", help="delete, with all runs and logs, where archiving would keep them")
+    parser.add_argument(
+        "--delete", action="store_true", help="delete, with all runs and logs, where archiving would keep them"
+    )
     return reporting(parser)
 
 
@@ -115,9 +119,7 @@ def find(repository: git.Repository, remote: str) -> list[Gone]:
     return found
 
 
-def _undefined(
-    repository: git.Repository, remote: str, ref: str, commit: str, flows: Sequence[HeldFlow]
-) -> list[Gone]:
+def _undefined(repository: git.Repository, remote: str, ref: str, commit: str, flows: Sequence[HeldFlow]) -> list[Gone]:
     settings = settings_at(repository, commit, remote).settings
     files = check(repository, tree_of_commit(repository, commit), settings)
     why = no_longer_defined(repository, commit, files)

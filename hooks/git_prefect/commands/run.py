@@ -51,7 +51,9 @@ def _parser() -> Any:
         "no such flow is registered for this ref, 3 not authorised, 4 the API is out of reach, 130 interrupted.",
     )
     parser.add_argument("flow", metavar="FLOW", help="name of the flow")
-    parser.add_argument("--param", action="append", default=[], metavar="KEY=VALUE", help="a parameter, its value as JSON")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="KEY=VALUE", help="a parameter, its value as JSON"
+    )
     parser.add_argument("--ref", help="branch or tag; default: BUILD_TAG, GIT_BRANCH, else the active branch")
     parser.add_argument("--remote", help="default: the one that git push would use")
     parser.add_argument("--project", help="the one of several Prefect projects that have the flow of this ref")
@@ -71,7 +73,9 @@ def _chosen(
     if asked.api_trouble:
         raise asked.api_trouble
     default = drift.default_branch_of(repository, update.remote, asked.remote)
-    found = [one for one in asked.flows if drift.full_ref(one, default) == update.ref and project in (None, one.flow.project)]
+    found = [
+        one for one in asked.flows if drift.full_ref(one, default) == update.ref and project in (None, one.flow.project)
+    ]
     projects = sorted({one.flow.project for one in found})
     if len(projects) > 1:
         raise UsageError(
@@ -93,9 +97,7 @@ def _chosen(
     raise UsageError(f"{name} is not registered from {text.place(update)}{where}{why}{elsewhere}", hint)
 
 
-def _before_the_run(
-    repository: git.Repository, asked: drift.Asked, update: RefUpdate, flow: HeldFlow
-) -> list[Finding]:
+def _before_the_run(repository: git.Repository, asked: drift.Asked, update: RefUpdate, flow: HeldFlow) -> list[Finding]:
     """What the run will not do as the code here says: drift, changes that are not pushed or not even committed."""
     trouble = asked.remote_trouble
     if asked.remote is None:

@@ -195,7 +195,7 @@ def _wrong(one: PlannedFlow, now: Registered, error: Error, given: Circumstances
     if ours is None and versions and versions[0].id != one.registered_id:
         return Wrong("another client registered something else under this name at the same time", False)
     if ours is None:
-        none = "the API took it, but has no active version of it: was another client at it at the same time?"
+        none = "the API took it, but has no active version of it: another client may have been at it at the same time"
         old = "the API took it, but still has the version from before"
         return Wrong(error.message if error else old if versions else none, again)
     others = [version for version in versions if version.id != ours.id]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from ..model import GitStorage, LoadedFlow, RefUpdate
@@ -16,18 +16,23 @@ def git_storage(where: GitStorage, update: RefUpdate, path: str, flow: str) -> d
 
     `flow_name` is always set: without it an agent takes the first flow of the file, whichever was asked for.
     """
+    serialized = _of_ref(where, update.kind, update.cloned_name)
+    return {**serialized, "flow_path": path, "flow_name": flow, "flows": {flow: path}}
+
+
+@lru_cache(maxsize=8)
+def _of_ref(where: GitStorage, kind: str, name: str) -> dict[str, Any]:
+    """What the storages of all flows of a ref have in common, as Prefect serializes it."""
     import prefect
     from prefect.serialization.storage import StorageSchema
 
     with _without_warnings():
         storage = prefect.storage.Git(
-            flow_path=path,
-            flow_name=flow,
-            branch_name=update.name if update.kind == "branch" else None,
-            tag=update.cloned_name if update.kind == "tag" else None,
+            flow_path="",
+            branch_name=name if kind == "branch" else None,
+            tag=name if kind == "tag" else None,
             **where._asdict(),
         )
-    storage.flows[flow] = path
     serialized: dict[str, Any] = StorageSchema().dump(storage)
     return serialized
 
@@ -52,19 +57,5 @@ def describe(storage: dict[str, Any]) -> str:
 
 
 def with_storage(flow: LoadedFlow, storage: dict[str, Any], run_config: dict[str, Any]) -> dict[str, Any]:
-    """What the API is sent for a flow; a copy, and proven to be readable by Prefect's own schema.
-
-    Raises:
-        ValueError: Prefect cannot read it back.
-    """
-    from prefect.serialization.flow import FlowSchema
-
-    serialized: dict[str, Any] = json.loads(
-        json.dumps({**flow.serialized, "storage": storage, "run_config": run_config})
-    )
-    try:
-        with _without_warnings():
-            FlowSchema().load(json.loads(json.dumps(serialized)))
-    except Exception as error:
-        raise ValueError(f"Prefect cannot read the serialized flow back: {error!r}") from error
-    return serialized
+    """What the API is sent for a flow. That Prefect's own schema reads it back, the load of the file has proven."""
+    return {**flow.serialized, "storage": storage, "run_config": run_config}
