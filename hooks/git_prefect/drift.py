@@ -5,6 +5,7 @@ Loads go through the verdicts: what was validated by a push is not loaded again.
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -261,15 +262,14 @@ def _structure(one: HeldFlow, flow: LoadedFlow, now: AtHead) -> list[Finding]:
 def _as_registered_now(one: HeldFlow, flow: LoadedFlow, now: AtHead) -> dict[str, Any]:
     """What a registration would send; storage and run config only where a target leads the ref to this project."""
     from .registration.runtimes import run_config_of
-    from .registration.storage import git_storage, with_storage
+    from .registration.storage import git_storage
 
     if now.project != one.flow.project:
         held = one.flow.serialized
         return {**flow.serialized, "storage": held.get("storage"), "run_config": held.get("run_config")}
-    return with_storage(
-        flow, git_storage(now.where, now.update, one.path, flow.name),
-        run_config_of(flow, one.path, now.settings.runtime, now.run_configs, now.labels),
-    )  # fmt: skip
+    storage = git_storage(now.where, now.update, one.path, flow.name)
+    run_config = run_config_of(flow, one.path, now.settings.runtime, now.run_configs, now.labels)
+    return {**flow.serialized, "storage": json.loads(json.dumps(storage)), "run_config": run_config}
 
 
 def _slugs(serialized: Mapping[str, Any]) -> set[str]:
