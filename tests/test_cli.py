@@ -233,8 +233,8 @@ def test_a_path_as_remote_needs_the_clone_url_secret(work: Clone, remote: Path) 
         "which agents elsewhere do not have\n"
         'hint: set `clone-url-secret = "GIT_CLONE_URL"`, and give agents that secret:\n'
         f"    Prefect Server, where the agent runs: export PREFECT__CONTEXT__SECRETS__GIT_CLONE_URL=file://{remote}\n"
-        '    Prefect Cloud: python -c "import prefect; '
-        f"prefect.Client().set_secret('GIT_CLONE_URL', 'file://{remote}')\"\n",
+        "    Prefect Cloud: python -c 'import prefect; "
+        f'prefect.Client().set_secret("GIT_CLONE_URL", "file://{remote}")\'\n',
     )
 
 

@@ -225,7 +225,8 @@ def how_to_clone(repository: git.Repository, url: str, settings: Settings) -> st
     from .push.clone_url import secret_value
     from .registration.secrets import how_to_set
 
-    value = secret_value(url, repository.top or repository.git_dir, settings.token_username, settings.ssh)
+    ssh = False if settings.token_secret else settings.ssh
+    value = secret_value(url, repository.top or repository.git_dir, settings.token_username, ssh)
     own = (
         "\n    or leave these flows to a storage of their own: prefect.storage.CodeCommit reads them through the API of AWS"
         if "codecommit" in url

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import prefect
 import pytest
 from prefect.utilities.configuration import set_temporary_config
@@ -21,6 +22,7 @@ from git_prefect.doctor import machine
 from git_prefect.flows import interpreter
 from git_prefect.model import Check
 from git_prefect.report.command import executable
+from git_prefect.settings import Settings
 
 from ..repository import Clone
 
@@ -119,12 +121,12 @@ def test_all_is_well(desk: Clone, remote: Path, api: str, monkeypatch: pytest.Mo
     rest = printed[printed.index("  settings ") :]
     tenant, took = rest.split("default, ")[1].split("\n")[0], rest.split("etl, in ")[1].split("\n")[0]
     seen = rest.split(", seen ")[1].split("\n")[0] if ", seen " in rest else ""
+    keys = [field.encode_name for field in msgspec.structs.fields(Settings)]
     expected = (
         "settings env = {DB_PASSWORD}, values not shown (pyproject.toml) "
         'clone-url-secret = "GIT_CLONE_URL" (pyproject.toml) '
         "target = 1 of them (pyproject.toml) "
-        "default: flows, exclude, python, import-roots, timeout, strict, default-branch, ssh, token-secret, token-username, "
-        "verify-clone, storage, parallel, runtime "
+        f"default: {', '.join(key for key in keys if key not in ('env', 'clone-url-secret', 'target'))} "
         "flows 1 flow in 1 file can be registered "
         f"ref branch main at {head} (from active branch) target → project p-{label} "
         f"api {api} (backend server, Prefect {prefect.__version__} here) "

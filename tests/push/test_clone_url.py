@@ -9,9 +9,12 @@ from typing import NamedTuple
 import pytest
 
 from git_prefect.model import GitStorage
+from git_prefect.push import refs
 from git_prefect.push.clone_url import secret_value, storage_of, why_not_clonable
+from git_prefect.scope import how_to_clone
+from git_prefect.settings import Settings
 
-from ..repository import bare_remote, clone
+from ..repository import Clone, bare_remote, clone
 
 
 def cloned(storage: GitStorage) -> str:
@@ -161,3 +164,18 @@ def test_the_value_for_a_path_is_one_that_dulwich_clones(tmp_path: Path, name: s
     assert value == f"file://{remote}"
     dulwich_clone(value, str(tmp_path / "cloned")).close()
     assert (tmp_path / "cloned" / "a").read_text() == "1"
+
+
+def test_with_a_token_the_secret_is_over_https_whatever_this_clone_uses(work: Clone) -> None:
+    work.git("remote", "set-url", "origin", "git@ssh.dev.azure.com:v3/team/data/etl")
+    hint = how_to_clone(work.repository, refs.remote_url(work.repository, "origin"), Settings(token_secret="T"))
+    assert "GIT_CLONE_URL=https://git:TOKEN@dev.azure.com/team/data/_git/etl\n" in hint
+
+
+@pytest.mark.parametrize("url", ["codecommit::eu-west-1://etl", "codecommit://etl", f"https://{AWS}"])
+def test_codecommit_is_told_of_prefects_own_storage(work: Clone, url: str) -> None:
+    hint = how_to_clone(work.repository, url, Settings())
+    assert hint.endswith(
+        "or leave these flows to a storage of their own: prefect.storage.CodeCommit reads them through the API of AWS"
+    )
+    assert (f"GIT_CLONE_URL=https://USERNAME:PASSWORD@{AWS}\n" in hint) == (url != "codecommit://etl")

@@ -78,7 +78,7 @@ def test_a_secret_that_is_missing(host: HttpsServer, work: Clone, monkeypatch: p
         "fails before its first task",
         "give it to the agents, and to this command to check it:\n"
         f"    Prefect Server, where the agent runs: export {SECRET}=TOKEN\n"
-        "    Prefect Cloud: python -c \"import prefect; prefect.Client().set_secret('GIT_TOKEN', 'TOKEN')\"",
+        '    Prefect Cloud: python -c \'import prefect; prefect.Client().set_secret("GIT_TOKEN", "TOKEN")\'',
     )
 
 

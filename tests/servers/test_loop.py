@@ -41,7 +41,11 @@ def test_https_with_a_token_subgroups_and_a_port(https_client: HttpsServer, tmp_
     agent = {"PREFECT__CONTEXT__SECRETS__GIT_TOKEN": TOKEN, "SSL_CERT_FILE": str(https_client.ca)}
     run = made.run("etl", agent)
     assert "Flow run succeeded!" in run
-    assert TOKEN not in run + printed + state_files(made.clone.repository)
+    examined = " ".join(made.prefect("doctor", **agent).split())
+    assert f"storage https://oauth2:TOKEN@{https_client.host}/team/data/etl.git token GIT_TOKEN is there" in examined
+    assert "cloned as an agent does it, and loaded etl, in " in examined
+    assert "1 agent would take them all is well" in examined
+    assert TOKEN not in run + printed + examined + state_files(made.clone.repository)
 
 
 def test_https_with_the_token_in_the_remotes_url(https_client: HttpsServer, tmp_path: Path) -> None:
@@ -49,10 +53,12 @@ def test_https_with_the_token_in_the_remotes_url(https_client: HttpsServer, tmp_
     url = https_client.url("team/with-login", "deploy", SLASHED)
     made = pusher(tmp_path, url, 'clone-url-secret = "CLONE_URL"')
     _, printed = push(made)
-    told = printed + made.prefect("status") + made.prefect("register") + state_files(made.clone.repository)
-    assert SLASHED not in told
-    assert "p%40ss" not in told
     agent = {"PREFECT__CONTEXT__SECRETS__CLONE_URL": url, "SSL_CERT_FILE": str(https_client.ca)}
+    examined = made.prefect("doctor", check=False, **agent)
+    assert "cloned as an agent does it, and loaded etl, in " in examined
+    told = [printed, examined, made.prefect("status"), made.prefect("register"), state_files(made.clone.repository)]
+    assert SLASHED not in "".join(told)
+    assert "p%40ss" not in "".join(told)
     assert "Flow run succeeded!" in made.run("etl", agent)
 
 
@@ -80,6 +86,10 @@ def test_ssh_in_prefects_own_form(ssh_client: SshServer, tmp_path: Path) -> None
     outcome = made.settled()
     (flow,) = outcome["flows"]  # type: ignore[misc]
     assert flow["storage"] == "git.corp/team/etl flows/etl.py@main"
+    examined = " ".join(made.prefect("doctor", check=False, **login).split())
+    assert "git.corp is ssh's name here for 127.0.0.1: agents need the same entry in" in examined
+    assert "storage git@git.corp:team/etl.git token none is needed" in examined
+    assert "cloned as an agent does it, and loaded etl, in " in examined
     assert "Flow run succeeded!" in made.run("etl", login)
 
 

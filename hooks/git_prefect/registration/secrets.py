@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 PREFIX = "PREFECT__CONTEXT__SECRETS__"
@@ -14,10 +15,10 @@ def how_to_set(name: str, value: str) -> str:
     With Prefect Server a secret lives in the environment of the process that loads the flow, with Prefect Cloud in
     the tenant (`Client.set_secret`).
     """
-    call = f"import prefect; prefect.Client().set_secret({name!r}, {value!r})"
+    call = f"import prefect; prefect.Client().set_secret({json.dumps(name)}, {json.dumps(value)})"
     lines = [
         f"Prefect Server, where the agent runs: export {PREFIX}{name}={shlex.quote(value)}",
-        f'Prefect Cloud: python -c "{call}"',
+        f"Prefect Cloud: python -c {shlex.quote(call)}",
     ]
     if "TOKEN@" in value or "PASSWORD@" in value:
         lines.append("what takes the place-holder's place is quoted as in every URL: @ %40, / %2F, : %3A, % %25")
