@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import __version__
@@ -60,7 +59,7 @@ def remember(repository: git.Repository, update: RefUpdate, python: str | None, 
         **outcome._asdict(),
     }
     known = sorted(_read(repository).items(), key=lambda item: -item[1].get("at", 0))[: MOST - 1]
-    _file(repository).parent.mkdir(mode=0o700, exist_ok=True)
+    os.makedirs(repository.state_dir, mode=0o700, exist_ok=True)
     pending.write_durably(_file(repository), json.dumps({**dict(known), _key(repository, update): record}))
 
 
@@ -101,17 +100,18 @@ def _key(repository: git.Repository, update: RefUpdate) -> str:
 def _fingerprint(repository: git.Repository, python: str | None) -> str:
     from .flows import interpreter
 
-    found = interpreter.find(Path(repository.top or repository.git_dir), python, Path(repository.state_dir))
+    found = interpreter.find(repository.top or repository.git_dir, python, repository.state_dir)
     return f"{found.path} {found.fingerprint} {found.problem}"
 
 
-def _file(repository: git.Repository) -> Path:
-    return Path(repository.state_dir, "recall.json")
+def _file(repository: git.Repository) -> str:
+    return os.path.join(repository.state_dir, "recall.json")
 
 
 def _read(repository: git.Repository) -> dict[str, dict[str, Any]]:
     try:
-        known = json.loads(_file(repository).read_text(encoding="utf-8"))
+        with open(_file(repository), encoding="utf-8") as file:
+            known = json.load(file)
     except (OSError, ValueError):
         return {}
     return {key: one for key, one in known.items() if isinstance(one, dict)} if isinstance(known, dict) else {}

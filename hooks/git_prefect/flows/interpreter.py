@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from ..errors import UsageError
+
+Folder = Union[str, "os.PathLike[str]"]
 
 OLDEST_PYTHON = (3, 8)
 OLDEST_PREFECT = (0, 15)
@@ -47,7 +48,7 @@ class Interpreter(NamedTuple):
         return f"Python {self.version}{prefect}, {shown}"
 
 
-def find(repository: Path, configured: str | None, state: Path) -> Interpreter:
+def find(repository: Folder, configured: str | None, state: Folder) -> Interpreter:
     """The interpreter of the setting `python`, else the first with Prefect: the repository's `.venv` or `venv`,
     those on PATH outside the hook's own environment, the hook's own.
 
@@ -90,7 +91,7 @@ def _on_path() -> Iterator[str]:
                 yield path
 
 
-def _interpreter(repository: Path, path: str, probe: dict[str, Any], origin: str) -> Interpreter:
+def _interpreter(repository: Folder, path: str, probe: dict[str, Any], origin: str) -> Interpreter:
     own = os.path.realpath(probe["prefix"]) == os.path.realpath(sys.prefix)
     if _is_script(path):
         path = probe["executable"]
@@ -148,12 +149,12 @@ print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.pr
 class Probes:
     """Answers of interpreters, kept until the interpreter or its environment changes."""
 
-    def __init__(self, state: Path, repository: Path) -> None:
-        self._file = state / "interpreters.json"
+    def __init__(self, state: Folder, repository: Folder) -> None:
+        self._file = os.path.join(state, "interpreters.json")
         self._repository = repository
         self._changed = False
         try:
-            known = json.loads(self._file.read_bytes())
+            known = _read(self._file)
             self._known: dict[str, Any] = known if isinstance(known, dict) and known.get("format") == 1 else {}
         except (OSError, ValueError):
             self._known = {}
@@ -199,8 +200,9 @@ class Probes:
         import tempfile
 
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False) as file:
+            folder = os.path.dirname(self._file)
+            os.makedirs(folder, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
                 json.dump({**self._known, "format": 1}, file)
             os.replace(file.name, self._file)
         except OSError:
@@ -212,11 +214,16 @@ class Probes:
         signature: list[Any] = [_changed_at(file) for file in files]
         if _is_script(binary):
             # A shim of pyenv or asdf starts another Python by folder and environment.
-            versions = [self._repository / name for name in (".python-version", ".tool-versions")]
             home = os.path.expanduser("~")
-            versions += [Path(home, ".pyenv", "version"), Path(home, ".tool-versions")]
-            signature += [os.environ.get("PYENV_VERSION"), *[_changed_at(str(file)) for file in versions]]
+            versions = [os.path.join(self._repository, name) for name in (".python-version", ".tool-versions")]
+            versions += [os.path.join(home, ".pyenv", "version"), os.path.join(home, ".tool-versions")]
+            signature += [os.environ.get("PYENV_VERSION"), *map(_changed_at, versions)]
         return signature
+
+
+def _read(path: str) -> Any:
+    with open(path, "rb") as file:
+        return json.load(file)
 
 
 def _is_script(path: str) -> bool:
@@ -234,7 +241,7 @@ def _changed_at(path: str) -> int:
         return 0
 
 
-def _ask(path: str, repository: Path) -> dict[str, Any] | None:
+def _ask(path: str, repository: Folder) -> dict[str, Any] | None:
     passed_on = (
         "HOME",
         "PATH",

@@ -96,9 +96,10 @@ def _write(repository: Repository, entry: Entry) -> None:
     write_durably(folder / f"{entry.id}.json", json.dumps(document, indent=1))
 
 
-def write_durably(path: Path, text: str) -> None:
+def write_durably(path: str | Path, text: str) -> None:
     """Replace a file as a whole, private to the user: a reader sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
