@@ -39,6 +39,7 @@ def project_for(repository: git.Repository, update: RefUpdate, target: Target, s
     """
     from .registration.targets import project_of, refuse_by_accident
 
+    update = _as_its_tag(settings, update)
     project = project_of(target, update, _user(repository), storage_for(repository, update, settings).repo)
     refuse_by_accident(settings.target, update, project)
     return project

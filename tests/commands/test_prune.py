@@ -127,6 +127,15 @@ def test_what_has_moved_or_may_still_be_there_is_kept(desk: Desk) -> None:
     assert desk.active() == [("P", "etl"), ("P", "fragile")]
 
 
+def test_a_ref_whose_settings_cannot_be_read_is_left_alone(gone: Desk) -> None:
+    gone.clone.write({"pyproject.toml": "[tool.git-prefect]\nfloes = []\n"})
+    gone.clone.git("add", "pyproject.toml")
+    gone.commit()
+    code, out, err = gone("prune", "--yes")
+    assert (code, out.splitlines()[-1]) == (0, "1 archived")
+    assert err.startswith("left alone: 3 flows of main: pyproject.toml: tool.git-prefect.floes: unknown key; known here:")
+
+
 def test_a_ref_that_is_being_pushed_is_left_alone(gone: Desk) -> None:
     update = _update(gone, gone.clone.head())._replace(ref="refs/heads/feature/x")
     pending.postpone(gone.clone.repository, pending.record(gone.clone.repository, update, None, None, None), "later")

@@ -132,6 +132,18 @@ def test_it_runs_that_very_version_with_options_of_prefect_run(desk: Desk, creat
     assert query(f'flow_run(where: {{flow_id: {{_eq: "{flow_id}"}}}})', "name labels") == [{"name": "by-hand", "labels": ["x"]}]
 
 
+def test_an_annotated_tag_runs_as_the_lightweight_one_beside_it(desk: Desk, created: Callable[..., tuple[int, str]]) -> None:
+    settings = (desk.clone.path / "pyproject.toml").read_text()
+    beside = settings.replace("clone-url-secret", 'companion-tag = "flows/{tag}"\nclone-url-secret')
+    desk.clone.commit({"pyproject.toml": beside})
+    desk.commit(etl=flow("etl"))
+    desk.clone.git("tag", "-a", "-m", "release", "v1.0")
+    desk.clone.git("push", "--quiet", "origin", "v1.0")
+    desk.register("v1.0")
+    assert created("etl", "--ref", "v1.0") == (0, "")
+    assert f"tag flows/v1.0 → {desk.project}-production\n  etl  v1" in desk("status")[1]
+
+
 def test_what_is_not_registered_is_not_run(desk: Desk) -> None:
     desk.commit(etl=flow("etl"))
     assert desk("run", "etl") == (

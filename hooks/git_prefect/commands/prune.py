@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import drift
-from ..errors import ExitCode, GitPrefectError, UsageError
+from ..errors import ExitCode, GitPrefectError, UnusableCommit, UsageError
 from ..model import Registration, Report, ReportedRef
 from ..push import git, pending, refs
 from ..report import terminal, text
@@ -115,7 +115,10 @@ def find(repository: git.Repository, remote: str) -> list[Gone]:
             why = f"{'tag' if kind == 'tags' else 'branch'} {name} is gone from {remote}"
             found += [Gone(one, ref, why) for one in flows]
         else:
-            found += _undefined(repository, remote, ref, here[ref], flows)
+            try:
+                found += _undefined(repository, remote, ref, here[ref], flows)
+            except UnusableCommit as error:
+                print(f"left alone: {text.plural(len(flows), 'flow')} of {name}: {error.message}", file=sys.stderr)
     return found
 
 

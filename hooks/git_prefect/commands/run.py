@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import drift, settle
+from ..annotated import companion, is_annotated
 from ..check_pushed import against, uncommitted
 from ..errors import ExitCode, OutOfReach, UsageError
 from ..model import WARNING, Finding, RefUpdate
@@ -34,8 +35,9 @@ def main(argv: Sequence[str]) -> int:
     update = refs.by_hand(repository, os.environ, options.ref, remote)
     settle.settle(repository)
     asked = drift.ask(repository, remote, options.flow)
-    flow = _chosen(repository, asked, update, options.flow, options.project)
-    for one in _before_the_run(repository, asked, update, flow):
+    default = drift.default_branch_of(repository, remote, asked.remote)
+    flow = _chosen(repository, asked, default, update, options.flow, options.project)
+    for one in _before_the_run(repository, asked, drift.full_ref(flow, default), update, flow):
         print(f"before the run: {text.finding(one)}", file=sys.stderr)
     command = ["run", "--id", flow.flow.id]
     command += [word for value in options.param for word in ("--param", value)]
@@ -62,7 +64,12 @@ def _parser() -> Any:
 
 
 def _chosen(
-    repository: git.Repository, asked: drift.Asked, update: RefUpdate, name: str, project: str | None
+    repository: git.Repository,
+    asked: drift.Asked,
+    default: str | None,
+    update: RefUpdate,
+    name: str,
+    project: str | None,
 ) -> HeldFlow:
     """The flow that is registered from this ref.
 
@@ -72,9 +79,12 @@ def _chosen(
     """
     if asked.api_trouble:
         raise asked.api_trouble
-    default = drift.default_branch_of(repository, update.remote, asked.remote)
+    names = {update.ref}
+    if is_annotated(update):
+        # Agents run the lightweight tag beside it.
+        names.add(f"refs/tags/{companion(repository, update)}")
     found = [
-        one for one in asked.flows if drift.full_ref(one, default) == update.ref and project in (None, one.flow.project)
+        one for one in asked.flows if drift.full_ref(one, default) in names and project in (None, one.flow.project)
     ]
     projects = sorted({one.flow.project for one in found})
     if len(projects) > 1:
@@ -97,13 +107,15 @@ def _chosen(
     raise UsageError(f"{name} is not registered from {text.place(update)}{where}{why}{elsewhere}", hint)
 
 
-def _before_the_run(repository: git.Repository, asked: drift.Asked, update: RefUpdate, flow: HeldFlow) -> list[Finding]:
+def _before_the_run(
+    repository: git.Repository, asked: drift.Asked, ref: str, update: RefUpdate, flow: HeldFlow
+) -> list[Finding]:
     """What the run will not do as the code here says: drift, changes that are not pushed or not even committed."""
     trouble = asked.remote_trouble
     if asked.remote is None:
         return [Finding("out-of-reach", WARNING, trouble.message, trouble.hint)] if trouble else []
-    here = drift.commits_here(repository, update.remote, asked.remote, [update.ref])
-    there = drift.ref_update(repository, update.remote, update.ref, here.get(update.ref), asked.remote)
+    here = drift.commits_here(repository, update.remote, asked.remote, [ref])
+    there = drift.ref_update(repository, update.remote, ref, here.get(ref), asked.remote)
     found = drift.of_ref(repository, there, [flow])[flow.flow.id]
     if there.commit and update.source == "active branch":
         found += against(repository, update, asked.remote)
