@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import queue
+from . import queue, unseen
 from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
 from .push import git, pending, process, refs
@@ -60,7 +60,11 @@ def main(argv: Sequence[str]) -> int:
     repository = git.open_repository()
     if refs.in_push(os.environ):
         project = _arguments(argv).project if argv else None
-        return queue.queue(repository, refs.from_pre_commit(repository, os.environ), project)
+        updates = refs.from_pre_commit(repository, os.environ)
+        code = queue.queue(repository, updates, project)
+        for line in unseen.news(repository, updates[0]):
+            print(line)
+        return code
     options = _arguments(argv)
     if options.pending:
         return _pending_now(repository, options)

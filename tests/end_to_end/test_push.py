@@ -423,3 +423,43 @@ def test_any_command_takes_up_a_push_that_nobody_settles(team: Team) -> None:
     team.prefect("validate")
     team.settled()
     assert [line["result"] for line in team.log()] == ["registered"]
+
+
+def test_what_pre_commit_does_not_show_is_said_once(team: Team) -> None:
+    team.clone.commit({"flows/etl.py": flow_file()})
+    for name in ("feature/y", "elsewhere"):
+        team.clone.git("branch", name)
+    team.clone.git("tag", "v1")
+    hint = "  hint: so that every ref of a push is seen: git prefect install"
+    general = (
+        "pre-commit does not show a push of a tag alone, and a new branch without new commits: they are not registered "
+        "by the push"
+    )
+
+    def news(printed: str) -> list[str]:
+        return [line for line in printed.splitlines() if line.startswith("pre-commit") or line == hint]
+
+    printed = team.push("origin", "feature/x", "feature/y", "elsewhere", "v1")
+    assert news(printed) == [
+        "pre-commit showed only feature/x of this push, so not checked and not registered: feature/y, v1", general, hint,
+    ]  # fmt: skip
+    team.clone.commit({"README": "1"})
+    assert news(team.push("origin", "feature/x", "feature/y", "v1")) == []
+    team.clone.commit({"README": "2"})
+    assert news(team.push("origin", "feature/x")) == []
+    team.settled()
+    assert {line["ref"] for line in team.log()} == {"refs/heads/feature/x"}
+    team.prefect("install")
+    team.clone.commit({"README": "3"})
+    team.clone.git("tag", "v2")
+    assert news(team.push("origin", "feature/x", "v2")) == []
+    team.settled()
+    assert {line["ref"] for line in team.log()} == {"refs/heads/feature/x", "refs/tags/v2"}
+
+
+def test_a_push_of_all_is_told_by_its_option(team: Team) -> None:
+    team.clone.commit({"flows/etl.py": flow_file()})
+    printed = team.push("--all", "origin")
+    assert (
+        "pre-commit showed only feature/x of this push, so not checked and not registered: the other branches of --all"
+    ) in printed

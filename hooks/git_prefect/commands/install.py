@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ExitCode, UsageError
-from ..push import git, trigger
+from ..push import git, hooks
 from ..report.command import executable
 
 MARK = "# git-prefect's pre-push hook"
@@ -99,8 +99,8 @@ def hooks_folder(repository: git.Repository) -> Path:
     Raises:
         UsageError: `core.hooksPath` leads out of the git directory: those hooks belong to somebody else.
     """
-    folder = trigger.hooks_folder(repository)
-    if not trigger.is_gits_own(repository, folder):
+    folder = hooks.hooks_folder(repository)
+    if not hooks.is_gits_own(repository, folder):
         raise UsageError(
             f"core.hooksPath is {folder}, outside of the git directory: its hooks belong to another tool",
             f'add this line to {folder / "pre-push"}, which passes git\'s stdin on: {executable()} pre-push "$@"',

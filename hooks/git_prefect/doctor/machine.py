@@ -15,7 +15,8 @@ from ..commands.install import BEFORE, is_ours, is_pre_commits
 from ..errors import GitPrefectError
 from ..flows.interpreter import Interpreter
 from ..model import Check
-from ..push import git, trigger
+from ..push import git
+from ..push.hooks import hooks_folder, is_gits_own
 from ..report.command import executable, git_prefect
 
 OLDEST_GIT = (2, 28)
@@ -49,8 +50,8 @@ def git_version() -> Check:
 
 def hooks(repository: git.Repository) -> Check:
     """Who runs at a push, and whether that leads to us."""
-    folder = trigger.hooks_folder(repository)
-    own = trigger.is_gits_own(repository, folder)
+    folder = hooks_folder(repository)
+    own = is_gits_own(repository, folder)
     hook = folder / "pre-push"
     facts = [] if own else [f"core.hooksPath is {folder}"]
     facts.append(f"pre-push: {_whose(hook)}")

@@ -65,6 +65,11 @@ def pushing_process() -> Process | None:
     return next((process for process, arguments in ancestors() if _is_git(arguments)), None)
 
 
+def pushing_arguments() -> list[str]:
+    """Its command line; empty when there is none."""
+    return next((arguments for _, arguments in ancestors() if _is_git(arguments)), [])
+
+
 def asked_for_stage(stage: str) -> bool:
     """Whether the `pre-commit run` above us was asked for this `--hook-stage`.
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .git import Repository, ask
+from .git import Repository
+from .hooks import hooks_folder, is_gits_own
 
 if TYPE_CHECKING:
     import socket
@@ -63,17 +64,6 @@ OTHERS = """\
 told() {{ if [ -n "$lines" ]; then printf '%s\\n' "$lines"; fi; }}
 if [ -x {before} ]; then told | {before} "$@" || exit; fi
 """
-
-
-def hooks_folder(repository: Repository) -> Path:
-    """The folder that git runs hooks from, wherever `core.hooksPath` leads."""
-    told = ask(repository, "rev-parse", "--git-path", "hooks") or ""
-    return Path(os.path.join(repository.top or repository.git_dir, told))
-
-
-def is_gits_own(repository: Repository, folder: Path) -> bool:
-    """Whether a hooks folder is inside the git directory; elsewhere its hooks belong to another tool."""
-    return Path(os.path.realpath(repository.common_dir)) in Path(os.path.realpath(folder)).parents
 
 
 def live_folder(repository: Repository) -> Path:
