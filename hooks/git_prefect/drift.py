@@ -235,10 +235,11 @@ def _against(one: HeldFlow, now: AtHead) -> list[Finding]:
     if file.unchecked or file.failed:
         kept = [found for found in file.findings if found.severity == ERROR or found.code == "environment-broken"]
         return [found._replace(flow=name, ref=update.ref) for found in kept]
-    flow = next((flow for flow in file.flows if flow.name == name), None)
+    flow = next((flow for flow in file.flows if one.loads in (None, flow.name)), None)
     if flow is None:
         others = ", ".join(other.name for other in file.flows)
-        said = f"does not define {name} at {_head(update)}{f', but {others}' if others else ''}: every run fails"
+        missing = one.loads or "a flow"
+        said = f"does not define {missing} at {_head(update)}{f', but {others}' if others else ''}: every run fails"
         hint = f"archive it with {git_prefect('prune')}, or give the flow its name back"
         return [_about(one, update, "flow-gone", said, hint)]
     return _structure(one, flow, now)
@@ -260,11 +261,11 @@ def _structure(one: HeldFlow, flow: LoadedFlow, now: AtHead) -> list[Finding]:
 
 
 def _as_registered_now(one: HeldFlow, flow: LoadedFlow, now: AtHead) -> dict[str, Any]:
-    """What a registration would send; storage and run config only where a target leads the ref to this project."""
+    """What a registration would send; storage and run config only where it would send them for this very flow."""
     from .registration.runtimes import run_config_of
     from .registration.storage import git_storage
 
-    if now.project != one.flow.project:
+    if now.project != one.flow.project or flow.name != one.flow.name:
         held = one.flow.serialized
         return {**flow.serialized, "storage": held.get("storage"), "run_config": held.get("run_config")}
     storage = git_storage(now.where, now.update, one.path, flow.name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import prefect
 import pytest
 from prefect.engine.state import Failed, Success
 from prefect.utilities.configuration import set_temporary_config
@@ -278,7 +279,31 @@ def test_only_this_repository_by_whatever_spelling(desk: Desk) -> None:
     register_by_hand(desk, "another", repo_host="localhost", repo="another/etl", flow_path="flows/etl.py")
     out = desk("status")[1]
     assert [line.split()[0] for line in out.splitlines() if "never ran" in line] == ["by-hand", "etl"]
-    assert "flows/etl.py: does not define by-hand at HEAD" in out
+
+
+def test_a_storage_that_names_no_flow_runs_the_first_of_its_file(desk: Desk) -> None:
+    desk.commit(etl=flow("etl"))
+    where = {"repo_host": "localhost", "repo": str(desk.clone.path.parent / "remote").strip("/")}
+    prefect.Client().create_project(desk.project)
+    register_by_hand(desk, "first", **where, flow_path="flows/etl.py")
+    register_by_hand(desk, "named", **where, flow_path="flows/etl.py", flow_name="named")
+    code, out, _ = desk("status")
+    head = short(desk.clone.head())
+    assert (code, out) == (
+        1,
+        f"""\
+main → {desk.project}
+  first  v1  no schedule  never ran
+    flows/etl.py: HEAD ({head}) has 2 tasks that are not registered: extract-1, load-1; the next run fails [structure-drift]
+      hint: git prefect register --ref main
+  named  v1  no schedule  never ran
+    flows/etl.py: does not define named at HEAD ({head}), but etl: every run fails [flow-gone]
+      hint: archive it with git prefect prune, or give the flow its name back
+1 runtime serves 2 flows: UniversalRun (2)
+""",
+    )
+    assert "archived: named" in desk("prune", "--yes")[1]
+    assert desk.active() == [("P", "first")]
 
 
 def register_by_hand(desk: Desk, name: str, **storage: Any) -> None:

@@ -126,7 +126,10 @@ def _undefined(repository: git.Repository, remote: str, ref: str, commit: str, f
     settings = settings_at(repository, commit, remote).settings
     files = check(repository, tree_of_commit(repository, commit), settings)
     why = no_longer_defined(repository, commit, files)
-    return [Gone(one, ref, reason) for one in flows if (reason := why(one.path, one.flow.name))]
+    with_flows = {file.path for file in files if file.flows}
+    # What names no path tells nothing, and what names no flow runs the first of its file, whatever that is called.
+    told = [one for one in flows if one.path and (one.loads or one.path not in with_flows)]
+    return [Gone(one, ref, reason) for one in told if (reason := why(one.path, one.loads or one.flow.name))]
 
 
 def _agreed(verb: str, gone: Sequence[Gone]) -> bool:

@@ -45,6 +45,11 @@ class HeldFlow(NamedTuple):
         return str(self.flow.storage.get("flow_path") or "")
 
     @property
+    def loads(self) -> str | None:
+        """The flow that an agent takes out of the file; None: the first, since the storage names none."""
+        return self.flow.storage.get("flow_name") or None
+
+    @property
     def schedule(self) -> str:
         """The schedule that counts, in words: the one that is set in the UI, else the code's; empty for none."""
         schedule = self.flow.group.get("schedule") or self.flow.serialized.get("schedule")

@@ -142,7 +142,9 @@ def _no_longer_defined(wanted: Sequence[Wanted], registered: Registered, given: 
     for held in registered.flows:
         if held.project == given.project and held.name not in names and _is_ours(held, given):
             path = str(held.storage.get("flow_path") or "")
-            why = given.lost(path, held.name) if path else None
+            # An agent takes the first flow of the file where the storage names none: by hand, and never by us.
+            named = held.storage.get("flow_name")
+            why = given.lost(path, held.name) if path and named else None
             if why:
                 found.append(_left(held, path, why, given))
     return found
