@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,9 @@ def hooks(repository: git.Repository) -> Check:
     install = git_prefect("install")
     if hook.exists() and not os.access(hook, os.X_OK):
         return Check("hooks", tuple(facts), f"{hook} is not executable, so git skips it", f"chmod +x {hook}")
+    gone = [command for place in (hook, *others) if is_ours(place) for command in _commands(place) if not _runs(command)]
+    if gone:
+        return Check("hooks", tuple(facts), f"{gone[0]} is gone, so no push gets through", install)
     if native or by_pre_commit:
         missing = [name for name in HOOKS if name not in configured]
         if not native and missing:
@@ -85,6 +89,15 @@ def hooks(repository: git.Repository) -> Check:
 
 def _content(path: Path) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def _commands(hook: Path) -> list[str]:
+    """The git-prefect that a hook of ours calls."""
+    return [shlex.split(line)[0] for line in re.findall(r"^told \| (.+) pre-push ", _content(hook), re.MULTILINE)]
+
+
+def _runs(command: str) -> bool:
+    return os.access(command, os.X_OK)
 
 
 def _whose(path: Path) -> str:
