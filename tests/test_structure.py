@@ -10,7 +10,7 @@ WINGS = ("push", "flows", "registration")
 SHARED = ("model", "settings", "findings", "errors", "")
 HOOKS = (
     "validate", "check_pushed", "register", "settle", "pre_push", "queue", "scope", "recall", "watcher", "arrived",
-    "clone_check", "clone_failures", "drift", "annotated", "unseen",
+    "clone_check", "clone_failures", "drift", "annotated", "unseen", "left_behind",
 )  # fmt: skip
 
 

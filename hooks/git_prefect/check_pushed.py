@@ -69,7 +69,9 @@ def what_it_does(repository: git.Repository, update: RefUpdate) -> str:
     """What a push does to its ref, from what this clone knows of the remote."""
     where, old, new = text.place(update), update.remote_commit, update.commit
     if new is None:
-        return f"{where}: deleted; flows registered from it cannot be loaded any more"
+        from .left_behind import by_deletion
+
+        return f"{where}: deleted; {by_deletion(repository, update)}"
     if old is None:
         return f"{where}: new, at {text.short(new)}"
     if old == new:
@@ -105,7 +107,9 @@ def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -
                 ref=update.ref,
             )
         ]
-    tags = annotated.without_companion(repository, update._replace(pushed_object=answer.refs[update.ref], commit=theirs))
+    tags = annotated.without_companion(
+        repository, update._replace(pushed_object=answer.refs[update.ref], commit=theirs)
+    )
     if theirs == update.commit:
         return tags
     return [*tags, finding(

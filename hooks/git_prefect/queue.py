@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import annotated, recall, watcher
+from . import annotated, left_behind, recall, watcher
 from .errors import ExitCode
 from .model import WARNING, RefUpdate
 from .push import git, pending, process, trigger
@@ -161,6 +161,8 @@ def _is_for_registration(
     lines += [
         f"  {note}" for note in stay_elsewhere([file for file in found.files if file.path in changed], source.settings)
     ]
+    names = {flow.name for file in found.files for flow in file.flows}
+    lines += [f"  {line}" for line in left_behind.by_change(repository, update, target, names)]
     return True
 
 

@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
     if options.explain:
-        return _explained(repository, update)
+        return show(_explained(repository, update), options)
     update = as_agents_clone_it(repository, confirmed(repository, update), push=not options.dry_run)
     source = settings_at(repository, update.commit, remote)
     api = Api()
@@ -115,14 +115,18 @@ def _announce(planned: Planned) -> None:
         print("\n".join(terminal.registrations(rows, plan=True)), file=sys.stderr, flush=True)
 
 
-def _explained(repository: git.Repository, update: RefUpdate) -> int:
+def _explained(repository: git.Repository, update: RefUpdate) -> Report:
     """Which target takes the ref, and why; exit code 1 when none does."""
-    from .registration.targets import target_of
-
     source = settings_at(repository, update.commit, update.remote)
-    print(f"{text.place(update)} (from {update.source}), settings: {source.origin}")
-    print("\n".join(explain(repository, update, source.settings)))
-    return ExitCode.OK if target_of(source.settings.target, update) else ExitCode.FINDINGS
+    project, lines = explain(repository, update, source.settings)
+    heading = f"{text.place(update)} (from {update.source}), settings: {source.origin}"
+    ref = ReportedRef(update.name, update.kind, update.commit, update.source, project, heading)
+    return Report(
+        "register --explain",
+        ExitCode.OK if project else ExitCode.FINDINGS,
+        (ref,),
+        summary=tuple(f"  {one}" for one in lines),
+    )
 
 
 def _report(

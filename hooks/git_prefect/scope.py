@@ -62,20 +62,25 @@ def destination(
     return target, project_for(repository, update, target, settings)
 
 
-def explain(repository: git.Repository, update: RefUpdate, settings: Settings) -> list[str]:
-    """Which target takes a ref and why, and which flows it registers; nothing is asked of the API or the remote."""
+def explain(repository: git.Repository, update: RefUpdate, settings: Settings) -> tuple[str | None, list[str]]:
+    """The project that a ref leads to, None when no target takes it, and each target in turn with why or why not.
+
+    Nothing is asked of the API or the remote.
+
+    Raises:
+        UnusableCommit: it leads to a project that another target names.
+    """
     from .registration import targets
 
     if not settings.target:
-        return ["there is no target, so no ref is registered [no-target]"]
-    where = storage_for(repository, update, settings)
-    lines = targets.explain(settings.target, update, _user(repository), where.repo)
+        return None, ["there is no target, so no ref is registered [no-target]"]
+    repo = storage_for(repository, update, settings).repo
+    lines = targets.explain(settings.target, update, _user(repository), repo)
     target = targets.target_of(settings.target, update)
     if target is None:
-        return [*lines, f"no target takes {update.name}, so it is not registered [no-target]"]
+        return None, [*lines, f"no target takes {update.name}, so it is not registered [no-target]"]
     lines.append(f"flows: {_flows_in_words(repository, update, settings)}")
-    project_for(repository, update, target, settings)
-    return lines
+    return project_for(repository, update, target, settings), lines
 
 
 def _flows_in_words(repository: git.Repository, update: RefUpdate, settings: Settings) -> str:

@@ -79,7 +79,10 @@ def test_a_deletion_is_told(native: Team) -> None:
     native.push("origin", "feature/x")
     native.settled()
     printed = native.push("origin", "--delete", "feature/x")
-    assert printed.splitlines()[0] == ("origin/feature/x: deleted; flows registered from it cannot be loaded any more")
+    assert printed.splitlines()[0] == (
+        f"origin/feature/x: deleted; etl → {native.project}-feature--x: active in Prefect still, and each run fails. "
+        "Archive with git prefect prune"
+    )
 
 
 def test_nothing_is_said_when_nothing_is_pushed(native: Team) -> None:

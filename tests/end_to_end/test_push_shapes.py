@@ -235,7 +235,11 @@ SHAPES = [
     Shape("a ref that is no branch", ("origin", "HEAD:refs/notes/x")),
     Shape(
         "a deletion", ("origin", ":feature/x"),
-        ["origin/feature/x: deleted; flows registered from it cannot be loaded any more"], ["feature/x registered"],
+        [
+            "origin/feature/x: deleted; etl → P-feature--x: active in Prefect still, and each run fails. "
+            "Archive with git prefect prune"
+        ],
+        ["feature/x registered"],
         ["etl 1 feature--x feature/x"], before=pushed(),
     ),
     Shape(
