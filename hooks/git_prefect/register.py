@@ -284,7 +284,7 @@ def _wanted(
             concerned is None or file.path in concerned,
             provenance(update, place, file.path, who),
         )
-        for file in registrable(files, settings) for flow in file.flows
+        for file in registrable(files, settings) for flow in sorted(file.flows, key=lambda flow: flow.name)
     ]  # fmt: skip
 
 

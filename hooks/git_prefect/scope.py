@@ -138,7 +138,7 @@ def no_longer_defined(
             return f"{path} builds no flow any more" if what_it_tells(content) == NOTHING else None
         if file.failed or file.unchecked:
             return None
-        now = ", ".join(flow.name for flow in file.flows)
+        now = ", ".join(sorted(flow.name for flow in file.flows))
         return f"{path} defines it no longer" + (f", but {now}" if now else "")
 
     return why

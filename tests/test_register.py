@@ -1,0 +1,223 @@
+"""`git prefect register` as processes: beside each other, killed, interrupted; how much it asks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+import pytest
+import requests
+
+from git_prefect.devserver.process import running
+
+from .repository import Clone, clone
+
+SETTINGS = """\
+[tool.git-prefect]
+clone-url-secret = "CLONE_URL"
+parallel = 2
+[[tool.git-prefect.target]]
+branch = "main"
+project = "{project}"
+create-project = true
+"""
+FLOWS = """\
+from prefect import Flow, task
+
+@task
+def one(): ...
+
+for number in range({flows}):
+    with Flow(f"flow-{{number}}") as flow:
+        one()
+    globals()[f"flow_{{number}}"] = flow
+"""
+CREATE = "create_flow_from_compressed_string"
+
+
+@pytest.fixture(scope="module")
+def api_url() -> Iterator[str]:
+    with running() as url:
+        yield url
+
+
+class Desk(NamedTuple):
+    """A clone whose flows are pushed and not registered yet, and the API."""
+
+    clone: Clone
+    project: str
+    url: str
+
+    def start(self, *arguments: str, where: Clone | None = None) -> subprocess.Popen[str]:
+        """`git prefect register` as a process."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "git_prefect", "register", *arguments],
+            cwd=(where or self.clone).path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+
+    def register(self, *arguments: str) -> str:
+        """What it prints."""
+        process = self.start(*arguments)
+        out, error = process.communicate()
+        assert process.returncode == 0, out + error
+        return out
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        answer = requests.post(self.url, json={"query": query, "variables": variables}, timeout=60).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def versions(self) -> list[tuple[str, int, bool]]:
+        """Every version that was ever registered: name, version, whether it is active."""
+        query = "query($p: String) { flow(where: {project: {name: {_eq: $p}}}) { name version archived } }"
+        return sorted(
+            (one["name"], one["version"], not one["archived"]) for one in self.ask(query, p=self.project)["flow"]
+        )
+
+    def asked(self) -> dict[str, int]:
+        """How often each field was asked for since the last time."""
+        fields: dict[str, int] = requests.get(f"{self.url}/_requests", timeout=60).json()["fields"]
+        return fields
+
+    def fault(self, **fault: Any) -> None:
+        requests.post(f"{self.url}/_fault", json=[fault], timeout=60)
+
+
+def until(done: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline, "the condition did not come true in a minute"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def desk(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setenv("GIT_PREFECT_PYTHON", sys.executable)
+    monkeypatch.setenv("PREFECT__BACKEND", "server")
+    monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", api_url)
+    project = tmp_path.name
+    work.commit({"pyproject.toml": SETTINGS.format(project=project), "flows.py": FLOWS.format(flows=4)})
+    work.git("push", "--quiet")
+    requests.delete(f"{api_url}/_requests", timeout=60)
+    requests.delete(f"{api_url}/_fault", timeout=60)
+    return Desk(work, project, api_url)
+
+
+ONCE = [(f"flow-{number}", 1, True) for number in range(4)]
+
+
+def test_one_query_tells_all_and_another_reads_it_back(desk: Desk) -> None:
+    assert desk.register().splitlines()[-1] == "4 registered"
+    assert {name: count for name, count in desk.asked().items() if name in ("flow", "create_project", CREATE)} == {
+        "flow": 2, "create_project": 1, CREATE: 4,
+    }  # fmt: skip
+    requests.delete(f"{desk.url}/_requests", timeout=60)
+    assert desk.register().splitlines()[-1] == "0 registered, 4 unchanged"
+    assert desk.asked() == {"tenant": 1, "project": 1, "flow_aggregate": 1, "flow": 1}
+    assert desk.versions() == ONCE
+
+
+def test_a_plan_is_shown_before_anything_is_done(desk: Desk) -> None:
+    desk.fault(match=CREATE, kind="delay", seconds=3, times=9)
+    process = desk.start()
+    assert process.stderr
+    shown = [process.stderr.readline() for _ in range(4)]
+    assert shown == [f"create: flow-{number} → {desk.project}, version 1\n" for number in range(4)]
+    assert desk.versions() == []
+    process.kill()
+    process.communicate()
+
+
+def test_processes_of_two_clones_register_one_after_the_other(desk: Desk, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    desk.fault(match=CREATE, kind="delay", seconds=1, times=4)
+    processes = [desk.start(where=where) for where in (desk.clone, other, desk.clone, other)]
+    outcomes = [process.communicate() for process in processes]
+    sums = sorted(out.splitlines()[-1] for out, _ in outcomes)
+    assert sums == ["0 registered, 4 unchanged"] * 3 + ["4 registered"], outcomes
+    assert any("waiting for process" in error and f"project '{desk.project}'" in error for _, error in outcomes)
+    assert desk.versions() == ONCE
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_interrupted_in_the_middle_nothing_is_registered_twice_or_lost(desk: Desk, sign: signal.Signals) -> None:
+    # Two at a time: the first pair is done, the second is under way.
+    desk.fault(match=CREATE, kind="delay", seconds=0, times=2)
+    desk.fault(match=CREATE, kind="delay", seconds=1.5, times=2)
+    process = desk.start()
+    until(lambda: desk.asked().get(CREATE, 0) >= 3 or process.poll() is not None)
+    process.send_signal(sign)
+    process.communicate()
+    assert process.returncode == (-sign if sign == signal.SIGKILL else 130)
+    if sign == signal.SIGKILL:
+        # What was sent is applied; Ctrl-C has waited for that.
+        until(lambda: len(desk.versions()) >= desk.asked()[CREATE])
+    last = desk.register().splitlines()[-1]
+    assert last in ("0 registered, 4 unchanged", "1 registered, 3 unchanged")
+    assert desk.versions() == ONCE
+
+
+def test_interrupted_before_its_request_was_sent_the_rest_is_not_begun(desk: Desk) -> None:
+    desk.fault(match=CREATE, kind="delay", seconds=2, times=2)
+    process = desk.start()
+    until(lambda: desk.asked().get(CREATE, 0) >= 2)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert (process.returncode, desk.asked()[CREATE]) == (130, 2)
+    assert desk.register().splitlines()[-1] == "2 registered, 2 unchanged"
+    assert desk.versions() == ONCE
+
+
+def test_explain_asks_nobody(desk: Desk, remote: Path) -> None:
+    remote.rename(remote.with_name("away"))
+    told = desk.register("--explain").splitlines()
+    assert told == [
+        "origin/main (from active branch), settings: pyproject.toml",
+        '  target[1] branch = "main": takes it',
+        f"    project: {desk.project}",
+        "    create-project: it is created when it does not exist",
+        '    schedule = "keep": what is paused stays paused, what is new is active',
+        "    labels: none are added",
+        "    take-over: flows of other branches and repositories are not replaced",
+        "    prune: flows that it no longer defines stay active",
+        "  flows: all, since it is the default branch",
+    ]
+    assert desk.asked() == {}
+
+
+def test_the_description_says_where_a_version_comes_from(desk: Desk) -> None:
+    desk.register()
+    query = "query($p: String) { flow(where: {project: {name: {_eq: $p}}}, limit: 1) { description } }"
+    (held,) = desk.ask(query, p=desk.project)["flow"]
+    head = desk.clone.head()
+    for line in (
+        f"Registered from git at `{head[:7]}`.",
+        "- **Branch:** `main`, followed: each run takes the branch's newest commit",
+        "- **File:** `flows.py`",
+        f"- **Commit:** `{head}`",
+        r"- **By:** Ada Engineer \<ada@example.com\>",
+    ):
+        assert line in held["description"].splitlines()
+    assert os.environ["HOME"] not in held["description"].replace(str(desk.clone.path.parent)[1:], "")
+
+
+def test_a_flow_that_is_renamed_is_archived_under_its_old_name(desk: Desk) -> None:
+    desk.register()
+    desk.clone.commit({"flows.py": FLOWS.format(flows=3)})
+    desk.clone.git("push", "--quiet")
+    told = desk.register().splitlines()
+    assert told[1] == (
+        f"  left behind: flow-3 → {desk.project}, version 1: flows.py defines it no longer, but flow-0, flow-1, flow-2; "
+        "each run of it fails. Archive it with `git prefect prune`, or set `prune = true` in the target"
+    )
+    desk.clone.commit({"pyproject.toml": SETTINGS.format(project=desk.project) + "prune = true\n"})
+    desk.clone.git("push", "--quiet")
+    assert desk.register().splitlines()[-1] == "0 registered, 3 unchanged, 1 archived"
+    assert desk.versions() == [*ONCE[:3], ("flow-3", 1, False)]
