@@ -203,12 +203,13 @@ def main(argv: Sequence[str]) -> int:
 
     In a push, the pushed commit is checked; in a commit, the index; by hand, the work tree (or `--ref`).
     """
-    repository = git.open_repository()
     if refs.in_push(os.environ):
+        repository = git.open_repository()
         return max(
             [check_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0
         )
     options = _arguments(argv)
+    repository = git.open_repository()
     if _in_commit() and not options.files:
         return ExitCode.OK
     from .queue import resume
@@ -340,6 +341,11 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
             outcome = recall.Recalled(said, project, flows)
             recall.remember(repository, update, source.settings.python, outcome)
         return ExitCode.OK
+    if not brief and _refused_above(repository, update):
+        _print([f"refused above, by git's own hook: {text.plural(len(found.refused), 'error')}"])
+        return ExitCode.FINDINGS
+    if brief:
+        _note_refusal(repository, update)
     _print([
         text.findings([*found.refused, *found.remarks]),
         _older(found) if found.older else "",
@@ -347,6 +353,26 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
         f"{update.remote}. To push all the same: SKIP=prefect-validate git push",
     ])  # fmt: skip
     return ExitCode.FINDINGS
+
+
+def _note_refusal(repository: git.Repository, update: RefUpdate) -> None:
+    """git's own hook comes before pre-commit's in a push: what it has told need not be told twice."""
+    note = Path(repository.state_dir) / "refused"
+    note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    note.write_text(_this_push(update))
+
+
+def _refused_above(repository: git.Repository, update: RefUpdate) -> bool:
+    try:
+        return (Path(repository.state_dir) / "refused").read_text() == _this_push(update)
+    except OSError:
+        return False
+
+
+def _this_push(update: RefUpdate) -> str:
+    from .push.process import pushing_process
+
+    return f"{pushing_process()} {update.remote} {update.ref} {update.commit}"
 
 
 def _older(found: Validation) -> str:

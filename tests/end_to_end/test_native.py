@@ -166,3 +166,16 @@ def test_an_installation_that_is_gone_refuses_with_its_remedy(native: Team) -> N
     printed = native.push("origin", "feature/x", check=False)
     assert "git-prefect-gone is gone, so no flow was checked\nhint: install git-prefect again and run" in printed
     assert "error: failed to push some refs" in printed
+
+
+def test_beside_pre_commit_a_refusal_is_told_once(team: Team) -> None:
+    team.prefect("install")
+    team.clone.commit({"flows/etl.py": "import helpers\n" + flow_file(), "flows/helpers.py": ""})
+    refused = team.push("-u", "origin", "feature/x", check=False)
+    assert refused.count("[import-not-on-agent]") == 1
+    assert (
+        "validate Prefect flows...................................................Failed\n"
+        "- hook id: prefect-validate\n- exit code: 1\n\nrefused above, by git's own hook: 1 error\n"
+    ) in refused
+    again = team.push("-u", "origin", "feature/x", check=False)
+    assert again.count("[import-not-on-agent]") == 1, "each push tells it"
