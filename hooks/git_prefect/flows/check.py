@@ -185,7 +185,7 @@ def _report(
         path = one.file.path
         findings: list[Finding] = [*one.verdict.findings, *twice.get(path, ())]
         for flow in declared[path]:
-            findings += storage_findings(flow, repository)
+            findings += storage_findings(flow, repository, settings.storage == "replace")
         if not one.flows and is_clean(findings) and not one.verdict.missing:
             builds = one.file.builds == "flow"
             if not builds and not one.file.explicit:

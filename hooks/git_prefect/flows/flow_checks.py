@@ -80,13 +80,13 @@ class Declared(NamedTuple):
     storage: dict[str, Any] | None
 
 
-def storage_findings(one: Declared, repository: GitStorage | None) -> list[Finding]:
-    """What is wrong with a storage that the code sets."""
+def storage_findings(one: Declared, repository: GitStorage | None, replace: bool) -> list[Finding]:
+    """What is wrong with a storage that the code sets; with `replace`, another than Git is no matter."""
     storage = one.storage
     if storage is None:
         return []
     if storage.get("type") != "Git":
-        return [finding(
+        return [] if replace else [finding(
             "other-storage",
             f"flow {one.flow!r} declares {storage.get('type')} storage: its code does not come from git, so a push does not deploy it",
             "leave it so, or set storage = \"replace\" to register it with Git storage",
