@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all servers lint bench clean
+.PHONY: demo test test-all docs pictures servers lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,9 +21,19 @@ lint: $(VENV)/installed
 test: lint
 	$(BIN)/python -m pytest -m 'not slow'
 
-# Also what needs minutes, and every Python that is on PATH.
+# Also what needs minutes, every Python from 3.9 to 3.13 that is on PATH, and the oldest dependencies that are allowed.
 test-all: lint
 	$(BIN)/python -m pytest
+	$(BIN)/python tests/every_python.py
+
+# Pages that are made from the code. What their examples print is put in by tests/docs (`make docs` runs them all).
+docs: $(VENV)/installed
+	$(BIN)/python -m git_prefect.findings > docs/findings.md
+	$(BIN)/python docs/manual.py > docs/git-prefect.1
+	$(BIN)/python -m tests.docs
+
+pictures: $(VENV)/installed
+	$(BIN)/python -m tests.docs.pictures
 
 # The git hosts that some tests push to (Debian, Ubuntu). Quick, and without network, where they are installed.
 SERVERS := nginx:nginx fcgiwrap:fcgiwrap sshd:openssh-server ssh-keygen:openssh-client

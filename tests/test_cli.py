@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import prefect
 import pytest
 
 from git_prefect.cli import main
@@ -16,7 +17,7 @@ from git_prefect.findings import CODES
 from .repository import Clone
 
 FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('{name}') as flow:\n    one()\n"
-HERE = f"(Python {sys.version.split()[0]} with Prefect 1.4.1, {sys.executable})"
+HERE = f"(Python {sys.version.split()[0]} with Prefect {prefect.__version__}, {sys.executable})"
 
 
 def git_prefect(folder: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:

@@ -23,10 +23,11 @@ def main(argv: Sequence[str]) -> int:
     In a push nothing is asked of the remote: it says what the push will do, and refuses what no agent
     could run. By hand and in CI the remote is asked.
     """
-    repository = git.open_repository()
     if refs.in_push(os.environ):
+        repository = git.open_repository()
         return max([_push(repository, update) for update in refs.from_pre_commit(repository, os.environ)], default=0)
     options = _arguments(argv)
+    repository = git.open_repository()
     from .queue import resume
     from .report.options import show
 

@@ -57,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
     In a push nothing is registered: the push has not arrived yet. It is written down, and a watcher
     registers it once the remote has the commit.
     """
-    repository = git.open_repository()
     if refs.in_push(os.environ):
+        repository = git.open_repository()
         project = _arguments(argv).project if argv else None
         updates = refs.from_pre_commit(repository, os.environ)
         code = queue.queue(repository, updates, project)
@@ -66,6 +66,7 @@ def main(argv: Sequence[str]) -> int:
             print(line)
         return code
     options = _arguments(argv)
+    repository = git.open_repository()
     if options.pending:
         return _pending_now(repository, options)
     if "PRE_COMMIT" in os.environ and not process.asked_for_stage("manual"):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import prefect
 import pytest
 import yaml
 
@@ -17,7 +18,7 @@ from git_prefect.commands.additions import hooks_addition, settings_addition
 from ..repository import Clone, clone
 
 FLOW = "from prefect import Flow\n\nflow = Flow('etl')\n"
-PYTHON = f"Python {sys.version.split()[0]} with Prefect 1.4.1, {sys.executable}"
+PYTHON = f"Python {sys.version.split()[0]} with Prefect {prefect.__version__}, {sys.executable}"
 HERE = Path(sys.executable).parent / "git-prefect"
 
 
@@ -92,6 +93,7 @@ NEXT = f"""\
 next:
   {HERE} validate
   pre-commit install --install-hooks --hook-type pre-push
+  {HERE} install
   git add .git-prefect.toml .pre-commit-config.yaml && git commit -m 'Register flows by git push'
   git push
   {HERE} status
@@ -153,7 +155,7 @@ def test_yes_writes_what_was_shown_and_once(found: Clone, shown: str) -> None:
     assert out.split("\n\n", 1)[1] == (
         ".git-prefect.toml is there already: left as it is\n\n"
         ".pre-commit-config.yaml has the hooks already: left as it is\n\n"
-        f"next:\n  {HERE} validate\n  pre-commit install --install-hooks --hook-type pre-push\n  git push\n  {HERE} status\n"
+        f"next:\n  {HERE} validate\n  pre-commit install --install-hooks --hook-type pre-push\n  {HERE} install\n  git push\n  {HERE} status\n"
     )
     assert content == {name: (found.path / name).read_text() for name in content}
 
@@ -194,11 +196,11 @@ def test_an_environment_of_the_repository_is_found(found: Clone) -> None:
     found.git("config", "--unset", "prefect.python")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(found.path / "env")], check=True)
     (packages,) = (found.path / "env" / "lib").glob("python*/site-packages")
-    import prefect
-
     (packages / "ours.pth").write_text(str(Path(prefect.__file__).parents[1]))
     _, out, _ = init(found, "--dry-run")
-    assert f"  python      Python {sys.version.split()[0]} with Prefect 1.4.1, env/bin/python\n\n" in out
+    assert (
+        f"  python      Python {sys.version.split()[0]} with Prefect {prefect.__version__}, env/bin/python\n\n" in out
+    )
     assert '+python = "env/bin/python"\n' in out
 
 

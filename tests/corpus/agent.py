@@ -74,7 +74,7 @@ def answer(request, path):
     try:
         secrets = dict(request["secrets"], CLONE_URL=request["url"])
         with prefect.context(running_with_backend=True), prefect.context(secrets=secrets, loading_flow=True):
-            storage = prefect.storage.Git(git_clone_url_secret_name="CLONE_URL", **request["storage"])
+            storage = prefect.storage.Git(git_clone_url_secret_name="CLONE_URL", repo="team/etl", **request["storage"])
             storage.flows[request["name"]] = request["storage"]["flow_path"]
             storage = StorageSchema().load(StorageSchema().dump(storage))
             flow = storage.get_flow(request["name"])

@@ -86,6 +86,14 @@ class Tools(NamedTuple):
     api: str
 
 
+def copy_of_the_hooks(folder: Path) -> None:
+    """What pre-commit installs from, as it is now: from a clone and from an unpacked sdist alike."""
+    shutil.copytree(PROJECT / "hooks", folder / "hooks", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("setup.cfg", "pyproject.toml", ".pre-commit-hooks.yaml", "README.md", "LICENSE"):
+        shutil.copy(PROJECT / name, folder / name)
+    shutil.copytree(PROJECT / "docs", folder / "docs")
+
+
 @pytest.fixture(scope="session")
 def api() -> Iterator[str]:
     """The address of an API that the whole run shares."""
@@ -97,15 +105,7 @@ def api() -> Iterator[str]:
 def tools(tmp_path_factory: pytest.TempPathFactory, api: str) -> Tools:
     """This project as it is now, committed in a repository of its own, and installed by pre-commit once."""
     hook = tmp_path_factory.mktemp("hook") / "git-prefect"
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in listing.split("\0")[:-1]:
-        if name.startswith(("hooks/", "setup.cfg", "pyproject.toml", ".pre-commit-hooks", "README", "LICENSE")):
-            (hook / name).parent.mkdir(parents=True, exist_ok=True)
-            if (PROJECT / name).is_file():
-                shutil.copy(PROJECT / name, hook / name)
+    copy_of_the_hooks(hook)
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
     for command in (
         ["init", "--quiet"],

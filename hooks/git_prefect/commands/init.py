@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import sys
-from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from ..push import git, refs
 from ..push.clone_url import storage_of, why_not_clonable
 from ..push.lsremote import ask_remote
 from ..report.command import git_prefect
+from ..report.options import Parser
 from ..validate import settings_at, tree_of_work_tree
 from .additions import Addition, hooks_addition, settings_addition
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         UsageError: no work tree, no remote, or a file that cannot be read as TOML or YAML.
     """
-    parser = ArgumentParser(
+    parser = Parser(
         prog="git prefect init",
         description="Write settings and the pre-commit entry for this repository. Nothing that is there is changed.",
         epilog="Exit codes: 0 written, nothing to write or declined, 2 usage, or nobody to ask.",
@@ -319,7 +319,10 @@ def next_steps(found: Found, written: Sequence[Addition]) -> str:
     steps = [git_prefect("validate")]
     if runner is None:
         steps.append("pipx install pre-commit")
-    steps.append(f"{runner or 'pre-commit'} install --install-hooks --hook-type pre-push")
+    environments = "--prepare-hooks" if runner == "prek" else "--install-hooks"
+    steps.append(f"{runner or 'pre-commit'} install {environments} --hook-type pre-push")
+    # So that the push itself registers, tags and all; without it a watcher does, in the background.
+    steps.append(git_prefect("install"))
     if written:
         names = " ".join(one.name for one in written)
         steps.append(f"git add {names} && git commit -m 'Register flows by git push'")
