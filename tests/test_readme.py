@@ -1,4 +1,4 @@
-"""README, manifest and code say the same."""
+"""README, docs, manifest and code say the same."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from git_prefect.settings import PER_MACHINE, Runtime, Settings, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+HOOKS_PAGE = (ROOT / "docs" / "hooks.md").read_text()
+PAGES = {
+    page: page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md")
+}
 MANIFEST = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
 
 
-def table_after(text: str) -> dict[str, str]:
+def table_after(text: str, page: str = SETTINGS) -> dict[str, str]:
     """First and second column of the first table after some text, without backticks."""
-    rows = README[README.index(text) :].split("\n\n")
+    rows = page[page.index(text) :].split("\n\n")
     table = next(block for block in rows if block.startswith("|"))
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     return {row[0].replace("`", ""): row[1].replace("`", "") for row in cells}
@@ -30,14 +35,14 @@ def keys(kind: type) -> set[str]:
 
 
 def test_the_settings_tables_list_every_key() -> None:
-    assert set(table_after("## Settings")) == keys(Settings) - {"target", "runtime"}
+    assert set(table_after("# Settings")) == keys(Settings) - {"target", "runtime"}
     target = table_after("`[[tool.git-prefect.target]]`: where")
     assert set(target) - {"branch or tag"} | {"branch", "tag"} == keys(Target)
     assert set(table_after("`[[tool.git-prefect.runtime]]`: one entry")) == keys(Runtime)
 
 
 def test_the_defaults_are_those_of_the_code() -> None:
-    told = table_after("## Settings")
+    told = table_after("# Settings")
     plain = Settings()
     for key, default in told.items():
         value = getattr(plain, key.replace("-", "_"))
@@ -49,7 +54,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
 
 
 def test_what_a_machine_can_set_is_named() -> None:
-    paragraph = README[README.index("What differs from machine to machine") :].split("\n\n")[0]
+    paragraph = SETTINGS[SETTINGS.index("What differs from machine to machine is set") :].split("\n\n")[0]
     assert all(f"`{key}`" in paragraph or f"prefect.{key}" in paragraph for key in PER_MACHINE)
 
 
@@ -57,22 +62,42 @@ def test_hooks_are_in_the_manifest_and_in_the_readme() -> None:
     ids = [hook["id"] for hook in MANIFEST]
     assert ids == [f"prefect-{name}" for name in HOOKS]
     assert [hook["entry"] for hook in MANIFEST] == [f"git-prefect {name}" for name in HOOKS]
-    assert list(table_after("## Hooks")) == ids
-    assert re.findall(r"- id: (\S+)", README) == ids
+    assert list(table_after("## Hooks", README)) == ids
+    assert re.findall(r"^ +- id: (\S+)", README, re.MULTILINE) == ids
 
 
 def test_the_output_shown_has_the_hooks_names() -> None:
     shown = re.findall(r"^(.+?)\.{5,}Passed$", README, re.MULTILINE)
-    assert shown == [hook["name"] for hook in MANIFEST]
+    assert list(dict.fromkeys(shown)) == [hook["name"] for hook in MANIFEST]
 
 
 def test_every_exit_code_is_told() -> None:
-    paragraph = README[README.index("## Exit codes") :].split("\n\n")[1]
+    paragraph = HOOKS_PAGE[HOOKS_PAGE.index("## Exit codes") :].split("\n\n")[1]
     assert sorted(map(int, re.findall(r"\b\d+\b", paragraph))) == sorted(code.value for code in ExitCode)
 
 
 def test_every_command_that_is_named_exists() -> None:
-    named = set(re.findall(r"git prefect ([a-z-]+)", README))
-    assert named <= {*COMMANDS, "status"}
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`?make ([a-z-]+)", README)) <= targets
+    for page, text in PAGES.items():
+        named = set(re.findall(r"`git prefect ([a-z][a-z-]+)|^\$ git prefect ([a-z][a-z-]+)", text, re.MULTILINE))
+        assert {one or other for one, other in named} <= {*COMMANDS, "doctor"}, page
+        assert set(re.findall(r"`?\bmake ([a-z-]+)`", text)) <= targets, page
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page, text in PAGES.items():
+        headings = {
+            path: {
+                re.sub(r"[^\w\- ]", "", line.lstrip("# ")).lower().replace(" ", "-")
+                for line in path.read_text().splitlines()
+                if line.startswith("#")
+            }
+            for path in PAGES
+        }
+        for link in re.findall(r"\]\(([^)]+)\)", text):
+            file, _, heading = link.partition("#")
+            if "://" in link:
+                continue
+            target = (page.parent / file).resolve() if file else page
+            assert target.exists(), f"{page}: {link}"
+            assert not heading or heading in headings[target], f"{page}: {link}"
