@@ -139,8 +139,10 @@ def commits_here(repository: git.Repository, remote: str, answer: RemoteRefs, wa
     """
     found = {ref: commit for ref in wanted if (commit := answer.commit(ref))}
     known = git.commits_of(repository, *found.values()) if found else []
-    lacking = [ref for ref, commit in zip(found, known) if commit is None]
-    return {**found, **(fetch_commits(repository, remote, lacking) if lacking else {})}
+    lacking = {ref: found[ref] for ref, commit in zip(found, known) if commit is None}
+    if lacking:
+        fetch_commits(repository, remote, lacking)
+    return found
 
 
 def ref_update(repository: git.Repository, remote: str, ref: str, commit: str | None, answer: RemoteRefs) -> RefUpdate:

@@ -14,7 +14,7 @@ from .check_pushed import what_it_does
 from .errors import ExitCode, UsageError
 from .model import RefUpdate
 from .push import git, refs
-from .queue import newest_tags, queue
+from .queue import newest_tags, queue, resume
 from .report import text
 from .validate import check_push
 
@@ -31,9 +31,11 @@ def main(argv: Sequence[str]) -> int:
             "put it in place with `git prefect install`",
         )
     lines = sys.stdin.read().splitlines()
-    if not lines:
-        return ExitCode.OK
     repository = git.open_repository()
+    if not lines:
+        # "Everything up-to-date": of an earlier push, which may still wait.
+        resume(repository)
+        return ExitCode.OK
     updates = refs.from_stdin(repository, lines, *argv)
     for update in updates:
         if update.commit is None:

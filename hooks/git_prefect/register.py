@@ -187,7 +187,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
         UsageError: the remote lacks it.
         OutOfReach: the remote does not answer.
     """
-    from .push.lsremote import ask_remote, fetch_commit
+    from .push.lsremote import ask_remote, fetch_commits
 
     answer = ask_remote(repository, update.remote, update.ref)
     theirs = answer.commit(update.ref)
@@ -198,7 +198,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
         )
     found = update._replace(commit=theirs, pushed_object=answer.refs[update.ref])
     if git.commit_of(repository, theirs) is None:
-        fetch_commit(repository, update.remote, update.ref)
+        fetch_commits(repository, update.remote, {update.ref: theirs})
     return found
 
 

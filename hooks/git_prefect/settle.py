@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from .errors import GitPrefectError, OutOfReach, UnusableCommit
 from .model import RefUpdate, Registration
 from .push import git, pending, refs, trigger
-from .push.lsremote import ask_remote, fetch_commit
+from .push.lsremote import ask_remote, fetch_commits
 from .push.remotes import redact
 from .register import apply_plan, one_at_a_time, plan_ref, verified
 from .report import text
@@ -158,7 +158,7 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
     if theirs is None:
         raise NotArrived(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
     if git.commit_of(repository, theirs) is None:
-        fetch_commit(repository, entry.remote, entry.ref)
+        fetch_commits(repository, entry.remote, {entry.ref: theirs})
     if theirs == entry.commit:
         return update._replace(pushed_object=answer.refs[entry.ref])
     if update.kind == "branch" and git.is_ancestor(repository, entry.commit, theirs):

@@ -89,6 +89,15 @@ def test_nothing_is_said_when_nothing_is_pushed(native: Team) -> None:
     assert native.push("origin", "main") == "Everything up-to-date"
 
 
+def test_a_push_of_nothing_takes_up_one_that_nobody_settles(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": flow_file()})
+    native.push("origin", "feature/x", CI="1")
+    assert refs(native) == []
+    assert native.push("origin", "feature/x") == "Everything up-to-date"
+    native.settled()
+    assert refs(native) == [("refs/heads/feature/x", "registered")]
+
+
 def test_the_name_on_the_remote_counts(native: Team) -> None:
     native.clone.commit({"flows/etl.py": flow_file()})
     native.push("origin", "HEAD:refs/heads/feature/other")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
 from git_prefect.errors import OutOfReach, UsageError
 from git_prefect.model import TreeEntry
 from git_prefect.push import git
-from git_prefect.push.lsremote import ask_remote, fetch_commit
+from git_prefect.push.lsremote import ask_remote, fetch_commits
 
 from ..repository import Clone, clone
 
@@ -128,10 +129,31 @@ def test_fetching_moves_no_ref_of_the_user(work: Clone, remote: Path, tmp_path: 
     newer = other.commit({"b": "1"})
     other.git("push", "--quiet")
     before = work.git("for-each-ref")
-    assert fetch_commit(work.repository, "origin", "refs/heads/main") == newer
+    fetch_commits(work.repository, "origin", {"refs/heads/main": newer})
     assert git.commit_of(work.repository, newer) == newer
     assert work.git("for-each-ref") == before
     assert not os.path.exists(work.path / ".git" / "FETCH_HEAD")
+
+
+def test_what_was_moved_while_it_was_fetched_is_out_of_reach(work: Clone) -> None:
+    with pytest.raises(OutOfReach) as raised:
+        fetch_commits(work.repository, "origin", {"refs/heads/main": "1" * 40})
+    assert str(raised.value) == "origin: refs/heads/main was moved while it was fetched\nhint: try again"
+
+
+@pytest.mark.parametrize("question", [git.commit_of, lambda repository, name: git.is_ancestor(repository, name, name)])
+def test_a_git_that_is_killed_has_not_said_no(
+    work: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: Callable[[git.Repository, str], object]
+) -> None:
+    repository = work.repository
+    killed = tmp_path / "bin" / "git"
+    killed.parent.mkdir()
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{killed.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(git.GitError) as raised:
+        question(repository, "HEAD")
+    assert raised.value.message.endswith(": killed by signal 9")
 
 
 def test_the_default_branch_is_known_without_asking(work: Clone) -> None:

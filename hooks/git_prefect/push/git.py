@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..errors import UsageError
+from ..errors import ExitCode, GitPrefectError, UsageError
 from ..model import TreeEntry
 from .remotes import redact, without_credentials
 
@@ -25,14 +25,17 @@ KEPT_VARIABLES = {
 """How to reach a remote and which configuration to read; everything else says which repository, and is dropped."""
 
 
-class GitError(Exception):
-    """A git command failed: its arguments and what it said."""
+class GitError(GitPrefectError):
+    """A git command failed: its arguments and what it said. Where nobody expects that, it ends the command."""
+
+    exit_code = ExitCode.USAGE
 
     def __init__(self, args: Sequence[str], status: int, stderr: str) -> None:
         self.status = status
         self.stderr = redact(stderr.strip())
         told = " ".join(redact(without_credentials(one)) for one in args)
-        super().__init__(f"git {told}: {self.stderr or f'exit status {status}'}")
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        super().__init__(f"git {told}: {self.stderr or how}", "try again; if it stays so, see what `git fsck` says")
 
 
 class Repository(NamedTuple):
@@ -114,10 +117,16 @@ def run_git(
 
 
 def ask(repository: Repository, *arguments: str) -> str | None:
-    """First line of what git prints, or None when it fails: for questions that may have no answer."""
+    """First line of what git prints, or None when it fails: for questions that may have no answer.
+
+    Raises:
+        GitError: it was killed, which is no answer.
+    """
     try:
         lines = run_git(repository, *arguments).decode("utf-8", "surrogateescape").splitlines()
-    except GitError:
+    except GitError as error:
+        if error.status < 0:
+            raise
         return None
     return lines[0] if lines else None
 
@@ -192,7 +201,9 @@ def is_ancestor(repository: Repository, ancestor: str, commit: str) -> bool:
     """Whether `commit` equals or descends from `ancestor`; both have to be here."""
     try:
         run_git(repository, "merge-base", "--is-ancestor", ancestor, commit)
-    except GitError:
+    except GitError as error:
+        if error.status < 0:
+            raise
         return False
     return True
 

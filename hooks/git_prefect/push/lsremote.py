@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..errors import OutOfReach
@@ -86,46 +86,31 @@ def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
     return RemoteRefs(found, head)
 
 
-def fetch_commit(repository: Repository, remote: str, ref: str) -> str:
-    """Fetch what `ref` of `remote` is now, without moving any ref or FETCH_HEAD of the user; its commit.
+def fetch_commits(repository: Repository, remote: str, wanted: Mapping[str, str]) -> None:
+    """Fetch refs of a remote, so that the commits which it said they lead to are here: ref → commit.
+
+    Neither a ref nor FETCH_HEAD is touched, so that a kill leaves nothing behind and two at once are not in each
+    other's way; git keeps what no ref leads to for two weeks.
 
     Raises:
-        OutOfReach: the remote did not answer, or has no such ref.
-    """
-    return fetch_commits(repository, remote, [ref])[ref]
-
-
-def fetch_commits(repository: Repository, remote: str, refs: Sequence[str]) -> dict[str, str]:
-    """As `fetch_commit`, of several refs over one connection: ref → commit.
-
-    Raises:
-        OutOfReach: the remote did not answer, or lacks one of them.
+        OutOfReach: the remote did not answer, lacks one of the refs, or has moved one elsewhere meanwhile.
     """
     _refuse_unquoted(repository, remote)
-    private = {ref: f"refs/git-prefect/fetched/{ref.split('/', 1)[-1]}" for ref in refs}
     try:
         # An empty --refmap keeps git from moving the tracking ref along.
         run_git(
-            repository, "fetch", "--quiet", "--no-tags", "--refmap=", "--no-write-fetch-head",
-            "--", remote, *(f"+{ref}:{name}" for ref, name in private.items()),
+            repository, "fetch", "--quiet", "--no-tags", "--refmap=", "--no-write-fetch-head", "--", remote, *wanted,
             environ=without_prompts(repository), timeout=10 * TIMEOUT,
         )  # fmt: skip
     except (GitError, subprocess.TimeoutExpired) as error:
         said = _last_line(error.stderr) if isinstance(error, GitError) else "no answer"
         raise OutOfReach(
-            f"{redact(remote)}: {', '.join(refs)} could not be fetched ({said})",
+            f"{redact(remote)}: {', '.join(wanted)} could not be fetched ({said})",
             f"check that `git fetch {redact(remote)}` works",
         ) from error
-    commits = {ref: commit_of(repository, name) for ref, name in private.items()}
-    for name in private.values():
-        run_git(repository, "update-ref", "-d", name)
-    for ref, commit in commits.items():
-        if commit is None:
-            raise OutOfReach(
-                f"{redact(remote)}: {ref} does not lead to a commit",
-                f"look at `git ls-remote {redact(remote)} {ref}`",
-            )
-    return {ref: commit for ref, commit in commits.items() if commit}
+    for ref, commit in wanted.items():
+        if commit_of(repository, commit) is None:
+            raise OutOfReach(f"{redact(remote)}: {ref} was moved while it was fetched", "try again")
 
 
 def _refuse_unquoted(repository: Repository, remote: str) -> None:
