@@ -6,6 +6,7 @@ Everything in it is real. What tells one run from another (folders, ports) is sh
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -15,6 +16,8 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +31,7 @@ from git_prefect.push.git import open_repository
 from ..conftest import GIT_CONFIG, KEPT
 from ..end_to_end.conftest import copy_of_the_hooks, until
 from ..servers.https import HttpsServer, https_server
+from ..servers.programs import free_port
 
 BIN = Path(sys.executable).parent
 TOKEN = "s3cret"
@@ -101,6 +105,7 @@ class World:
             "COLUMNS": "100",
         }
         self._agents: list[subprocess.Popen[bytes]] = []
+        self._stopped = threading.Event()
 
     def begin(self, files: Mapping[str, str]) -> None:
         """The clone with these files, pushed to the host; and an environment with Prefect in `.venv`."""
@@ -171,18 +176,28 @@ class World:
         until(lambda: not pending.entries(repository))
 
     def agent(self, label: str = "", **environ: str) -> None:
-        """Start Prefect's local agent, with the token as its local secret."""
+        """Start Prefect's local agent, with the token as its local secret; it is told to look for work all the time."""
+        port = free_port()
         secret = {"PREFECT__CONTEXT__SECRETS__GIT_TOKEN": TOKEN, "SSL_CERT_FILE": str(self.shared.https.ca)}
         labels = ["--label", label] if label else []
         with open(self.root / "agent.log", "ab") as log:
             self._agents.append(subprocess.Popen(
-                ["prefect", "agent", "local", "start", "--no-hostname-label", *labels],
+                ["prefect", "agent", "local", "start", "--no-hostname-label", *labels,
+                 "--agent-address", f"http://127.0.0.1:{port}"],
                 cwd=self.root, env={**self.environ, **secret, **environ}, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
             ))  # fmt: skip
 
+        def poke() -> None:
+            while not self._stopped.wait(0.5):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api/poke").close()
+
+        threading.Thread(target=poke, daemon=True).start()
+
     def stop(self) -> None:
         """End the agents and the API."""
+        self._stopped.set()
         for agent in self._agents:
             os.killpg(agent.pid, signal.SIGTERM)
             agent.wait(60)
