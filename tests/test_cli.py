@@ -17,7 +17,8 @@ from git_prefect.findings import CODES
 from .repository import Clone
 
 FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('{name}') as flow:\n    one()\n"
-HERE = f"(Python {sys.version.split()[0]} with Prefect {prefect.__version__}, {sys.executable})"
+VERSIONS = f"Python {sys.version.split()[0]}, Prefect {prefect.__version__}"
+HERE = f"({VERSIONS})"
 
 
 def git_prefect(folder: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
@@ -166,12 +167,12 @@ def test_one_bad_file_hides_no_other(work: Clone) -> None:
             "flows/loud.py": "print('x' * 10_000_000)\n" + FLOW.format(name="loud"),
         }
     )
-    code, out, err = git_prefect(work.path, "validate")
+    code, out, err = git_prefect(work.path, "validate", "--verbose")
     assert (code, err) == (1, "")
     for name, (_, finding) in LOADS.items():
         (line,) = [line for line in out.splitlines() if line.startswith(f"flows/{name}.py") and "[" in line]
         assert line.endswith(f"[{finding}]"), line
-    assert "flows/good.py: good (1 task)\nflows/loud.py: loud (1 task)\n" in out
+    assert "flows/good.py  good  1 task\nflows/loud.py  loud  1 task\n" in out
     assert out.splitlines()[-1] == f"2 flows in 2 files load as on an agent, 4 errors {HERE}"
 
 
@@ -180,7 +181,7 @@ def test_a_module_that_the_hooks_own_environment_lacks_refuses_nothing(work: Clo
     code, out, err = git_prefect(work.path, "validate")
     assert (code, err) == (1, ""), "by hand, nothing checked is no success"
     assert out.startswith(
-        f"warning: {HERE[1:-1]}: 'no_such_module' is not installed in the hook's own environment; "
+        f"warning: Python {sys.version.split()[0]} with Prefect {prefect.__version__}, {sys.executable}: 'no_such_module' is not installed in the hook's own environment; "
         "1 flow file is unchecked [environment-broken]\n  hint: set `python` in [tool.git-prefect]"
     )
     assert git_prefect(work.path, "validate", **in_push(work))[0] == 0
@@ -301,9 +302,9 @@ def test_what_is_set_on_this_machine_is_named_as_such(work: Clone) -> None:
 
 def test_an_encoding_that_cannot_show_everything_ends_nothing(work: Clone) -> None:
     work.commit({"flows/good.py": FLOW.format(name="größe → gut")})
-    code, out, err = git_prefect(work.path, "validate", PYTHONIOENCODING="ascii")
+    code, out, err = git_prefect(work.path, "validate", "-v", PYTHONIOENCODING="ascii")
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == r"flows/good.py: gr\xf6\xdfe \u2192 gut (1 task)"
+    assert out.splitlines()[0] == r"flows/good.py  gr\xf6\xdfe \u2192 gut  1 task"
 
 
 def test_a_branch_and_a_tag_of_one_name(work: Clone) -> None:

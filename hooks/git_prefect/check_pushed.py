@@ -38,7 +38,12 @@ def main(argv: Sequence[str]) -> int:
     code = ExitCode.FINDINGS if any(one.severity == ERROR for one in found) else ExitCode.OK
     same = f"{text.place(update)} is at {text.short(update.commit)}, as here: agents run this code"
     ref = ReportedRef(update.name, update.kind, update.commit, update.source, None)
-    return show(Report("check-pushed", code, (ref,), findings=found, summary=() if found else (same,)), options)
+    return show(
+        Report(
+            "check-pushed", code, (ref,), findings=found, summary=() if found else (same,), root=repository.top or ""
+        ),
+        options,
+    )
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
@@ -60,7 +65,9 @@ def _push(repository: git.Repository, update: RefUpdate) -> int:
 
     found = annotated.refused(repository, update)
     if found:
-        print(text.findings(found))
+        from .report import look, problems
+
+        print(problems.findings(found, look.of()))
         return ExitCode.FINDINGS
     print(what_it_does(repository, update))
     return ExitCode.OK

@@ -249,6 +249,7 @@ class Node(NamedTuple):
     slug: str
     mark: str = ""
     """`added`, `removed`, or empty."""
+    parameter: bool = False
 
 
 class Edge(NamedTuple):
@@ -269,6 +270,11 @@ class Graph(NamedTuple):
     project: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether a task or a dependency comes or goes."""
+        return any(node.mark for node in self.nodes) or any(edge.mark for edge in self.edges)
 
 
 class Check(NamedTuple):
@@ -304,6 +310,8 @@ class Report(NamedTuple):
     """Of the flows whose structure changes; drawn by Markdown only."""
     summary: tuple[str, ...] = ()
     """Sentences that sum up, for people: in text and Markdown, and in no machine's format."""
+    root: str = ""
+    """Folder that paths are relative to; empty: they are shown as they are."""
 
     @property
     def is_plan(self) -> bool:

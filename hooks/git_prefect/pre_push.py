@@ -56,6 +56,8 @@ def main(argv: Sequence[str]) -> int:
 def _check(repository: git.Repository, update: RefUpdate, skipped: Sequence[str]) -> int:
     found = [] if "prefect-check-pushed" in skipped else annotated.refused(repository, update)
     if found:
-        print(text.findings(found))
+        from .report import look, problems
+
+        print(problems.findings(found, look.of()))
     code = ExitCode.OK if "prefect-validate" in skipped else check_push(repository, update, brief=True)
     return ExitCode.FINDINGS if found else code

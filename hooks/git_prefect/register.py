@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import queue, unseen
 from .errors import ExitCode, UsageError
-from .model import ERROR, CheckedFile, Finding, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
+from .model import ERROR, CheckedFile, Finding, Graph, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
 from .push import git, pending, process, refs
-from .report import terminal, text
+from .report import text
 from .report.command import git_prefect
 from .scope import (
     concerned_paths,
@@ -96,7 +96,8 @@ def main(argv: Sequence[str]) -> int:
             _announce(planned)
             rows = apply_plan(api, planned)
     unclonable = [] if options.dry_run else verified(repository, planned, source.settings)
-    return show(_report(planned, rows, source.origin, options.dry_run, unclonable), options)
+    report = _report(planned, rows, source.origin, options.dry_run, unclonable)
+    return show(report._replace(root=repository.top or ""), options)
 
 
 def verified(repository: git.Repository, planned: Planned, settings: Settings) -> list[Finding]:
@@ -111,9 +112,11 @@ def verified(repository: git.Repository, planned: Planned, settings: Settings) -
 
 def _announce(planned: Planned) -> None:
     """Show on stderr what will be done, before it is; nothing where nothing will."""
+    from .report import look, terminal
+
     rows = [would_be(one, planned.given.update.ref) for one in planned.plan if one.changes_something]
     if rows:
-        print("\n".join(terminal.registrations(rows, plan=True)), file=sys.stderr, flush=True)
+        print("\n".join(terminal.registrations(rows, True, look.of(stream=sys.stderr))), file=sys.stderr, flush=True)
 
 
 def _explained(repository: git.Repository, update: RefUpdate) -> Report:
@@ -134,6 +137,8 @@ def _report(
     planned: Planned, rows: Sequence[Registration], settings: str, dry_run: bool, unclonable: Sequence[Finding]
 ) -> Report:
     """What was registered, or with `dry_run` would be."""
+    from .report import terminal
+
     update, projects = planned.given.update, planned.registered.project_ids
     heading = f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {settings}"
     new = sorted({one.project for one in planned.plan} - projects.keys()) if dry_run else []
@@ -147,8 +152,23 @@ def _report(
         reported_flows(planned.files, update.ref),
         tuple(one._replace(ref=update.ref) for one in [*planned.left_out, *unclonable]),
         tuple(rows),
+        graphs=_graphs(planned),
         summary=(*planned.notes, *created, terminal.total(rows, dry_run)),
     )
+
+
+def _graphs(planned: Planned) -> tuple[Graph, ...]:
+    """Those of the flows that are new, or whose tasks or edges change."""
+    from .registration.structure import graph
+
+    drawn = []
+    for one in planned.plan:
+        if one.new_version:
+            held = planned.registered.holder(one.project, one.flow)
+            made = graph(one.flow, one.project, held and held.serialized, one.serialized)
+            if held is None or made.changes:
+                drawn.append(made)
+    return tuple(drawn)
 
 
 def would_be(one: PlannedFlow, ref: str) -> Registration:

@@ -252,7 +252,8 @@ def main(argv: Sequence[str]) -> int:
             told,
             reported_flows(files, ref),
             findings,
-            summary=() if _in_commit() else tuple(part for part in (text.flows(files), summary) if part),
+            summary=() if _in_commit() else (summary,),
+            root=repository.top or "",
         ),
         options,
     )
@@ -324,14 +325,15 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
         _print(["" if brief else known.said])
         return ExitCode.OK
     from .registration.targets import target_of
+    from .report import look, problems
 
     source = settings_at(repository, update.commit, update.remote)
     found = validate(repository, update, source)
     if not found.refused:
         older = _older(found) if found.older else ""
         summary = _summary(found.files, len(found.older), interpreter_for(repository, source.settings))
-        remarks = text.findings(found.remarks)
-        said = _joined([remarks, text.flows(found.files), older, summary])
+        remarks = problems.findings(found.remarks, look.of())
+        said = _joined([remarks, older, summary])
         _print([remarks, older] if brief else [said])
         alone = all(file.lasting for file in found.files) and not source.settings.import_roots
         if alone and not remarks and not older:
@@ -347,7 +349,7 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
     if brief:
         _note_refusal(repository, update)
     _print([
-        text.findings([*found.refused, *found.remarks]),
+        problems.findings([*found.refused, *found.remarks], look.of()),
         _older(found) if found.older else "",
         f"push refused: {text.plural(len(found.refused), 'error')} in what this push changes or breaks; nothing was sent to "
         f"{update.remote}. To push all the same: SKIP=prefect-validate git push",
@@ -386,7 +388,7 @@ def _older(found: Validation) -> str:
 
 def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter) -> str:
     if not files:
-        return f"no flow files here ({interpreter.describe()})"
+        return f"no flow files here ({interpreter.versions})"
     good = [file for file in files if not file.failed and not file.unchecked]
     count = sum(len(file.flows) for file in good)
     unchecked = sum(file.unchecked for file in files)
@@ -395,7 +397,7 @@ def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter
     ]
     parts += [text.plural(errors, "error")] if errors else []
     parts += [f"{text.plural(unchecked, 'file')} unchecked"] if unchecked else []
-    return f"{', '.join(parts)} ({interpreter.describe()})"
+    return f"{', '.join(parts)} ({interpreter.versions})"
 
 
 def _joined(parts: Sequence[str]) -> str:

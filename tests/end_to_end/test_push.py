@@ -312,7 +312,7 @@ def test_by_hand(team: Team) -> None:
 def test_check_pushed_by_hand(team: Team) -> None:
     head = team.clone.commit({"flows/etl.py": flow_file()})
     assert team.prefect("check-pushed", check=False) == (
-        "refs/heads/feature/x: origin/feature/x does not exist: an agent that is told to run it fails with KeyError "
+        "error: origin/feature/x does not exist: an agent that is told to run it fails with KeyError "
         "[not-on-remote]\n  hint: git push origin feature/x"
     )
     team.push("--no-verify", "--quiet", "origin", "feature/x")
@@ -320,7 +320,7 @@ def test_check_pushed_by_hand(team: Team) -> None:
     team.clone.commit({"README": "1"})
     team.clone.write({"flows/etl.py": flow_file("other")})
     assert team.prefect("check-pushed", check=False) == (
-        f"refs/heads/feature/x: origin/feature/x is 1 commit behind: agents run {head[:7]}, not what is here "
+        f"error: origin/feature/x is 1 commit behind: agents run {head[:7]}, not what is here "
         "[remote-differs]\n  hint: git push origin feature/x\n"
         "flows/etl.py: has changes that are in no commit: agents pull from the remote, these changes will not run "
         "[uncommitted-flow]\n  hint: git add flows/etl.py && git commit && git push"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from git_prefect.model import GitStorage
-from git_prefect.report import text
+from git_prefect.report import problems
+from git_prefect.report.look import PLAIN
 from git_prefect.settings import Settings
 
 from .conftest import FLOW, Checked
@@ -12,7 +13,7 @@ TEAM = GitStorage("gitlab.com", "team/flows", False, None, None, None)
 
 
 def told(repository: Checked, files: dict[str, str], **more: object) -> str:
-    return text.findings([one for file in repository.check(files, **more) for one in file.findings])  # type: ignore[arg-type]
+    return problems.findings([one for file in repository.check(files, **more) for one in file.findings], PLAIN)  # type: ignore[arg-type]
 
 
 def test_a_traceback_is_cut_to_the_flow_file(repository: Checked) -> None:
@@ -98,7 +99,7 @@ def test_declared_storage(repository: Checked) -> None:
         ("e.py", []), ("f.py", [("other-storage", "f")]),
     ]  # fmt: skip
     again = repository.check({"a.py": files["a.py"]}, repository=TEAM)[0]
-    assert again.cached and text.findings(again.findings) == (
+    assert again.cached and problems.findings(again.findings, PLAIN) == (
         "a.py: flow 'a': its storage says flow_path='/a.py', which agents would not find [wrong-flow-path]\n"
         '  hint: write flow_path="a.py", or leave the storage out: a push sets it'
     )

@@ -76,21 +76,21 @@ def test_the_plan_in_words(api: Api, register: Any, wanted: Any, target: Target)
     )  # fmt: skip
     where = target.project
     assert terminal.registrations([would_be(one, BRANCH.ref) for one in plan], plan=True) == [
-        f"create: new → {where}, version 1",
-        f"refused: theirs → {where}, version 1: branch 'feature/y' is what project '{where}' runs under this name (version 1); "
+        f"  refused: theirs → {where}, version 1: branch 'feature/y' is what project '{where}' runs under this name (version 1); "
         "registering feature/x of github.com/team/etl would archive it. Give feature/x a target with another project, rename "
         "the flow, or set `take-over = true` in the target",
-        f"take over: dead → {where}, version 2: from branch 'old', which is gone",
-        "  storage: branch_name old → feature/x",
-        f"update: more → {where}, version 2",
-        "  task added: load-2",
-        "  schedule added: every 1 h",
-        f"left behind: gone → {where}, version 1: flows/gone.py is gone; each run of it fails. Archive it with "
+        f"  create: new → {where}, version 1",
+        f"  take over: dead → {where}, version 2: from branch 'old', which is gone",
+        "    storage: branch_name old → feature/x",
+        f"  update: more → {where}, version 2",
+        "    task added: load-2",
+        "    schedule added: every 1 h",
+        f"  left behind: gone → {where}, version 1: flows/gone.py is gone; each run of it fails. Archive it with "
         "`git prefect prune`, or set `prune = true` in the target",
-        f"unchanged: same → {where}, version 1: the branch's HEAD is what runs",
-        "  set in Prefect's UI, wins over the code: labels gpu, berlin",
-        f"unchanged: paused → {where}, version 1: the branch's HEAD is what runs",
-        "left alone: 1 flow that this branch does not change",
+        f"  unchanged: same → {where}, version 1: the branch's HEAD is what runs",
+        "    set in Prefect's UI, wins over the code: labels gpu, berlin",
+        f"  unchanged: paused → {where}, version 1: the branch's HEAD is what runs",
+        "  left alone: 1 flow that this branch does not change",
     ]
 
 

@@ -11,7 +11,7 @@ from .. import drift
 from ..errors import ExitCode, GitPrefectError, UnusableCommit, UsageError
 from ..model import Registration, Report, ReportedRef
 from ..push import git, pending, refs
-from ..report import terminal, text
+from ..report import look, terminal, text
 from ..report.command import git_prefect
 from ..report.options import Parser, reporting, show
 from ..scope import no_longer_defined
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
             again = git_prefect("prune", *argv, "--yes")
             print(f"git-prefect: nothing was {verb}d: there is no terminal to ask at\nhint: {again}", file=sys.stderr)
             return ExitCode.USAGE
-        print(terminal.render(preview, terminal.Look(False, None)), file=sys.stderr)
+        print(terminal.render(preview, look.of(options.color, stream=sys.stderr)), file=sys.stderr)
         if not _agreed(verb, gone):
             return show(Report("prune", ExitCode.OK, summary=(f"nothing was {verb}d",)), options)
         # Somebody may have pushed while the question stood.

@@ -14,7 +14,7 @@ from ..check_pushed import against, uncommitted
 from ..errors import ExitCode, OutOfReach, UsageError
 from ..model import WARNING, Finding, RefUpdate
 from ..push import git, pending, refs
-from ..report import text
+from ..report import look, problems, text
 from ..report.command import git_prefect
 from ..report.options import Parser
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     default = drift.default_branch_of(repository, remote, asked.remote)
     flow = _chosen(repository, asked, default, update, options.flow, options.project)
     for one in _before_the_run(repository, asked, drift.full_ref(flow, default), update, flow):
-        print(f"before the run: {text.finding(one)}", file=sys.stderr)
+        print(f"before the run: {problems.finding(one, look.of(stream=sys.stderr))}", file=sys.stderr)
     command = ["run", "--id", flow.flow.id]
     command += [word for value in options.param for word in ("--param", value)]
     return _prefect([*command, *argv[end + 1 :], *([] if options.no_watch else ["--watch"])])

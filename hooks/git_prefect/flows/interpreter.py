@@ -40,6 +40,11 @@ class Interpreter(NamedTuple):
     repository: str
     """The repository that it was looked for from."""
 
+    @property
+    def versions(self) -> str:
+        """`Python 3.11.7, Prefect 1.4.1`."""
+        return f"Python {self.version}" + (f", Prefect {self.prefect}" if self.prefect else "")
+
     def describe(self) -> str:
         """`Python 3.11.7 with Prefect 1.4.1, .venv/bin/python`."""
         inside = os.path.relpath(self.path, self.repository)

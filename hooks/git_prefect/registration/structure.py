@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..model import Edge, Graph, Node
+
 NOISE = ("__version__", "prefect_version", "environment", "inputs", "outputs")
 """Keys that change no run: which Prefect serialized a flow, and type hints, which each Python spells in its own way."""
 
@@ -50,6 +52,29 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     for part in ("run config", "storage"):
         lines += _of_fields(part, old[part], new[part])
     return tuple(lines)
+
+
+def graph(flow: str, project: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Graph:
+    """The flow's tasks, parameters and edges, those that come or go marked; `before` None: a new flow, nothing is."""
+    new = of(after)
+    old = of(before) if before is not None else new
+    nodes = [
+        Node(slug, _mark(slug, old[part], new[part]), part == "parameter")
+        for part in ("parameter", "task")
+        for slug in {**old[part], **new[part]}
+    ]
+    edges = [
+        Edge(
+            one["upstream_task"]["slug"], one["downstream_task"]["slug"], one.get("key") or "",
+            _mark(name, old["edge"], new["edge"]),
+        )
+        for name, one in {**old["edge"], **new["edge"]}.items()
+    ]  # fmt: skip
+    return Graph(flow, project, tuple(nodes), tuple(edges))
+
+
+def _mark(name: str, old: Section, new: Section) -> str:
+    return "added" if name not in old else "removed" if name not in new else ""
 
 
 def can_be_scheduled(serialized: Mapping[str, Any], group: Mapping[str, Any] | None = None) -> bool:

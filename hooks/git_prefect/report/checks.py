@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
 
 from ..model import Check
+from .look import Look, columns, padded, whole
 from .standing import NARROW
 
+LEAST = 20
+"""Columns of the facts in any case."""
 
-def table(found: Sequence[Check], width: int | None) -> list[str]:
+
+def table(found: Sequence[Check], look: Look) -> list[str]:
     """A line for each check, its further facts below, aligned; what is wrong has a `!` before it."""
-    names = max((len(one.name) for one in found), default=0)
+    names = max((columns(one.name) for one in found), default=0)
+    narrow = look._replace(width=max((look.width or NARROW) - names - 4, LEAST))
     lines = []
     for one in found:
-        mark, name = "!" if one.problem else " ", one.name
-        for told in _told(one, max((width or NARROW) - names - 4, 20)):
-            lines.append(f"{mark} {name:{names}}  {told}".rstrip())
+        mark, name = look.paint("bad", "!") if one.problem else " ", one.name
+        for told in _told(one, narrow):
+            lines.append(f"{mark} {padded(name, names)}  {told}".rstrip())
             mark, name = " ", ""
     return lines
 
 
-def _told(one: Check, width: int) -> Iterator[str]:
+def _told(one: Check, look: Look) -> Iterator[str]:
     for fact in one.facts:
-        yield from _wrapped(fact, width, "  ")
+        yield from _wrapped(fact, look, 2)
     if one.problem:
-        yield from _wrapped(one.problem, width, "  ")
-        yield from _wrapped(f"hint: {one.remedy}", width, "      ")
+        yield from _wrapped(one.problem, look, 2)
+        yield from _wrapped(f"{look.paint('green', 'hint:')} {whole(one.remedy)}", look, 6)
 
 
-def _wrapped(text: str, width: int, indent: str) -> Iterator[str]:
-    for line in text.splitlines():
+def _wrapped(paragraph: str, look: Look, hanging: int) -> Iterator[str]:
+    for line in paragraph.splitlines():
         # What is indented is a command, to be copied as it is.
-        whole = line.startswith(" ")
-        yield from (
-            [line]
-            if whole
-            else wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        )
+        yield from [line] if line.startswith(" ") else look.wrap(line, 0, hanging).splitlines()

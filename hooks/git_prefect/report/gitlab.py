@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any
 
 from ..model import ERROR, NOTE, WARNING, Finding, Report
-from .terminal import Look
+from .look import Look
 
 SEVERITIES = {ERROR: "critical", WARNING: "minor", NOTE: "info"}
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ..model import Check, Finding, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
-from .terminal import Look
+from .look import Look
 
 VERSION = 1
 

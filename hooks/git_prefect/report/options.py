@@ -5,17 +5,16 @@ A command adds them with `reporting(parser)`, makes a `Report` and ends with `re
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from ..errors import ExitCode, GitPrefectError, UsageError
 from ..model import ERROR, Finding, Report
-from .terminal import Look
+from . import look
 
 FORMATS = {
     "text": "terminal",
@@ -51,51 +50,33 @@ def reporting(parser: ArgumentParser) -> ArgumentParser:
     group.add_argument(
         "--color", choices=COLORS, default="auto", help="auto: on a terminal, as NO_COLOR and FORCE_COLOR say"
     )
+    group.add_argument("-v", "--verbose", action="store_true", help="name every flow, also where many are alike")
     return parser
 
 
 def show(report: Report, options: Namespace) -> int:
     """Write a report on stdout as its options ask for; the exit code that it carries."""
-    rendered = render(report, options.format, options.color)
+    rendered = render(report, options)
     if rendered:
         print(rendered, flush=True)
     return report.exit
 
 
-def render(report: Report, form: str, color: str) -> str:
-    """A report in one of the formats; empty when there is nothing to say."""
-    if form in ("json", "gitlab"):
+def render(report: Report, options: Namespace) -> str:
+    """A report as its options ask for it; empty when there is nothing to say."""
+    if options.format in ("json", "gitlab"):
         # JSON is UTF-8, whatever the terminal's encoding.
         reconfigure = getattr(sys.stdout, "reconfigure", None)
         if reconfigure:
             reconfigure(encoding="utf-8")
-    module = import_module(f".{FORMATS[form]}", __package__)
-    text: str = module.render(report, look(color, sys.stdout, os.environ))
+    module = import_module(f".{FORMATS[options.format]}", __package__)
+    text: str = module.render(report, look.of(options.color, options.verbose))
     return text
-
-
-def look(color: str, stream: TextIO, environ: Mapping[str, str]) -> Look:
-    """Colour and width for a stream: https://no-color.org, https://force-color.org.
-
-    Long lines are wrapped on a terminal only. pre-commit gives its hooks a terminal without a size: 80 columns then.
-    """
-    terminal = stream.isatty()
-    if color == "auto":
-        # Of the two variables, the one that asks for less wins, as in Python's own output.
-        wanted = bool(environ.get("FORCE_COLOR")) or (terminal and environ.get("TERM") != "dumb")
-        colored = wanted and not environ.get("NO_COLOR")
-    else:
-        colored = color == "always"
-    if not terminal:
-        return Look(colored, None)
-    from shutil import get_terminal_size
-
-    return Look(colored, get_terminal_size().columns)
 
 
 def asked_for(arguments: Sequence[str]) -> Namespace:
     """The `format` and `color` of a command line that may be wrong elsewhere; the defaults where they are not there."""
-    found = Namespace(format="text", color="auto")
+    found = Namespace(format="text", color="auto", verbose=False)
     for position, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
         value = value if equals else "".join(arguments[position + 1 : position + 2])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from textwrap import wrap
 
 from ..model import Report, StandingFlow
-from . import text
+from . import problems, text
+from .look import Look, columns, padded
 
 NARROW = 80
 """Columns of the table where lines are not wrapped: what is piped is read in a terminal later."""
@@ -17,23 +17,24 @@ LEAST_NAME = 12
 """Columns that flows' names have in any case; a longer name stands on a line of its own."""
 
 
-def table(report: Report, width: int | None) -> list[str]:
+def table(report: Report, look: Look) -> list[str]:
     """The lines of the table; none when nothing is registered."""
     queued = {row.ref for row in report.registrations if row.action == "queued"}
     groups: dict[tuple[str, str], list[StandingFlow]] = {}
     for one in report.registered:
         groups.setdefault((one.ref, one.project), []).append(one)
     cells = {one: _cells(one) for one in report.registered}
-    widths = [max((len(row[column]) for row in cells.values()), default=0) for column in range(4)]
+    widths = [max((columns(row[column]) for row in cells.values()), default=0) for column in range(4)]
     # The indent and the gaps are two columns each.
-    space = max(LEAST_NAME, (width or NARROW) - sum(widths[1:]) - 8)
-    widths[0] = max((len(row[0]) for row in cells.values() if len(row[0]) <= space), default=LEAST_NAME)
+    space = max(LEAST_NAME, (look.width or NARROW) - sum(widths[1:]) - 8)
+    widths[0] = max((columns(row[0]) for row in cells.values() if columns(row[0]) <= space), default=LEAST_NAME)
     lines = []
     for (ref, project), flows in groups.items():
-        lines.append(f"{_ref(ref)} → {project}{', queued' if ref in queued else ''}")
+        heading = f"{_ref(ref)} → {project}{', queued' if ref in queued else ''}"
+        lines.append(look.wrap(look.paint("bold", heading)))
         for one in flows:
             lines += _row(cells[one], widths)
-            lines += [line for found in one.drift for line in _indented(text.finding(found), width)]
+            lines += [problems.finding(found, look, report.root, indent=4) for found in one.drift]
     return lines
 
 
@@ -56,25 +57,10 @@ def _last_run(one: StandingFlow) -> str:
 def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     name, *others = cells
     lines = []
-    if len(name) > widths[0]:
+    if columns(name) > widths[0]:
         lines, name = [f"  {name}"], ""
-    told = "  ".join(cell.ljust(space) for cell, space in zip((name, *others), widths)).rstrip()
+    told = "  ".join(padded(cell, space) for cell, space in zip((name, *others), widths)).rstrip()
     return [*lines, f"  {told}"]
-
-
-def _indented(paragraph: str, width: int | None) -> list[str]:
-    lines = []
-    for line in paragraph.splitlines():
-        inside = line.strip()
-        indent = " " * (4 + len(line) - len(line.lstrip()))
-        if width is None:
-            lines.append(indent + inside)
-        else:
-            lines += wrap(
-                inside, max(width, 40), initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
-                break_on_hyphens=False,
-            )  # fmt: skip
-    return lines
 
 
 def runtimes(registered: Collection[StandingFlow]) -> str:

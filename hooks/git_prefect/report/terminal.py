@@ -3,86 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from ..model import ERROR, WARNING, Finding, Registration, Report
-from . import checks, standing, text
-
-
-class Look(NamedTuple):
-    """How a report looks: whether with colours, and at how many columns long lines are wrapped (None: never)."""
-
-    color: bool
-    width: int | None
-
-
-RANK = {ERROR: 0, WARNING: 1}
-
-
-def render(report: Report, look: Look) -> str:
-    """The report as a person reads it; empty when there is nothing to say."""
-    if report.checks:
-        return "\n".join([*checks.table(report.checks, look.width), *report.summary])
-    inside = {one for flow in report.registered for one in flow.drift}
-    parts = [findings([one for one in report.findings if one not in inside], look)]
-    for ref in report.refs:
-        rows = [row for row in report.registrations if row.ref == ref.ref]
-        told = registrations([row for row in rows if row.flow], report.is_plan)
-        parts += [ref.heading, *(f"  {line}" for line in told)]
-    if report.registered:
-        parts += ["\n".join(standing.table(report, look.width)), standing.runtimes(report.registered)]
-    return "\n".join(part for part in [*parts, *report.summary] if part)
-
-
-def ordered(found: Sequence[Finding]) -> list[Finding]:
-    """Findings of one file together, files with errors first."""
-    worst: dict[str, int] = {}
-    for one in found:
-        rank = RANK.get(one.severity, 2)
-        worst[one.path or ""] = min(rank, worst.get(one.path or "", rank))
-    return sorted(
-        found,
-        key=lambda one: (worst[one.path or ""], one.path or "", RANK.get(one.severity, 2), one.line or 0),
-    )
-
-
-def findings(found: Sequence[Finding], look: Look) -> str:
-    """Findings one below the other."""
-    return "\n".join(text.finding(one) for one in ordered(found))
-
+from ..model import Registration, Report, ReportedFlow
+from . import checks, problems, standing, text
+from .look import PLAIN, Look, columns, padded
 
 MOST_NAMED = 3
-"""Flows that are left alone for one reason are named up to this number, and counted beyond."""
+"""Flows of which the same is to be said are named up to this number, and counted beyond."""
 
-
-def registrations(rows: Sequence[Registration], plan: bool) -> list[str]:
-    """What became, or would become, of each flow, and below it what changed; those left alone share a line."""
-    lines = []
-    alike: dict[Registration, list[Registration]] = {}
-    for row in rows:
-        if row.action in ("unchanged", "skipped"):
-            alike.setdefault(row._replace(flow="", path="", version=None, url="", storage=""), []).append(row)
-        else:
-            lines.append(registration(row, plan))
-            lines += [f"  {change}" for change in row.changes]
-            lines += overridden(row)
-            lines += [f"  {row.url}"] * bool(row.url)
-    for row, same in alike.items():
-        if row.action == "unchanged":
-            names = [one.flow for one in same]
-            flows = ", ".join(names) if len(names) <= MOST_NAMED else text.plural(len(names), "flow")
-            lines.append(
-                registration(row._replace(flow=flows, version=same[0].version if len(same) == 1 else None), plan)
-            )
-            lines += overridden(row)
-    alone = sum(row.action == "skipped" for row in rows)
-    return lines + [f"left alone: {text.plural(alone, 'flow')} that this branch does not change"] * bool(alone)
-
-
-def overridden(row: Registration) -> list[str]:
-    """A line for each setting of Prefect's UI that wins over the code's."""
-    return [f"  set in Prefect's UI, wins over the code: {one}" for one in row.overrides]
-
+COLORS = {
+    "created": "green",
+    "updated": "green",
+    "taken-over": "yellow",
+    "archived": "yellow",
+    "deleted": "yellow",
+    "left-behind": "yellow",
+    "queued": "yellow",
+    "failed": "red",
+}
 
 PLANNED = {
     "created": "create",
@@ -95,12 +33,80 @@ PLANNED = {
 }
 """What a plan calls each action."""
 
+ORDER = {"failed": 0, "unchanged": 2, "skipped": 3}
+"""What is wrong comes first, what is as it was comes last."""
 
-def registration(row: Registration, plan: bool) -> str:
-    """`registered: etl → project, version 2`, or `update: …` in a plan."""
-    verb = PLANNED.get(row.action, row.action) if plan else text.PAST.get(row.action, row.action)
+TO_DO = {"created": "to create", "updated": "to update", "taken-over": "to take over", "archived": "to archive"}
+
+SUMMED_UP = ("registered", "unchanged", "archived", "left behind", "queued", "failed")
+
+
+def render(report: Report, look: Look) -> str:
+    """The report as a person reads it; empty when there is nothing to say."""
+    if report.checks:
+        return "\n".join([*checks.table(report.checks, look), *report.summary])
+    # What is wrong with a registered flow is told in its row of the table.
+    inside = {one for flow in report.registered for one in flow.drift}
+    parts = [problems.findings([one for one in report.findings if one not in inside], look, report.root)]
+    if look.verbose:
+        parts.append(flows(report.flows))
+    for ref in report.refs:
+        rows = [row for row in report.registrations if row.ref == ref.ref and row.flow]
+        head, *more = ref.heading.splitlines() or [""]
+        parts += [look.wrap(look.paint("bold", head)) if head else "", *(look.wrap(line) for line in more)]
+        parts += registrations(rows, report.is_plan, look)
+    if report.registered:
+        parts += [*standing.table(report, look), look.wrap(standing.runtimes(report.registered))]
+    return "\n".join(part for part in [*parts, *map(look.wrap, report.summary)] if part)
+
+
+def flows(rows: Sequence[ReportedFlow]) -> str:
+    """A line for each flow that loads: its file, its name and its number of tasks, in columns."""
+    good = [row for row in rows if row.status in ("ok", "skipped") and row.name]
+    first = max((columns(row.path) for row in good), default=0)
+    second = max((columns(row.name or "") for row in good), default=0)
+    return "\n".join(
+        f"{padded(row.path, first)}  {padded(row.name or '', second)}  {text.plural(row.tasks or 0, 'task')}"
+        for row in good
+    )
+
+
+def registrations(rows: Sequence[Registration], plan: bool, look: Look = PLAIN) -> list[str]:
+    """What became, or would become, of each flow, and below it what changed; failures first, like with like."""
+    alike: dict[Registration, list[Registration]] = {}
+    for row in sorted(rows, key=lambda row: ORDER.get(row.action, 1)):
+        key = row._replace(flow="", path="", version=None, url="", storage="")
+        alike.setdefault(row if row.changes else key, []).append(row)
+    lines = []
+    for same in alike.values():
+        first, count = same[0], len(same)
+        if first.action == "skipped":
+            lines.append(look.wrap(f"left alone: {text.plural(count, 'flow')} that this branch does not change", 2))
+        elif look.verbose or first.action == "failed" or (count <= MOST_NAMED and first.action != "unchanged"):
+            lines += [line for row in same for line in _registration(row, plan, look)]
+        else:
+            names = ", ".join(row.flow for row in same) if count <= MOST_NAMED else text.plural(count, "flow")
+            shared = first._replace(flow=names, version=first.version if count == 1 else None, url="")
+            lines += _registration(shared, plan, look)
+    return lines
+
+
+def _registration(row: Registration, plan: bool, look: Look) -> list[str]:
+    """`registered: etl → project, version 2`, or `update: …` in a plan; then what changed, and its page."""
     known = f", version {row.version}" if row.version else ""
-    return ": ".join(part for part in (verb, f"{row.flow} → {row.project}{known}", row.reason) if part)
+    said = look.paint(COLORS.get(row.action, "dim"), verb(row.action, plan))
+    told = [said, f"{row.flow} → {row.project}{known}", row.reason]
+    lines = [look.wrap(": ".join(part for part in told if part), 2)]
+    lines += [look.wrap(change, 4) for change in row.changes]
+    lines += [look.wrap(f"set in Prefect's UI, wins over the code: {one}", 4) for one in row.overrides]
+    if row.url and row.action in text.PAST:
+        lines.append(f"    {look.paint('dim', row.url)}")
+    return lines
+
+
+def verb(action: str, plan: bool) -> str:
+    """`registered`; in a plan `create`, `update`, …"""
+    return PLANNED.get(action, action) if plan else text.PAST.get(action, action)
 
 
 def total(rows: Sequence[Registration], plan: bool = False) -> str:
@@ -114,8 +120,3 @@ def total(rows: Sequence[Registration], plan: bool = False) -> str:
         if count or verb == SUMMED_UP[0]
     ]
     return f"nothing was changed: {', '.join(said) or 'no flow'}" if plan else ", ".join(said)
-
-
-SUMMED_UP = ("registered", "unchanged", "archived", "left behind", "queued", "failed")
-
-TO_DO = {"created": "to create", "updated": "to update", "taken-over": "to take over", "archived": "to archive"}

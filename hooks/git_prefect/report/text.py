@@ -1,11 +1,11 @@
-"""What people read: problems first, grouped by file, then one line that sums up."""
+"""The words that every report and every hook says things in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..model import ERROR, CheckedFile, Finding, RefUpdate
+from ..model import ERROR, Finding, RefUpdate
 
 PAST = {"created": "registered", "updated": "registered", "taken-over": "registered", "left-behind": "left behind"}
 """`prefect register` calls what is new and what is changed "registered" when it sums up."""
@@ -30,33 +30,9 @@ def place(update: RefUpdate) -> str:
 
 def headline(one: Finding) -> str:
     """The first line of a finding: place, severity unless it is an error, sentence, code."""
-    where = f"{one.path}:{one.line}" if one.path and one.line else one.path or one.ref or ""
+    where = f"{one.path}:{one.line}" if one.path and one.line else one.path
     severity = "" if one.severity == ERROR else f"{one.severity}: "
     return f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"
-
-
-def finding(one: Finding) -> str:
-    """A finding: its headline, then details and the hint."""
-    lines = [headline(one), *(f"    {line}" for line in one.detail.splitlines())]
-    if one.hint:
-        lines.append(f"  hint: {one.hint}")
-    return "\n".join(lines)
-
-
-def findings(found: Sequence[Finding]) -> str:
-    """Findings one below the other, those of one file together, errors first."""
-    rank = {ERROR: 0, "warning": 1}
-    ordered = sorted(found, key=lambda one: (rank.get(one.severity, 2), one.path or "", one.line or 0))
-    return "\n".join(finding(one) for one in ordered)
-
-
-def flows(files: Sequence[CheckedFile]) -> str:
-    """One line for each file that loads: its flows, with their number of tasks."""
-    return "\n".join(
-        f"{file.path}: " + ", ".join(f"{flow.name} ({plural(flow.tasks, 'task')})" for flow in file.flows)
-        for file in files
-        if file.flows and not file.failed
-    )
 
 
 def registration(flow: str, project: str, action: str, version: int | None, reason: str) -> str:
