@@ -249,7 +249,7 @@ def test_without_the_api_the_queue_is_told(desk: Desk) -> None:
         code, out, _ = desk("status")
     assert (code, out) == (
         4,
-        "the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
+        "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
         "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
         f"origin/main at {short(head)}: not registered yet, tried 1 time: the API was away\n"
         "  hint: try now with git prefect register --pending\n",
@@ -372,8 +372,8 @@ main → {desk.project}
        v1  cron 15,45 6-18 * * MON-FRI  never ran
   etl  v1  cron 0 6 * * *               never ran
     flows/etl.py: HEAD ({head}) has a task that is not registered: store-1 and
-      no longer load-1, which is registered; the next run fails
-      [structure-drift]
+        no longer load-1, which is registered; the next run fails
+        [structure-drift]
       hint: git prefect register --ref main
 1 runtime serves 2 flows: UniversalRun (2)
 """,
