@@ -99,7 +99,7 @@ def test_changes_that_are_not_pushed_are_said_before(desk: Desk, created: Callab
     desk.clone.write({"flows/etl.py": flow("etl").replace("...", "return 2")})
     assert created("etl") == (
         0,
-        f"before the run: refs/heads/main: origin/main is 1 commit behind: agents run {short(head)}, not what is here "
+        f"before the run: error: origin/main is 1 commit behind: agents run {short(head)}, not what is here "
         "[remote-differs]\n  hint: git push origin main\n"
         "before the run: flows/etl.py: has changes that are in no commit: agents pull from the remote, these changes will "
         "not run [uncommitted-flow]\n  hint: git add flows/etl.py && git commit && git push\n",

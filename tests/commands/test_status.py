@@ -235,7 +235,7 @@ def test_nobody_has_chosen_an_api(desk: Desk) -> None:
     with set_temporary_config({"backend": "cloud", "cloud.api": "https://api.prefect.io", "cloud.api_key": None}):
         assert desk("status") == (
             3,
-            "the Prefect API at https://api.prefect.io is Prefect Cloud's, and no API key is set [not-authorised]\n"
+            "error: the Prefect API at https://api.prefect.io is Prefect Cloud's, and no API key is set [not-authorised]\n"
             "  hint: log in with `prefect auth login --key KEY`, or choose a server of your own with `prefect backend server`\n",
             "",
         )

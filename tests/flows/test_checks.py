@@ -41,16 +41,13 @@ def test_what_is_in_the_repository(repository: Checked) -> None:
     }
     assert told(repository, files) == (
         "flows/data.py:4: opens 'sql/rows.csv' by a relative path, and agents load the file from another folder: every run would fail [file-not-on-agent]\n"
-        "    flows/data.py:4\n"
         "        rows = open('sql/rows.csv')\n"
         '  hint: while the file loads, open it by its place: pathlib.Path(__file__).parent / "sql/rows.csv"; '
         "tasks run after the clone is deleted, for them put it into the image or a bucket\n"
         "flows/etl.py:1: imports 'lib.io', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
-        "    flows/etl.py:1\n"
         "        from lib.io import x\n"
         '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in [tool.git-prefect]: import-roots = ["src"]\n'
         "flows/near.py:1: imports 'sql', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
-        "    flows/near.py:1\n"
         "        import sql\n"
         '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in [tool.git-prefect]: import-roots = ["flows"]'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from git_prefect.model import Check
 from git_prefect.report.checks import table
+from git_prefect.report.look import PLAIN, Look
 
 FOUND = [
     Check("git", ("2.39.5",)),
@@ -18,8 +19,8 @@ FOUND = [
 
 
 def test_at_80_columns() -> None:
-    assert table(FOUND, None) == table(FOUND, 80)
-    assert table(FOUND, 80) == [
+    assert table(FOUND, PLAIN) == table(FOUND, Look(width=80))
+    assert table(FOUND, Look(width=80)) == [
         "  git          2.39.5",
         "  interpreter  Python 3.11.7 with Prefect 1.4.1, .venv/bin/python (.venv of the",
         "                 repository)",
@@ -31,7 +32,7 @@ def test_at_80_columns() -> None:
 
 
 def test_at_40_columns() -> None:
-    lines = table(FOUND, 40)
+    lines = table(FOUND, Look(width=40))
     assert lines[:4] == [
         "  git          2.39.5",
         "  interpreter  Python 3.11.7 with",

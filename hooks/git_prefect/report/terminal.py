@@ -99,7 +99,7 @@ def _registration(row: Registration, plan: bool, look: Look) -> list[str]:
     lines = [look.wrap(": ".join(part for part in told if part), 2)]
     lines += [look.wrap(change, 4) for change in row.changes]
     lines += [look.wrap(f"set in Prefect's UI, wins over the code: {one}", 4) for one in row.overrides]
-    if row.url and row.action in text.PAST:
+    if row.url and row.action not in ("unchanged", "skipped"):
         lines.append(f"    {look.paint('dim', row.url)}")
     return lines
 
