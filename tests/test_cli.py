@@ -17,8 +17,7 @@ from git_prefect.findings import CODES
 from .repository import Clone
 
 FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('{name}') as flow:\n    one()\n"
-VERSIONS = f"Python {sys.version.split()[0]}, Prefect {prefect.__version__}"
-HERE = f"({VERSIONS})"
+HERE = f"(Prefect {prefect.__version__} in {sys.executable})"
 
 
 def git_prefect(folder: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:

@@ -388,7 +388,7 @@ def _older(found: Validation) -> str:
 
 def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter) -> str:
     if not files:
-        return f"no flow files here ({interpreter.versions})"
+        return f"no flow files here ({interpreter.brief})"
     good = [file for file in files if not file.failed and not file.unchecked]
     count = sum(len(file.flows) for file in good)
     unchecked = sum(file.unchecked for file in files)
@@ -397,7 +397,7 @@ def _summary(files: Sequence[CheckedFile], errors: int, interpreter: Interpreter
     ]
     parts += [text.plural(errors, "error")] if errors else []
     parts += [f"{text.plural(unchecked, 'file')} unchecked"] if unchecked else []
-    return f"{', '.join(parts)} ({interpreter.versions})"
+    return f"{', '.join(parts)} ({interpreter.brief})"
 
 
 def _joined(parts: Sequence[str]) -> str:

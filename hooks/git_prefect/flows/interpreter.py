@@ -41,16 +41,20 @@ class Interpreter(NamedTuple):
     """The repository that it was looked for from."""
 
     @property
-    def versions(self) -> str:
-        """`Python 3.11.7, Prefect 1.4.1`."""
-        return f"Python {self.version}" + (f", Prefect {self.prefect}" if self.prefect else "")
+    def shown(self) -> str:
+        """Its path, from the root of the repository where it is in there."""
+        inside = os.path.relpath(self.path, self.repository)
+        return self.path if inside.startswith("..") else inside
+
+    @property
+    def brief(self) -> str:
+        """`Prefect 1.4.1 in .venv/bin/python`."""
+        return f"Prefect {self.prefect} in {self.shown}" if self.prefect else self.shown
 
     def describe(self) -> str:
         """`Python 3.11.7 with Prefect 1.4.1, .venv/bin/python`."""
-        inside = os.path.relpath(self.path, self.repository)
-        shown = self.path if inside.startswith("..") else inside
         prefect = f" with Prefect {self.prefect}" if self.prefect else ""
-        return f"Python {self.version}{prefect}, {shown}"
+        return f"Python {self.version}{prefect}, {self.shown}"
 
 
 def find(repository: Folder, configured: str | None, state: Folder) -> Interpreter:
