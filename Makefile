@@ -46,6 +46,7 @@ servers:
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/push.py
+	$(BIN)/python benchmarks/trigger.py
 	$(BIN)/python benchmarks/validate.py
 
 clean:

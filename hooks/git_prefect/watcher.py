@@ -62,17 +62,19 @@ def main(argv: Sequence[str]) -> int:
     repository = _open(common, top)
     entries = [entry for entry in pending.entries(repository) if entry.id in queued]
     pusher = next((entry.pusher for entry in entries if entry.pusher), None)
+    tried = False
     if pusher and int(descriptor) >= 0:
         import socket
 
         with socket.socket(fileno=int(descriptor)) as listener:
-            _serve(repository, pusher, entries, listener)
+            tried = _serve(repository, pusher, entries, listener)
     for entry in entries:
         _wait_for_push(repository, entry)
     repository = _open(common, top)
     if pusher:
         trigger.take_away(repository, pusher.pid)
-    settle(repository, just_pushed=frozenset(queued), due_only=not queued)
+    # A push takes up what failed before it; what has just failed inside the push has its time to wait.
+    settle(repository, just_pushed=frozenset(queued), due_only=tried or not queued)
     return 0
 
 
@@ -93,25 +95,29 @@ def _wait_for_push(repository: git.Repository, entry: Entry) -> None:
         time.sleep(0.5)
 
 
-def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry], listener: socket.socket) -> None:
-    """Settle inside the push what the trigger reports, and tell it, until the push has ended or nothing is left."""
+def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry], listener: socket.socket) -> bool:
+    """Settle inside the push what the trigger reports, and tell it, until the push has ended or nothing is left.
+
+    Whether there was anything to settle.
+    """
     # While the push is under way; registering needs it a moment later.
     import prefect  # noqa: F401
 
     from .arrived import DONE, HOLD
     from .settle import settle
 
-    left, waits = HOLD, True
+    left, tried, waits = HOLD, False, True
     while waits:
         connection = _call(listener, pusher)
         if connection is None:
-            return
+            return tried
         began = time.monotonic()
         with connection:
             audience = Audience(connection)
             audience.tell(f"{left:.3f}")
             arrived = frozenset(entry.id for entry in entries if _has_arrived(repository, entry))
-            settle(repository, just_pushed=arrived, tell=audience.tell)
+            settle(repository, just_pushed=arrived, due_only=tried, tell=audience.tell)
+            tried = True
             if audience.listens:
                 pending.untold(repository)
             waits = bool({entry.id for entry in entries} & {entry.id for entry in pending.entries(repository)})
@@ -119,6 +125,7 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
                 trigger.take_away(repository, pusher.pid)
             audience.send(DONE)
         left = max(0.1, left - (time.monotonic() - began))
+    return tried
 
 
 def _call(listener: socket.socket, pusher: Process) -> socket.socket | None:

@@ -139,3 +139,12 @@ def test_what_is_registered_by_a_companion_has_not_drifted(releasing: Team) -> N
     assert "flows/v1.0" in told
     assert "no target" not in told
     assert "drift" not in told
+
+
+def test_a_pinned_commit_refuses_the_push(native: Team) -> None:
+    storage = 'flow.storage = Git(repo="a/b", flow_path="flows/etl.py", commit="1234567")\n'
+    native.clone.commit({"flows/etl.py": "from prefect.storage import Git\n" + flow_file() + storage})
+    printed = native.push("origin", "feature/x", check=False)
+    assert "[commit-pin]" in printed
+    assert "push refused: " in printed
+    assert (native.log(), pending.entries(native.clone.repository)) == ([], [])

@@ -110,6 +110,8 @@ def test_what_goes_wrong_is_told_at_once(native: Team) -> None:
         f"origin/feature/x at {head[:7]}: not registered yet: the Prefect API at http://127.0.0.1:9"
     )
     assert hint == "  hint: it is tried again; now: git prefect register --pending"
+    until(lambda: not watchers(native))
+    assert [entry.attempts for entry in pending.entries(native.clone.repository)] == [1]
     assert "registered: etl" in native.prefect("register", "--pending")
 
 
@@ -130,6 +132,30 @@ def test_a_push_is_held_for_ten_seconds_at_most(native: Team) -> None:
     assert "reference-transaction" not in hooks(native.clone)
     native.prefect("register", "--pending")
     assert [line["result"] for line in native.log()] == ["registered", "registered"]
+
+
+def test_who_has_no_patience_may_end_the_push(native: Team) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        head = native.clone.commit({"flows/etl.py": flow_file()})
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with subprocess.Popen(
+            ["git", "push", "origin", "feature/x"], cwd=native.clone.path, start_new_session=True, text=True,
+            env={**os.environ, "PREFECT__SERVER__ENDPOINT": endpoint},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as push:  # fmt: skip
+            assert push.stdout
+            for line in push.stdout:
+                if line.endswith("registering\n"):
+                    break
+            os.killpg(push.pid, signal.SIGINT)
+            rest = push.stdout.read()
+        assert push.returncode == -signal.SIGINT
+        assert rest in ("", "git-prefect: it goes on in the background; what became of it: git prefect status\n")
+        assert watchers(native)
+    until(lambda: not watchers(native))
+    assert "reference-transaction" not in hooks(native.clone)
+    native.prefect("register", "--pending")
+    assert [(line["result"], line["commit"]) for line in native.log()] == [("registered", head)]
 
 
 def test_a_watcher_that_is_killed_holds_no_push_and_leaves_a_harmless_trigger(native: Team, remote: Path) -> None:

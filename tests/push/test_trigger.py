@@ -126,6 +126,17 @@ def test_only_committed_moves_to_the_very_commit_count(work: Clone, called: Path
     assert not run("committed")
 
 
+def test_a_transaction_of_thousands_of_refs_is_no_trouble(work: Clone) -> None:
+    put(work, os.getpid(), ("1" * 40, "refs/remotes/origin/x"))
+    head = work.head()
+    lines = "".join(f"create refs/many/{number} {head}\n" for number in range(3000))
+    done = subprocess.run(
+        ["git", "update-ref", "--stdin"], cwd=work.path, input=lines, text=True, capture_output=True
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(work.git("for-each-ref", "refs/many").splitlines()) == 3000
+
+
 def test_a_hook_of_others_is_run_first_and_put_back_as_it_was(work: Clone, tmp_path: Path) -> None:
     place = work.path / ".git" / "hooks" / "reference-transaction"
     place.write_text(THEIRS.format(log=tmp_path / "log"))
