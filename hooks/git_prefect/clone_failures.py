@@ -85,6 +85,18 @@ def _explained(
             "where the agent runs, name the CA that signed it: SSL_CERT_FILE=/path/to/ca.pem, or "
             "git config --global http.sslCAInfo /path/to/ca.pem",
         ),
+        "certificate-name": (
+            f"{at}: the certificate there is for another name than {host}, so no agent could clone",
+            "use the name that it was made for: git remote set-url",
+        ),
+        "certificate-expired": (
+            f"{at}: the certificate of {host} has expired, so no agent can clone",
+            "whoever runs the host has to renew it",
+        ),
+        "proxy": (
+            f"{at}: the proxy does not let the clone through ({text})",
+            "see https_proxy and no_proxy where the agent runs, and http.proxy of its git config",
+        ),
         "no-tls": (
             f"{at}: what answers there does not speak TLS, and agents clone over https",
             "name the host's https port in the remote's URL, or set `clone-url-secret`",

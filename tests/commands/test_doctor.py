@@ -18,11 +18,14 @@ from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect import __version__
 from git_prefect.devserver.process import running
-from git_prefect.doctor import machine
+from git_prefect.doctor import machine, origins
+from git_prefect.doctor import remote as remotes
 from git_prefect.flows import interpreter
 from git_prefect.model import Check
+from git_prefect.push import git, refs
 from git_prefect.report.command import executable
 from git_prefect.settings import Settings
+from git_prefect.validate import settings_at
 
 from ..repository import Clone
 
@@ -223,13 +226,20 @@ def test_settings_that_are_wrong(desk: Clone) -> None:
     )
 
 
-def test_where_each_setting_comes_from(desk: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_each_setting_comes_from(work: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.commit({"pyproject.toml": "[tool.git-prefect]\nclone-url-secret = 'U'\nstrict = true\n"})
     monkeypatch.setenv("GIT_PREFECT_TIMEOUT", "12")
-    desk.git("config", "prefect.tokenSecret", "OTHER_TOKEN")
-    settings = told(doctor(desk)[1], "settings")
-    assert "timeout = 12.0 (GIT_PREFECT_TIMEOUT)" in settings
-    assert 'token-secret = "OTHER_TOKEN" (git config prefect.tokensecret)' in settings
-    assert "clone-url-secret =" not in settings
+    work.git("config", "prefect.tokenSecret", "OTHER_TOKEN")
+    repository = work.repository
+    told = origins.settings(
+        settings_at(repository, work.head(), "origin"), git.machine_settings(repository), os.environ
+    )
+    assert told.facts[:-1] == (
+        "timeout = 12.0 (GIT_PREFECT_TIMEOUT)",
+        "strict = true (pyproject.toml)",
+        'token-secret = "OTHER_TOKEN" (git config prefect.tokensecret)',
+    )
+    assert told.facts[-1].startswith("default: flows, exclude, python, import-roots, env, default-branch, ssh, ")
 
 
 def test_a_branch_that_is_not_pushed_and_one_that_is_behind(desk: Clone) -> None:
@@ -242,7 +252,7 @@ def test_a_branch_that_is_not_pushed_and_one_that_is_behind(desk: Clone) -> None
     desk.git("switch", "--quiet", "main")
     before = desk.head()[:7]
     desk.commit({"README": "more"})
-    assert f"has main at {before}, here it is at {desk.head()[:7]}" in told(doctor(desk)[1], "remote")
+    assert f"has main at {before}, here it is at {desk.head()[:7]}" in remote_of(desk).facts
 
 
 def test_a_secret_that_is_missing(desk: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,14 +266,20 @@ def test_a_secret_that_is_missing(desk: Clone, remote: Path, monkeypatch: pytest
     assert told(printed, "clone") == "  not tried, for what is wrong with the token"
 
 
-def test_a_default_branch_that_the_remote_lacks(desk: Clone, remote: Path) -> None:
-    desk.git("push", "--quiet", "--no-verify", "origin", "main:refs/heads/other")
-    desk.git("fetch", "--quiet")
+def remote_of(clone: Clone) -> Check:
+    """What is said of the remote of the active branch."""
+    return remotes.remote(clone.repository, refs.by_hand(clone.repository, {}, None, "origin"))[0]
+
+
+def test_a_default_branch_that_the_remote_lacks(work: Clone, remote: Path) -> None:
     subprocess.run(["git", "-C", str(remote), "symbolic-ref", "HEAD", "refs/heads/gone"], check=True)
-    assert (
+    found = remote_of(work)
+    assert (found.problem, found.remedy, found.code) == (
         f"{remote}: its default branch does not exist there, and agents with dulwich 0.24 or older cannot clone such a "
-        "repository at all hint: push that branch, or choose another default branch in the host's settings"
-    ) in told(doctor(desk)[1], "remote")
+        "repository at all",
+        "push that branch, or choose another default branch in the host's settings",
+        "clone-fails",
+    )
 
 
 def test_a_project_that_does_not_exist(desk: Clone) -> None:
@@ -285,13 +301,16 @@ def test_flows_that_do_not_load(desk: Clone) -> None:
     )
 
 
-def test_a_name_of_ssh_alone(desk: Clone, world: Path) -> None:
+def test_a_name_of_ssh_alone(work: Clone, world: Path) -> None:
     (world / "config").write_text("Host git.alias\n    HostName 127.0.0.1\n    Port 9\n")
-    desk.git("config", "core.sshCommand", f"ssh -F {world}/config")
-    desk.git("remote", "set-url", "origin", "git@git.alias:team/etl.git")
-    remote = told(doctor(desk)[1], "remote")
-    assert "git.alias is ssh's name here for 127.0.0.1: agents need the same entry in ~/.ssh/config" in remote
-    assert remote.startswith("! origin, git@git.alias:team/etl.git ")
+    work.git("config", "core.sshCommand", f"ssh -F {world}/config")
+    work.git("remote", "set-url", "origin", "git@git.alias:team/etl.git")
+    found = remote_of(work)
+    assert found.facts == (
+        "origin, git@git.alias:team/etl.git",
+        "git.alias is ssh's name here for 127.0.0.1: agents need the same entry in ~/.ssh/config",
+    )
+    assert found.problem.startswith("origin: the remote could not be asked (")
 
 
 PRE_COMMIT = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -38,6 +39,8 @@ http {{
         ssl_certificate {folder}/server.pem;
         ssl_certificate_key {folder}/server.pem;
         client_max_body_size 0;
+        location /forbidden/ {{ return 403; }}
+        location /broken/ {{ return 502; }}
         location / {{
             auth_basic git;
             auth_basic_user_file {folder}/users;
@@ -56,6 +59,11 @@ http {{
             fastcgi_param REMOTE_ADDR $remote_addr;
         }}
     }}
+    server {{
+        listen 127.0.0.1:{expired} ssl;
+        ssl_certificate {folder}/expired.pem;
+        ssl_certificate_key {folder}/expired.pem;
+    }}
 }}
 """
 
@@ -65,6 +73,8 @@ class HttpsServer(NamedTuple):
 
     folder: Path
     port: int
+    expired: int
+    """A port whose certificate has expired."""
 
     @property
     def ca(self) -> Path:
@@ -94,17 +104,23 @@ def https_server(folder: Path) -> Iterator[HttpsServer]:
     nginx, fcgiwrap = program("nginx"), program("fcgiwrap")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")
-    ca.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    # Not for 127.0.0.1: by that name its certificate is another's.
+    ca.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    past = datetime.now(timezone.utc) - timedelta(days=1)
+    expired = ca.issue_cert("localhost", not_before=past - timedelta(days=1), not_after=past)
+    expired.private_key_and_cert_chain_pem.write_to_path(folder / "expired.pem")
     (folder / "repositories").mkdir()
     (folder / "users").write_text(f"{USERNAME}:{{PLAIN}}{TOKEN}\ndeploy:{{PLAIN}}{SLASHED}\n")
-    port = free_port()
+    port, expired_port = free_port(), free_port()
     # Started as root, nginx would serve as www-data, who may not read what tests write.
     user = "user root root;" if os.getuid() == 0 else ""
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, user=user, backend=http_backend()))
+    (folder / "nginx.conf").write_text(
+        NGINX.format(folder=folder, port=port, expired=expired_port, user=user, backend=http_backend())
+    )
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
     with ExitStack() as stack:
         gateway = [fcgiwrap, "-c", "4", "-s", f"unix:{folder}/fcgi.sock"]
         stack.enter_context(running(gateway, folder / "fcgiwrap.log", (folder / "fcgi.sock").exists, environ))
         command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
         stack.enter_context(running(command, folder / "nginx.log", lambda: answers(port), environ))
-        yield HttpsServer(folder, port)
+        yield HttpsServer(folder, port, expired_port)

@@ -165,6 +165,34 @@ def test_a_certificate_that_is_not_trusted(host: HttpsServer, work: Clone, monke
     assert check_clone(work.repository, ref(), TOKENS, FILES).finding is None
 
 
+def test_what_else_a_host_or_a_proxy_says(host: HttpsServer, work: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    for url, fact in (
+        (
+            f"https://127.0.0.1:{host.port}/team/etl.git",
+            ": the certificate there is for another name than 127.0.0.1, so no agent could clone",
+        ),
+        (
+            f"https://localhost:{host.expired}/team/etl.git",
+            ": the certificate of localhost has expired, so no agent can clone",
+        ),
+        (
+            f"https://{host.host}/forbidden/etl.git",
+            " accepts the login in GIT_TOKEN, which may not read the repository (403): no agent could clone it",
+        ),
+        (
+            f"https://{host.host}/broken/etl.git",
+            f": the clone failed: GitProtocolError: unexpected http resp 502 for https://{host.host}/broken/etl.git/info/refs"
+            "?service=git-upload-pack",
+        ),
+    ):
+        work.git("remote", "set-url", "origin", url)
+        assert told(check_clone(work.repository, ref(), TOKENS, FILES))[1] == f"{url}{fact}"
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    code, message, hint = told(check_clone(work.repository, ref(), TOKENS, FILES))
+    assert (code, message.partition(" (")[0]) == ("clone-fails", f"{url}: the proxy does not let the clone through")
+    assert hint == "see https_proxy and no_proxy where the agent runs, and http.proxy of its git config"
+
+
 def test_a_flow_that_does_not_load(host: HttpsServer, work: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     at = f"https://{host.host}/team/{work.path.parent.name}.git"
     gone = [CheckedFile("flows/gone.py", "", (LoadedFlow("etl", 0, {}, None, None),), (), False)]

@@ -66,7 +66,9 @@ def hooks(repository: git.Repository) -> Check:
     install = git_prefect("install")
     if hook.exists() and not os.access(hook, os.X_OK):
         return Check("hooks", tuple(facts), f"{hook} is not executable, so git skips it", f"chmod +x {hook}")
-    gone = [command for place in (hook, *others) if is_ours(place) for command in _commands(place) if not _runs(command)]
+    gone = [
+        command for place in (hook, *others) if is_ours(place) for command in _commands(place) if not _runs(command)
+    ]
     if gone:
         return Check("hooks", tuple(facts), f"{gone[0]} is gone, so no push gets through", install)
     if native or by_pre_commit:

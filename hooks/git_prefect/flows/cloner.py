@@ -16,8 +16,11 @@ from typing import Any
 from urllib.parse import unquote
 
 KINDS = (
+    ("certificate-expired", r"certificate has expired"),
+    ("certificate-name", r"[Hh]ostname mismatch|IP address mismatch|doesn't match"),
     ("certificate", r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|CertificateError"),
     ("no-tls", r"SSLError|SSLEOFError|WRONG_VERSION_NUMBER"),
+    ("proxy", r"ProxyError|HTTPProxyUnauthorized|Tunnel connection failed"),
     ("no-host", r"NameResolutionError|gaierror|Could not resolve hostname|Name or service not known|getaddrinfo failed"),
     ("unauthorised", r"HTTPUnauthorized|No valid credentials"),
     ("forbidden", r"unexpected http resp 403"),
