@@ -48,6 +48,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/push.py
 	$(BIN)/python benchmarks/trigger.py
 	$(BIN)/python benchmarks/validate.py
+	$(BIN)/python benchmarks/register.py
 
 clean:
 	rm -rf $(VENV) build hooks/*.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import queue, unseen
@@ -79,6 +79,8 @@ def main(argv: Sequence[str]) -> int:
     from .registration.api import Api
     from .report.options import show
 
+    if not options.explain:
+        _import_prefect_meanwhile()
     settle.settle(repository, wait=False)
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
@@ -98,6 +100,18 @@ def main(argv: Sequence[str]) -> int:
     unclonable = [] if options.dry_run else verified(repository, planned, source.settings)
     report = _report(planned, rows, source.origin, options.dry_run, unclonable)
     return show(report._replace(root=repository.top or ""), options)
+
+
+def _import_prefect_meanwhile() -> None:
+    """Begin to import Prefect, which takes most of a second, while git and the remote are asked."""
+    from threading import Thread
+
+    def load() -> None:
+        # What is wrong with it is told where it is needed.
+        with suppress(Exception):
+            import prefect  # noqa: F401
+
+    Thread(target=load, daemon=True).start()
 
 
 def verified(repository: git.Repository, planned: Planned, settings: Settings) -> list[Finding]:
