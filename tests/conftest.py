@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Callable
 
 import pytest
 
 from .repository import Clone, bare_remote, clone
+
+if TYPE_CHECKING:
+    from .docs.world import Services, World
 
 KEPT = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 GIT_CONFIG = """\
@@ -52,3 +57,33 @@ def work(tmp_path: Path, remote: Path) -> Clone:
     made.git("push", "--quiet", "-u", "origin", "main")
     made.git("remote", "set-head", "origin", "main")
     return made
+
+
+@pytest.fixture(scope="session")
+def docs_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A git host, an API, the hook's repository."""
+    from .docs.world import services
+
+    with services(tmp_path_factory.mktemp("docs")) as shared:
+        yield shared
+
+
+@pytest.fixture
+def make_world(docs_services: Services, tmp_path: Path) -> Iterator[Callable[[str], World]]:
+    """Makes a repository of `worlds.py`; what runs in it ends with the test."""
+    from .docs.world import World
+    from .docs.worlds import WORLDS
+
+    made: list[World] = []
+
+    def make(name: str) -> World:
+        folder = tmp_path / f"{name}{len(made)}"
+        folder.mkdir()
+        world = World(folder, docs_services, f"{tmp_path.name.replace('_', '-')}-{len(made)}")
+        made.append(world)
+        WORLDS[name](world)
+        return world
+
+    yield make
+    for world in made:
+        world.stop()

@@ -11,7 +11,7 @@ A page says what its examples need in HTML comments, which nobody sees who reads
     <!-- not run: REASON -->     the console block that follows is not run
 
 In a block a line that begins with `$ ` is a command (it goes on after a `\\`, and through a here-document), and what follows is
-what it prints. A line `…` stands for any lines. `python -m tests.docs [PAGE…]` runs the pages and puts in what is printed.
+what it prints. A line `…` stands for any lines, or none. `python -m tests.docs [PAGE…]` runs the pages and puts in what is printed.
 """
 
 from __future__ import annotations
@@ -126,10 +126,10 @@ def comparable(line: str) -> str:
 
 def agree(written: list[str], printed: list[str]) -> bool:
     """Whether the page shows what was printed; a line `…` stands for any lines."""
-    pattern = "\n".join(
-        r"(?:.*\n)*?.*" if line.strip() == "…" else re.escape(comparable(line)) for line in _bare(written)
+    pattern = "".join(
+        r"(?:\n.*)*?" if line.strip() == "…" else re.escape(f"\n{comparable(line)}") for line in _bare(written)
     )
-    return bool(re.fullmatch(pattern, "\n".join(map(comparable, _bare(printed)))))
+    return bool(re.fullmatch(pattern, "".join(f"\n{comparable(line)}" for line in _bare(printed))))
 
 
 def _bare(lines: list[str]) -> list[str]:

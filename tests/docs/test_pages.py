@@ -41,6 +41,8 @@ NOT_RUN = {
 def test_what_differs_between_runs_is_no_difference() -> None:
     assert agree(["at c29dcbe: 4 s ago", "…", "end"], ["at 1234567: 12 s ago", "a", "b", "end", ""])
     assert agree(["…"], ["a", "b"])
+    assert agree(["a", "…"], ["a"])
+    assert not agree(["a", "…", "c"], ["a", "b"])
     assert not agree(["at c29dcbe"], ["from c29dcbe"])
     assert not agree([], ["something"])
 

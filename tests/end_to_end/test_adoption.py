@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import pytest
 
-from ..docs.conftest import docs_services, make_world  # noqa: F401
 from ..docs.pages import commands, steps
 from ..docs.world import World
 from .conftest import PROJECT
@@ -48,7 +47,7 @@ def run_of(world: World, flow: str) -> str:
 
 
 @pytest.fixture
-def adopted(make_world: Callable[[str], World]) -> tuple[World, dict[str, str]]:  # noqa: F811
+def adopted(make_world: Callable[[str], World]) -> tuple[World, dict[str, str]]:
     """The repository after the README's commands, and what each of them printed."""
     world = make_world("legacy")
     printed = {}
