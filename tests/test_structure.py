@@ -71,3 +71,9 @@ def test_nothing_imports_the_development_api() -> None:
     for path in files(""):
         if "devserver" not in path.parts:
             assert "devserver" not in imported(path), path
+
+
+def test_what_a_push_needs_does_not_import_the_doctor() -> None:
+    for path in files(""):
+        if path.relative_to(PACKAGE).parts[0] not in ("doctor", "commands"):
+            assert "doctor" not in imported(path), path

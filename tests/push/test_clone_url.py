@@ -179,3 +179,23 @@ def test_codecommit_is_told_of_prefects_own_storage(work: Clone, url: str) -> No
         "or leave these flows to a storage of their own: prefect.storage.CodeCommit reads them through the API of AWS"
     )
     assert (f"GIT_CLONE_URL=https://USERNAME:PASSWORD@{AWS}\n" in hint) == (url != "codecommit://etl")
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "remotes.md").read_text()
+ROWS = [
+    tuple(cell.strip(" `") for cell in line.strip("|").split("|"))
+    for line in PAGE.splitlines()
+    if line.startswith("| `")
+]
+
+
+@pytest.mark.parametrize(("url", "setting", "clones"), ROWS)
+def test_the_page_about_remotes_is_the_code(url: str, setting: str, clones: str) -> None:
+    if setting == "clone-url-secret":
+        assert secret_value(url, "/") == clones
+        if "gitlab.corp:2222" not in url:
+            assert why_not_clonable(url, storage_of(url, "TOKEN")) or why_not_clonable(url, storage_of(url))
+        return
+    storage = storage_of(url, "TOKEN" if setting == "token-secret" else None)
+    assert why_not_clonable(url, storage) is None
+    assert cloned(storage).replace("t0ken", "TOKEN") == clones
