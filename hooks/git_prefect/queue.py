@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from . import annotated, left_behind, recall, watcher
@@ -51,7 +52,9 @@ def queue(
     if not _in_ci() and (queued or pending.entries(repository)):
         listener = None
         if moves and pusher:
-            listener = trigger.put_in_place(repository, pusher.pid, moves, executable())
+            # Where it cannot stand (a folder that is read-only, a file system without sockets) the watcher serves alone.
+            with suppress(OSError):
+                listener = trigger.put_in_place(repository, pusher.pid, moves, executable())
         watcher.leave(repository, queued, listener)
     if lines:
         print("\n".join(lines))
@@ -60,7 +63,10 @@ def queue(
 
 def _is_registered(repository: git.Repository, update: RefUpdate) -> bool:
     """Whether the last push of this ref was registered, and this one changes nothing of that: there is no news."""
-    mine = [one for one in pending.settled(repository) if (one["remote"], one["ref"]) == (update.remote, update.ref)]
+    ref = (update.remote, update.ref)
+    mine = [one for one in pending.settled(repository) if (one["remote"], one["ref"]) == ref]
+    if any((one.remote, one.ref) == ref for one in pending.entries(repository)):
+        return False
     if not mine or mine[-1]["result"] not in ("registered", "nothing to register"):
         return False
     return not recall.differ(repository, mine[-1]["commit"], update.commit or "")

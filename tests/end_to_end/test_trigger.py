@@ -134,6 +134,25 @@ def test_a_push_is_held_for_ten_seconds_at_most(native: Team) -> None:
     assert [line["result"] for line in native.log()] == ["registered", "registered"]
 
 
+def test_what_failed_before_is_news_also_where_nothing_has_changed(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": flow_file()})
+    native.push("origin", "feature/x")
+    native.clone.commit({"README": "1"})
+    native.push("origin", "feature/x", PREFECT__SERVER__ENDPOINT="http://127.0.0.1:9")
+    until(lambda: [entry.error for entry in pending.entries(native.clone.repository)] not in ([], [""]))
+    head = native.clone.commit({"README": "2"})
+    assert told(native.push("origin", "feature/x"))[1] == f"origin/feature/x at {head[:7]}: registered"
+
+
+def test_where_the_trigger_cannot_stand_the_watcher_serves(native: Team) -> None:
+    (native.clone.path / ".git" / "git-prefect").mkdir()
+    (native.clone.path / ".git" / "git-prefect" / "live").write_text("no folder, so no socket")
+    native.clone.commit({"flows/etl.py": flow_file()})
+    assert told(native.push("origin", "feature/x")) == []
+    native.settled()
+    assert [line["result"] for line in native.log()] == ["registered"]
+
+
 def test_who_has_no_patience_may_end_the_push(native: Team) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         head = native.clone.commit({"flows/etl.py": flow_file()})
