@@ -158,16 +158,20 @@ def _report(
     new = sorted({one.project for one in planned.plan} - projects.keys()) if dry_run else []
     created = [f"would create project {project}" for project in new]
     ref = ReportedRef(update.name, update.kind, update.commit, update.source, planned.given.project, heading)
+    remarks = [one for file in planned.files for one in file.findings if one.severity != ERROR]
+    found = [*planned.left_out, *unclonable, *(one for one in remarks if one not in planned.left_out)]
+    # Flows that stay in another storage are findings already.
+    notes = [note for note in planned.notes if not note.endswith("[other-storage]")]
     failed = planned.left_out or unclonable or any(row.action == "failed" for row in rows)
     return Report(
         "register --dry-run" if dry_run else "register",
         ExitCode.FINDINGS if failed else ExitCode.OK,
         (ref,),
         reported_flows(planned.files, update.ref),
-        tuple(one._replace(ref=update.ref) for one in [*planned.left_out, *unclonable]),
+        tuple(one._replace(ref=update.ref) for one in found),
         tuple(rows),
         graphs=_graphs(planned),
-        summary=(*planned.notes, *created, terminal.total(rows, dry_run)),
+        summary=(*notes, *created, terminal.total(rows, dry_run)),
     )
 
 

@@ -15,6 +15,7 @@ from .push.remotes import redact
 from .register import apply_plan, one_at_a_time, plan_ref, verified
 from .report import text
 from .report.command import git_prefect
+from .report.outcomes import outcome
 from .validate import settings_at
 
 if TYPE_CHECKING:
@@ -96,13 +97,13 @@ def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool, tel
     try:
         update = arrived(repository, entry, just_pushed)
     except NotArrived as reason:
-        tell(text.outcome(pending.close(repository, entry, "not arrived", {"reason": str(reason)})))
+        tell(outcome(pending.close(repository, entry, "not arrived", {"reason": str(reason)})))
         return False
     tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
     try:
         _register(repository, entry, update, tell)
     except UnusableCommit as error:
-        tell(text.outcome(pending.close(repository, entry, "refused", {"reason": _sentence(error)})))
+        tell(outcome(pending.close(repository, entry, "refused", {"reason": _sentence(error)})))
     except GitPrefectError as error:
         _postpone(repository, entry, _sentence(error), tell)
     except Exception:
@@ -197,7 +198,7 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
         _postpone(repository, entry, "; ".join(waiting), tell)
         return
     result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
-    tell(text.outcome(pending.close(repository, entry, result, detail)))
+    tell(outcome(pending.close(repository, entry, result, detail)))
 
 
 def _told(row: Registration) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from .. import drift, settle
 from ..errors import ExitCode, GitPrefectError
 from ..model import ERROR, Finding, RefUpdate, Registration, Report, ReportedRef
 from ..push import git, pending, refs
-from ..report import text
+from ..report import outcomes, text
 from ..report.command import git_prefect
 from ..report.options import Parser, reporting, show
 from ..report.standing import ago
@@ -122,19 +122,11 @@ def _settled(line: dict[str, Any]) -> tuple[ReportedRef, list[Registration]]:
     update = _update(line["remote"], line["ref"], line.get("commit"))
     reason = line.get("reason", "")
     head = f"{text.place(update)} at {text.short(update.commit)}: {line['result']} {ago(line['time'])}"
-    rows = [
-        Registration(
-            update.ref, flow["flow"], flow["path"], flow["project"], flow["action"], flow.get("version"),
-            tuple(flow.get("changes", ())), flow.get("reason", ""), flow.get("storage", ""), flow.get("url", ""),
-        )
-        for flow in line.get("flows", [])
-    ]  # fmt: skip
+    rows = outcomes.rows(line)
     if reason:
         action = "failed" if _is_bad(line) else "skipped"
         rows.append(Registration(update.ref, "", "", "", action, None, (), reason))
-    more = [f"  left out: {one}" for one in line.get("left_out", [])]
-    more += [f"  {one}" for key in ("unclonable", "notes") for one in line.get(key, [])]
-    return _ref(update, "\n".join([f"{head}: {reason}" if reason else head, *more])), rows
+    return _ref(update, "\n".join([f"{head}: {reason}" if reason else head, *outcomes.remarks(line)])), rows
 
 
 def _ref(update: RefUpdate, heading: str) -> ReportedRef:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..model import ERROR, Finding, RefUpdate
 
 PAST = {"created": "registered", "updated": "registered", "taken-over": "registered", "left-behind": "left behind"}
@@ -33,31 +30,3 @@ def headline(one: Finding) -> str:
     where = f"{one.path}:{one.line}" if one.path and one.line else one.path
     severity = "" if one.severity == ERROR else f"{one.severity}: "
     return f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"
-
-
-def registration(flow: str, project: str, action: str, version: int | None, reason: str) -> str:
-    """What became of one flow, in a line."""
-    known = f", version {version}" if version else ""
-    return f"{PAST.get(action, action)}: {flow} → {project}{known}{': ' if reason else ''}{reason}"
-
-
-def outcome(line: Mapping[str, Any]) -> str:
-    """What became of a push, from its line of the log."""
-    ref = place(RefUpdate(line["remote"], "", line["ref"], None, None, None, "push"))
-    head = f"{ref} at {short(line.get('commit'))}: {line['result']}"
-    if line.get("reason"):
-        return f"{head}: {line['reason']}"
-    lines = [head]
-    unchanged: dict[tuple[str, str], list[str]] = {}
-    for flow in line.get("flows", []):
-        if flow["action"] == "unchanged":
-            unchanged.setdefault((flow["project"], flow.get("reason", "")), []).append(flow["flow"])
-            continue
-        told = registration(flow["flow"], flow["project"], flow["action"], flow.get("version"), flow.get("reason", ""))
-        lines.append(f"  {told}")
-        if flow.get("url") and flow["action"] in PAST:
-            lines.append(f"    {flow['url']}")
-    lines += [f"  unchanged: {', '.join(names)} → {where}: {why}" for (where, why), names in unchanged.items()]
-    lines += [f"  left out: {reason}" for reason in line.get("left_out", [])]
-    lines += [f"  {reason}" for reason in line.get("unclonable", [])]
-    return "\n".join([*lines, *(f"  {note}" for note in line.get("notes", []))])
