@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prefect.utilities.configuration import set_temporary_config
 
-from git_prefect import settle
+from git_prefect import register, settle
 from git_prefect.devserver.process import running
 from git_prefect.model import RefUpdate
 from git_prefect.push import pending
@@ -207,7 +207,7 @@ def test_a_bug_of_ours_loses_no_push(team: Clone, monkeypatch: pytest.MonkeyPatc
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    monkeypatch.setattr(settle, "plan_ref", broken)
+    monkeypatch.setattr(register, "plan_ref", broken)
     settle.settle(team.repository)
     (entry,) = pending.entries(team.repository)
     path = Path(team.repository.state_dir, "crash.log")
@@ -308,3 +308,32 @@ def test_while_the_newest_push_is_under_way_an_older_one_waits(team: Clone) -> N
         ),
         ("registered", older.commit, [("etl", "created", 1)]),
     ]
+
+
+@pytest.mark.parametrize("inside_push", [False, True])
+def test_a_branch_that_moves_on_while_it_is_registered_is_registered_as_it_is_then(
+    team: Clone, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside_push: bool
+) -> None:
+    head = team.commit({"etl.py": FLOW.format(name="etl")})
+    entry = queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    theirs: list[str] = []
+    apply_plan = register.apply_plan
+
+    def bob_is_quicker(*arguments: Any) -> Any:
+        # His push arrives between our look at the remote and our registration; his own registration we overwrite.
+        if not theirs:
+            bob = clone(remote, tmp_path / "bob")
+            bob.git("switch", "--quiet", "feature/x")
+            theirs.append(bob.commit({"etl.py": FLOW.format(name="etl").replace("one", "two")}))
+            bob.git("push", "--quiet")
+        return apply_plan(*arguments)
+
+    monkeypatch.setattr(register, "apply_plan", bob_is_quicker)
+    if inside_push:
+        # Who waits at the end of the push does not wait for another look at the remote.
+        settle.settle(team.repository, just_pushed=frozenset([entry.id]), tell=lambda _: None)
+        assert log(team) == [("registered", head, [("etl", "created", 1)])]
+        settle.look_again(team.repository, [entry])
+    settle.settle(team.repository, just_pushed=frozenset([entry.id]))
+    assert log(team)[-1] == ("registered", theirs[0], [("etl", "updated", 2)])

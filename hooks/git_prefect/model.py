@@ -128,6 +128,10 @@ class GitStorage(NamedTuple):
     git_clone_url_secret_name: str | None
 
 
+CHANGES = ("created", "updated", "taken-over", "archived")
+"""Actions that ask something of the API."""
+
+
 class PlannedFlow(NamedTuple):
     """What a registration would do with one flow."""
 
@@ -156,7 +160,7 @@ class PlannedFlow(NamedTuple):
     @property
     def changes_something(self) -> bool:
         """Whether carrying it out asks anything of the API."""
-        return self.action in ("created", "updated", "taken-over", "archived")
+        return self.action in CHANGES
 
 
 class Registration(NamedTuple):

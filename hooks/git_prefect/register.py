@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from . import queue, unseen
-from .errors import ExitCode, UsageError
+from .errors import ExitCode, OutOfReach, UsageError
 from .model import ERROR, CheckedFile, Finding, Graph, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
 from .push import git, pending, process, refs
 from .report import text
@@ -93,10 +93,7 @@ def main(argv: Sequence[str]) -> int:
         planned = plan_ref(repository, update, source, api, options.project)
         rows = [would_be(one, update.ref) for one in planned.plan]
     else:
-        with one_at_a_time(repository, update, source, api, options.project):
-            planned = plan_ref(repository, update, source, api, options.project)
-            _announce(planned)
-            rows = apply_plan(api, planned)
+        planned, rows, source = register_ref(repository, update, api, options.project, announce=_announce)
     unclonable = [] if options.dry_run else verified(repository, planned, source.settings)
     report = _report(planned, rows, source.origin, options.dry_run, unclonable)
     return show(report._replace(root=repository.top or ""), options)
@@ -240,11 +237,63 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
     return found
 
 
+class Done(NamedTuple):
+    """What became of a ref's registration, and the settings that it was done by."""
+
+    planned: Planned
+    rows: list[Registration]
+    source: Source
+
+
+def register_ref(
+    repository: git.Repository,
+    update: RefUpdate,
+    api: Api,
+    project: str | None = None,
+    look_again: bool = True,
+    announce: Callable[[Planned], None] = lambda _: None,
+) -> Done:
+    """Register a ref whose commit the remote has; a branch that moves on meanwhile is registered as it is then.
+
+    Somebody else may push, and register that, between our look at the remote and our registration, which would put
+    the older commit in its place: so the remote is asked again once another process was waited for, and after
+    something was changed. Without `look_again` the latter is left to `settle.look_again`.
+
+    Raises:
+        UsageError, OutOfReach, NotAuthorised: as `plan_ref`; or the ref is gone by now.
+    """
+    while True:
+        source = settings_at(repository, update.commit, update.remote)
+        with one_at_a_time(repository, update, source, api, project) as waited:
+            now = _by_now(repository, update) if waited else update
+            if now.commit == update.commit:
+                planned = plan_ref(repository, update, source, api, project)
+                announce(planned)
+                rows = apply_plan(api, planned)
+                if look_again and any(one.changes_something for one in planned.plan):
+                    now = _by_now(repository, update)
+                if now.commit == update.commit:
+                    return Done(planned, rows, source)
+        update = now
+
+
+def _by_now(repository: git.Repository, update: RefUpdate) -> RefUpdate:
+    """A branch as the remote has it now; as it was when nobody can tell, or it is gone. Tags do not move."""
+    if update.kind != "branch":
+        return update
+    try:
+        return confirmed(repository, update)
+    except (OutOfReach, UsageError):
+        return update
+
+
 @contextmanager
 def one_at_a_time(
     repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
-) -> Iterator[None]:
+) -> Iterator[bool]:
     """While it is entered, no other process of this user plans or registers anything in the ref's project.
+
+    Whether another process had to be waited for.
 
     Raises:
         UnusableCommit: no target takes the ref.
@@ -253,8 +302,8 @@ def one_at_a_time(
     from .registration import locks
 
     _, name = destination(repository, update, source.settings, project)
-    with locks.held(api.address, name, f"{text.place(update)} at {text.short(update.commit)}"):
-        yield
+    with locks.held(api.address, name, f"{text.place(update)} at {text.short(update.commit)}") as waited:
+        yield waited
 
 
 def plan_ref(

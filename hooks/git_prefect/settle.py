@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from .errors import GitPrefectError, OutOfReach, UnusableCommit
-from .model import RefUpdate, Registration
+from .errors import GitPrefectError, OutOfReach, UnusableCommit, UsageError
+from .model import CHANGES, RefUpdate, Registration
 from .push import git, pending, refs, trigger
 from .push.lsremote import ask_remote, fetch_commits
 from .push.remotes import redact
-from .register import apply_plan, one_at_a_time, plan_ref, verified
+from .register import confirmed, register_ref, verified
 from .report import text
 from .report.command import git_prefect
 from .report.outcomes import outcome
-from .validate import settings_at
 
 if TYPE_CHECKING:
     from .push.pending import Entry
@@ -171,12 +171,10 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     from .annotated import as_agents_clone_it
     from .registration.api import Api
 
-    source = settings_at(repository, update.commit, update.remote)
     update = as_agents_clone_it(repository, update, push=True)
-    api = Api()
-    with one_at_a_time(repository, update, source, api, entry.project):
-        planned = plan_ref(repository, update, source, api, entry.project)
-        rows = apply_plan(api, planned)
+    # A person who waits at the end of the push does not wait for a second connection.
+    planned, rows, source = register_ref(repository, update, Api(), entry.project, look_again=tell is _nobody)
+    update = planned.given.update
     detail: dict[str, Any] = {
         "commit": update.commit,
         "flows": [_told(row) for row in rows if row.action != "skipped"],
@@ -199,6 +197,25 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
         return
     result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
     tell(outcome(pending.close(repository, entry, result, detail)))
+
+
+def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
+    """Let the branches that were registered inside their push wait once more if the remote has moved on meanwhile.
+
+    Whoever moved them may have registered before us, and have been overwritten.
+    """
+    last = {(line["remote"], line["ref"]): line for line in pending.settled(repository)}
+    for entry in entries:
+        line = last.get((entry.remote, entry.ref))
+        if line is None or not any(flow.get("action") in CHANGES for flow in line.get("flows", ())):
+            continue
+        update = RefUpdate(entry.remote, entry.url, entry.ref, line["commit"], line["commit"], None, "push")
+        try:
+            now = confirmed(repository, update) if update.kind == "branch" else update
+        except (OutOfReach, UsageError):
+            continue
+        if now.commit != update.commit:
+            pending.record(repository, now, None, None, entry.project)
 
 
 def _told(row: Registration) -> dict[str, Any]:

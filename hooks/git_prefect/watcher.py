@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     `argv` is the common git directory, the work tree of the push (it may be gone by then), the descriptor of the
     listening socket or -1, and the entries.
     """
-    from .settle import settle
+    from .settle import look_again, settle
 
     common, top, descriptor, *queued = argv
     repository = _open(common, top)
@@ -68,11 +68,14 @@ def main(argv: Sequence[str]) -> int:
 
         with socket.socket(fileno=int(descriptor)) as listener:
             tried = _serve(repository, pusher, entries, listener)
+    deadline = time.monotonic() + UNSEEN_PUSH
     for entry in entries:
-        _wait_for_push(repository, entry)
+        _wait_for_push(repository, entry, deadline)
     repository = _open(common, top)
     if pusher:
         trigger.take_away(repository, pusher.pid)
+    if int(descriptor) >= 0:
+        look_again(repository, entries)
     # A push takes up what failed before it; what has just failed inside the push has its time to wait.
     settle(repository, just_pushed=frozenset(queued), due_only=tried or not queued)
     return 0
@@ -84,13 +87,12 @@ def _open(common: str, top: str) -> git.Repository:
     return git.open_repository(next(place for place in places if os.path.isdir(place)))
 
 
-def _wait_for_push(repository: git.Repository, entry: Entry) -> None:
+def _wait_for_push(repository: git.Repository, entry: Entry, deadline: float) -> None:
     if entry.pusher:
         process.wait_for_end(entry.pusher, LONGEST_PUSH)
         return
     # No git above the hook (an editor that pushes by itself): the tracking ref will tell, or else the remote.
     tracking = git.tracking_ref(repository, entry.remote, entry.ref)
-    deadline = time.monotonic() + UNSEEN_PUSH
     while time.monotonic() < deadline and (not tracking or git.commit_of(repository, tracking) != entry.commit):
         time.sleep(0.5)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import UsageError
 from ..model import RefUpdate
-from .git import Repository, ask, commit_of, commits_of, object_of, setting, tracking_ref
+from .git import GitError, Repository, ask, commit_of, commits_of, object_of, setting, tracking_ref
 from .remotes import same_place, without_credentials
 
 DETACHED_HEAD = (
@@ -181,11 +181,19 @@ def default_remote(repository: Repository) -> str:
 
 
 def all_remotes(repository: Repository) -> dict[str, str]:
-    """The configured remotes: name → URL as it is written, which may hold credentials."""
-    from git import Repo
+    """The configured remotes: name → URL as it is written, which may hold credentials.
 
-    with Repo(repository.git_dir) as repo:
-        return {remote.name: next(iter(remote.urls), "") for remote in repo.remotes}
+    Raises:
+        GitError: git cannot tell.
+    """
+    from git import GitCommandError, Repo
+
+    try:
+        with Repo(repository.git_dir) as repo:
+            return {remote.name: next(iter(remote.urls), "") for remote in repo.remotes}
+    except GitCommandError as error:
+        status = error.status if isinstance(error.status, int) else 1
+        raise GitError(["remote", "get-url"], status, str(error.stderr)) from error
 
 
 def named_remote(repository: Repository, wanted: str) -> str:

@@ -31,8 +31,8 @@ class StillRegistering(GitPrefectError):
 
 
 @contextmanager
-def held(address: str, project: str, what: str, longest_wait: float = LONGEST_WAIT) -> Iterator[None]:
-    """Hold the lock of a project at an API; `what` tells others what it is held for.
+def held(address: str, project: str, what: str, longest_wait: float = LONGEST_WAIT) -> Iterator[bool]:
+    """Hold the lock of a project at an API; `what` tells others what it is held for. Whether another had to be waited for.
 
     From before the plan's query until what was registered is read back, so that no plan is out of date when it is
     carried out. The tenant is not in the lock's name: it would cost a request, and two tenants that have a project of
@@ -53,21 +53,21 @@ def held(address: str, project: str, what: str, longest_wait: float = LONGEST_WA
             "set XDG_STATE_HOME to a folder that can be written",
         ) from error
     with open(descriptor, "r+", encoding="utf-8") as file:
-        _wait(file, project, longest_wait)
+        waited = _wait(file, project, longest_wait)
         file.seek(0)
         file.truncate()
         json.dump({"pid": os.getpid(), "what": what}, file)
         file.flush()
-        yield
+        yield waited
 
 
-def _wait(file: IO[str], project: str, longest_wait: float) -> None:
+def _wait(file: IO[str], project: str, longest_wait: float) -> bool:
     deadline = time.monotonic() + longest_wait
     told = False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return told
         except BlockingIOError:
             pass
         if time.monotonic() >= deadline:
