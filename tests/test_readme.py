@@ -76,6 +76,11 @@ def test_every_exit_code_is_told() -> None:
     assert sorted(map(int, re.findall(r"\b\d+\b", paragraph))) == sorted(code.value for code in ExitCode)
 
 
+def test_the_commands_table_lists_every_command() -> None:
+    told = [re.findall(r"git prefect ([a-z-]+)", cell) for cell in table_after("## Commands")]
+    assert sorted(name for names in told for name in names) == sorted(COMMANDS)
+
+
 def test_every_command_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page, text in PAGES.items():

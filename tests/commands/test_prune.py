@@ -70,7 +70,7 @@ def test_without_a_terminal_it_shows_and_does_nothing(gone: Desk) -> None:
 )
 def test_a_terminal_is_asked(gone: Desk, answer: str, end: str, left: list[tuple[str, str]]) -> None:
     code, shown = gone.in_terminal("prune", answer=answer, columns=160)
-    question = f"Archive 3 flows in 2 projects? There is no way back. [y/N] {answer}\n"
+    question = f"There is no way back. Archive 3 flows in 2 projects? [y/N] {answer}\n"
     preview = listing(gone, "archive", "nothing was changed: 3 to archive")
     done = listing(gone, "archived", end) if answer == "y" else f"{end}\n"
     assert (code, shown) == (0, f"{preview}{question}{done}")

@@ -136,7 +136,7 @@ def _agreed(verb: str, gone: Sequence[Gone]) -> bool:
     projects = text.plural(len({one.held.flow.project for one in gone}), "project")
     more = ", with all runs and logs" if verb == "delete" else ""
     print(
-        f"{verb.capitalize()} {text.plural(len(gone), 'flow')} in {projects}{more}? There is no way back. [y/N] ",
+        f"There is no way back. {verb.capitalize()} {text.plural(len(gone), 'flow')} in {projects}{more}? [y/N] ",
         end="", file=sys.stderr, flush=True,
     )  # fmt: skip
     return sys.stdin.readline().strip().lower() in ("y", "yes")
