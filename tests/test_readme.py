@@ -77,7 +77,7 @@ def test_every_exit_code_is_told() -> None:
 
 
 def test_the_commands_table_lists_every_command() -> None:
-    told = [re.findall(r"git prefect ([a-z-]+)", cell) for cell in table_after("## Commands")]
+    told = [re.findall(r"git prefect ([a-z-]+)", cell) for cell in table_after("## Commands", README)]
     assert sorted(name for names in told for name in names) == sorted(COMMANDS)
 
 

@@ -13,7 +13,7 @@ from prefect.engine.state import Success
 from git_prefect.push import pending
 
 from .conftest import Desk, flow, query
-from .test_status import SCHEMA, _update, register_by_hand
+from .test_status import SCHEMA, an_update, register_by_hand
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_ref_whose_settings_cannot_be_read_is_left_alone(gone: Desk) -> None:
 
 
 def test_a_ref_that_is_being_pushed_is_left_alone(gone: Desk) -> None:
-    update = _update(gone, gone.clone.head())._replace(ref="refs/heads/feature/x")
+    update = an_update(gone, gone.clone.head())._replace(ref="refs/heads/feature/x")
     pending.postpone(gone.clone.repository, pending.record(gone.clone.repository, update, None, None, None), "later")
     assert gone("prune", "--yes")[0] == 0
     assert gone.active() == [*AFTER, ("P-feature--x", "etl")]

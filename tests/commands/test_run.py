@@ -13,8 +13,10 @@ from typing import Callable
 import prefect
 import pytest
 
+from git_prefect.push import pending
+
 from .conftest import Desk, flow, query
-from .test_status import short
+from .test_status import an_update, short
 
 GREETING = """\
 import prefect
@@ -142,6 +144,15 @@ def test_an_annotated_tag_runs_as_the_lightweight_one_beside_it(desk: Desk, crea
     desk.register("v1.0")
     assert created("etl", "--ref", "v1.0") == (0, "")
     assert f"tag flows/v1.0 → {desk.project}-production\n  etl  v1" in desk("status")[1]
+
+
+def test_a_push_that_is_not_registered_yet_is_registered_before_the_run(
+    desk: Desk, created: Callable[..., tuple[int, str]]
+) -> None:
+    head = desk.commit(etl=flow("etl"))
+    pending.record(desk.clone.repository, an_update(desk, head), None, None, None)
+    assert created("etl") == (0, "")
+    assert pending.entries(desk.clone.repository) == []
 
 
 def test_what_is_not_registered_is_not_run(desk: Desk) -> None:

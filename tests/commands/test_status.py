@@ -209,7 +209,7 @@ def test_a_schedule_that_is_active_from_two_refs(desk: Desk) -> None:
 def test_what_waits_is_told_and_marked(desk: Desk) -> None:
     head = desk.commit(etl=flow("etl"))
     desk.register("main")
-    entry = pending.record(desk.clone.repository, _update(desk, head), None, None, None)
+    entry = pending.record(desk.clone.repository, an_update(desk, head), None, None, None)
     pending.postpone(desk.clone.repository, entry, "the API was away")
     code, out, _ = desk("status")
     assert (code, out) == (
@@ -220,7 +220,7 @@ def test_what_waits_is_told_and_marked(desk: Desk) -> None:
     )
 
 
-def _update(desk: Desk, head: str) -> Any:
+def an_update(desk: Desk, head: str) -> Any:
     from git_prefect.model import RefUpdate
 
     url = str(desk.clone.path.parent / "remote.git")
@@ -243,7 +243,7 @@ def test_nobody_has_chosen_an_api(desk: Desk) -> None:
 
 def test_without_the_api_the_queue_is_told(desk: Desk) -> None:
     head = desk.commit(etl=flow("etl"))
-    entry = pending.record(desk.clone.repository, _update(desk, head), None, None, None)
+    entry = pending.record(desk.clone.repository, an_update(desk, head), None, None, None)
     pending.postpone(desk.clone.repository, entry, "the API was away")
     with set_temporary_config({"cloud.api": "http://127.0.0.1:9", "server.endpoint": "http://127.0.0.1:9"}):
         code, out, _ = desk("status")
