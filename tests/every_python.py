@@ -42,7 +42,7 @@ def environment(name: str, python: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     run = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     subprocess.run([python, "-m", "venv", str(folder)], check=True)
-    # pip 24.1 refuses the metadata of Prefect 1.2.
+    # pip 24.1 refuses the metadata of every Prefect 1 before 1.4.1.
     subprocess.run([*run, "--upgrade", "pip<24.1" if name == OLDEST else "pip"], check=True)
     constraints = ["--constraint", "tests/oldest.txt"] if name == OLDEST else []
     subprocess.run([*run, *constraints, "--editable", ".[demo,test]"], cwd=PROJECT, check=True)

@@ -106,3 +106,12 @@ def test_every_link_leads_somewhere() -> None:
             target = (page.parent / file).resolve() if file else page
             assert target.exists(), f"{page}: {link}"
             assert not heading or heading in headings[target], f"{page}: {link}"
+
+
+def test_the_map_of_the_code_has_every_module() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    package = ROOT / "hooks" / "git_prefect"
+    shared = {"model.py", "settings.py", "findings.py", "errors.py"}
+    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")} - shared
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} - {"devserver/"}
+    assert {name for name in modules | folders if name not in contributing} == set()
