@@ -102,8 +102,8 @@ def test_verify_clone_says_after_a_registration_whether_agents_get_the_flow(
     push(made)
     missing = "warning: the Prefect secret GIT_TOKEN is not set in this environment; an agent without it cannot clone"
     status = made.prefect("status", check=False)
-    assert f"\n  refs/heads/main: {missing}" in status
+    assert f"\n  {missing}" in status
     agent = {"PREFECT__CONTEXT__SECRETS__GIT_TOKEN": TOKEN, "SSL_CERT_FILE": str(https_client.ca)}
     by_hand = made.prefect("register", check=False)
-    assert f"refs/heads/main: {missing}" in by_hand
+    assert missing in by_hand
     assert made.prefect("register", **agent).endswith("\n0 registered, 1 unchanged")

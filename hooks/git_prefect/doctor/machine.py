@@ -147,13 +147,13 @@ def interpreter(found: Interpreter | GitPrefectError) -> Check:
 
 def _packages(python: str, names: Sequence[str] = PACKAGES) -> dict[str, str]:
     asked = (
-        "import json, sys\nfrom importlib.metadata import version\nfound = {}\n"
+        "import sys\nsys.path[:] = [path for path in sys.path if path]\nimport json\nfrom importlib.metadata import version\nfound = {}\n"
         "for name in sys.argv[1:]:\n    try:\n        found[name] = version(name)\n    except Exception:\n        pass\n"
         "print(json.dumps(found))"
     )
     try:
         said = subprocess.run(
-            [python, "-I", "-c", asked, *names], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+            [python, "-c", asked, *names], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
         ).stdout
         found: dict[str, str] = json.loads(said)
         return found
