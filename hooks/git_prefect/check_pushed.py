@@ -69,7 +69,7 @@ def _push(repository: git.Repository, update: RefUpdate) -> int:
 
         print(problems.findings(found, look.of()))
         return ExitCode.FINDINGS
-    print(what_it_does(repository, update))
+    print(text.fitted(what_it_does(repository, update)))
     return ExitCode.OK
 
 

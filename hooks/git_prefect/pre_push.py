@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     updates = refs.from_stdin(repository, lines, *argv)
     for update in updates:
         if update.commit is None:
-            print(what_it_does(repository, update))
+            print(text.fitted(what_it_does(repository, update)))
     pushed = [update for update in updates if update.commit is not None and update.kind != "other"]
     registered, older = newest_tags(repository, pushed)
     for update in older:

@@ -57,7 +57,7 @@ def queue(
                 listener = trigger.put_in_place(repository, pusher.pid, moves, executable())
         watcher.leave(repository, queued, listener)
     if lines:
-        print("\n".join(lines))
+        print(text.fitted("\n".join(lines)))
     return ExitCode.OK
 
 

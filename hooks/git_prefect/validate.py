@@ -407,4 +407,4 @@ def _joined(parts: Sequence[str]) -> str:
 def _print(parts: Sequence[str]) -> None:
     said = _joined(parts)
     if said:
-        print(said, flush=True)
+        print(text.fitted(said), flush=True)

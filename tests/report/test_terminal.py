@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -167,3 +169,18 @@ def test_colour_is_as_asked_for(terminal: bool, color: str, environ: dict[str, s
         assert look.of(color, stream=stream, environ=environ) == Look(colored, 80)
         assert look.of(color, stream=stream, environ={**environ, "COLUMNS": "120"}).width == 120
     os.close(master)
+
+
+def test_what_a_hook_prints_fits_the_terminal_that_pre_commit_gives_it() -> None:
+    long = "push refused: 1 error in what this push changes or breaks; nothing was sent to origin. To push: SKIP=x git push"
+    script = f"from git_prefect.report.text import fitted\nprint(fitted({long!r}))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == f"{long}\n"
+    leader, follower = os.openpty()
+    subprocess.run([sys.executable, "-c", script], stdout=follower, check=True)
+    os.close(follower)
+    shown = os.read(leader, 4096).decode()
+    os.close(leader)
+    assert shown.splitlines() == [
+        "push refused: 1 error in what this push changes or breaks; nothing was sent to",
+        "    origin. To push: SKIP=x git push",
+    ]

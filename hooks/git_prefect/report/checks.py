@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..model import Check
 from .look import Look, columns, padded, whole
-from .standing import NARROW
+from .text import NARROW
 
 LEAST = 20
 """Columns of the facts in any case."""

@@ -15,7 +15,7 @@ STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "
 SEVERITIES = {ERROR: "bad", WARNING: "yellow"}
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
-COMMAND = re.compile(r"(?:(?<=: )|^)(?:[A-Z_]+=\S+ )?(?:git|pip|pipx|uv|prefect|pre-commit) .+$|`[^`]*`")
+COMMAND = re.compile(r"(?:(?<=: )|^)(?:[A-Z_]+=\S+ )?(?:git|pip|pipx|uv|prefect|pre-commit) .+?(?=, or |; |$)|`[^`]*`")
 """What is pasted into a shell, at the end of a hint or in backticks: it stays in one piece."""
 HOLD = "\0"
 """Stands for a space at which no line is broken."""

@@ -10,9 +10,6 @@ from ..model import Report, StandingFlow
 from . import problems, text
 from .look import Look, columns, padded
 
-NARROW = 80
-"""Columns of the table where lines are not wrapped: what is piped is read in a terminal later."""
-
 LEAST_NAME = 12
 """Columns that flows' names have in any case; a longer name stands on a line of its own."""
 
@@ -26,7 +23,7 @@ def table(report: Report, look: Look) -> list[str]:
     cells = {one: _cells(one) for one in report.registered}
     widths = [max((columns(row[column]) for row in cells.values()), default=0) for column in range(4)]
     # The indent and the gaps are two columns each.
-    space = max(LEAST_NAME, (look.width or NARROW) - sum(widths[1:]) - 8)
+    space = max(LEAST_NAME, (look.width or text.NARROW) - sum(widths[1:]) - 8)
     widths[0] = max((columns(row[0]) for row in cells.values() if columns(row[0]) <= space), default=LEAST_NAME)
     lines = []
     for (ref, project), flows in groups.items():

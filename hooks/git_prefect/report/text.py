@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from ..model import ERROR, Finding, RefUpdate
+
+NARROW = 80
+"""Columns that any terminal has."""
 
 PAST = {"created": "registered", "updated": "registered", "taken-over": "registered", "left-behind": "left behind"}
 """`prefect register` calls what is new and what is changed "registered" when it sums up."""
@@ -30,3 +35,13 @@ def headline(one: Finding) -> str:
     where = f"{one.path}:{one.line}" if one.path and one.line else one.path
     severity = "" if one.severity == ERROR else f"{one.severity}: "
     return f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"
+
+
+def fitted(paragraph: str) -> str:
+    """What a hook prints, its long lines wrapped where stdout is a terminal."""
+    if not sys.stdout.isatty() or max(map(len, paragraph.splitlines()), default=0) <= NARROW:
+        return paragraph
+    from . import look
+
+    shown = look.of()
+    return "\n".join(shown.wrap(look.whole(line)) for line in paragraph.splitlines())
