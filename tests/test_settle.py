@@ -337,3 +337,23 @@ def test_a_branch_that_moves_on_while_it_is_registered_is_registered_as_it_is_th
         settle.look_again(team.repository, [entry])
     settle.settle(team.repository, just_pushed=frozenset([entry.id]))
     assert log(team)[-1] == ("registered", theirs[0], [("etl", "updated", 2)])
+
+
+def test_what_an_update_changes_is_told_before_it_is_done(team: Clone, tmp_path: Path) -> None:
+    team.commit({"etl.py": FLOW.format(name="etl")})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository)
+    head = team.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    told: list[str] = []
+    settle.settle(team.repository, tell=told.append)
+    project, place = f"{tmp_path.name}-feature--x", f"origin/feature/x at {head[:7]}"
+    lines = [line for line in "\n".join(told).splitlines() if "/flow/" not in line]
+    assert lines[:4] == [
+        f"{place}: registering",
+        f"  update: etl → {project}, version 2",
+        "    task added: one-2",
+        f"{place}: registered",
+    ]

@@ -13,7 +13,7 @@ from .model import CHANGES, RefUpdate, Registration
 from .push import git, pending, refs, trigger
 from .push.lsremote import ask_remote, fetch_commits
 from .push.remotes import redact
-from .register import confirmed, register_ref, verified
+from .register import Planned, confirmed, register_ref, verified, would_be
 from .report import text
 from .report.command import git_prefect
 from .report.outcomes import outcome
@@ -173,7 +173,10 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
 
     update = as_agents_clone_it(repository, update, push=True)
     # A person who waits at the end of the push does not wait for a second connection.
-    planned, rows, source = register_ref(repository, update, Api(), entry.project, look_again=tell is _nobody)
+    planned, rows, source = register_ref(
+        repository, update, Api(), entry.project, look_again=tell is _nobody,
+        announce=lambda planned: _tell_what_is_replaced(planned, tell),
+    )  # fmt: skip
     update = planned.given.update
     detail: dict[str, Any] = {
         "commit": update.commit,
@@ -216,6 +219,15 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
             continue
         if now.commit != update.commit:
             pending.record(repository, now, None, None, entry.project)
+
+
+def _tell_what_is_replaced(planned: Planned, tell: Callable[[str], None]) -> None:
+    """Before it is done; what is new is told when it is registered."""
+    from .report import terminal
+
+    rows = [one for one in planned.plan if one.changes_something and one.action != "created"]
+    if rows:
+        tell("\n".join(terminal.registrations([would_be(one, planned.given.update.ref) for one in rows], True)))
 
 
 def _told(row: Registration) -> dict[str, Any]:

@@ -357,7 +357,7 @@ def ours(team: Team, printed: str) -> list[str]:
     return [
         line
         for line in plain(team, printed).splitlines()
-        if line and not GIT.match(line) and "/flow/" not in line
+        if line and not GIT.match(line) and "/flow/" not in line and not line.startswith(("  update: ", "    "))
     ]  # fmt: skip
 
 
