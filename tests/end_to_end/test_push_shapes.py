@@ -120,7 +120,7 @@ def steps(*all_of_them: Callable[[Team], None]) -> Callable[[Team], None]:
 
 def annotated(name: str) -> str:
     return (
-        f"refs/tags/{name}: tag {name} on origin is an annotated tag: every run would fail with 'Tag' object has no "
+        f"error: tag {name} on origin is an annotated tag: every run would fail with 'Tag' object has no "
         "attribute 'tree' [annotated-tag]"
     )
 
