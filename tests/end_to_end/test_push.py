@@ -44,7 +44,9 @@ def test_a_push_is_registered_once_it_has_arrived(team: Team, remote: Path) -> N
     printed = team.push("-u", "origin", "feature/x")
     assert printed == queued(
         f"origin/feature/x: 1 flow → project {team.project}-feature--x, once origin has {head[:7]}. "
-        f"What became of it: {STATUS}\n\n"
+        f"What became of it: {STATUS}\n"
+        "pre-commit does not show a push of a tag alone, and a new branch without new commits: they are not registered by "
+        "the push\n  hint: so that every ref of a push is seen: git prefect install\n\n"
         f"To {remote}\n"
         " * [new branch]      feature/x -> feature/x\n"
         "branch 'feature/x' set up to track 'origin/feature/x'."
@@ -200,7 +202,7 @@ def test_an_api_that_is_down_loses_nothing(team: Team) -> None:
         "`prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API"
     )
     assert team.prefect("status", check=False, **down) == (
-        "the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
+        "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
         "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
         f"origin/feature/x at {first[:7]}: not registered yet, tried 1 time: {failure}\n"
         "  hint: try now with git prefect register --pending"
