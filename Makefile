@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all docs pictures servers lint bench clean
+.PHONY: demo test test-all soak docs pictures servers lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ docs: $(VENV)/installed
 
 pictures: $(VENV)/installed
 	$(BIN)/python -m tests.docs.pictures
+
+# 500 kills at any step, and 200 rounds of races: about half an hour on two cores. SOAK='--kills 50 --rounds 20' for less.
+soak: $(VENV)/installed
+	$(BIN)/python -m tests.soak $(SOAK)
 
 # The git hosts that some tests push to (Debian, Ubuntu). Quick, and without network, where they are installed.
 SERVERS := nginx:nginx fcgiwrap:fcgiwrap sshd:openssh-server ssh-keygen:openssh-client

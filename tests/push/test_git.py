@@ -12,6 +12,7 @@ from git_prefect.errors import OutOfReach, UsageError
 from git_prefect.model import TreeEntry
 from git_prefect.push import git
 from git_prefect.push.lsremote import ask_remote, fetch_commits
+from git_prefect.push.refs import all_remotes
 
 from ..repository import Clone, clone
 
@@ -154,6 +155,8 @@ def test_a_git_that_is_killed_has_not_said_no(
     with pytest.raises(git.GitError) as raised:
         question(repository, "HEAD")
     assert raised.value.message.endswith(": killed by signal 9")
+    with pytest.raises(git.GitError):
+        all_remotes(repository)
 
 
 def test_the_default_branch_is_known_without_asking(work: Clone) -> None:

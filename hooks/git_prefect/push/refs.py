@@ -186,8 +186,11 @@ def all_remotes(repository: Repository) -> dict[str, str]:
     Raises:
         GitError: git cannot tell.
     """
-    from git import GitCommandError, Repo
-
+    try:
+        from git import GitCommandError, Repo
+    except ImportError as error:
+        # GitPython calls `git version` when it is imported.
+        raise GitError(["version"], 1, str(error)) from error
     try:
         with Repo(repository.git_dir) as repo:
             return {remote.name: next(iter(remote.urls), "") for remote in repo.remotes}
