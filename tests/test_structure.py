@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "hooks" / "git_prefect"
 WINGS = ("push", "flows", "registration")
-SHARED = ("model", "settings", "findings", "errors", "")
+SHARED = ("model", "results", "settings", "findings", "errors", "")
 HOOKS = (
     "validate", "check_pushed", "register", "settle", "pre_push", "queue", "scope", "recall", "watcher", "arrived",
     "clone_check", "clone_failures", "drift", "annotated", "unseen", "left_behind",
@@ -53,13 +53,13 @@ def test_wings_do_not_import_each_other() -> None:
 
 
 def test_shared_modules_import_only_each_other() -> None:
-    for name in ("model", "settings", "findings", "errors"):
+    for name in ("model", "results", "settings", "findings", "errors"):
         assert imported(PACKAGE / f"{name}.py") <= {*SHARED}, name
 
 
-def test_reports_know_only_the_model() -> None:
+def test_reports_know_only_results() -> None:
     for path in files("report"):
-        assert imported(path) <= {"report", "model", "findings", "errors"}, path
+        assert imported(path) <= {"report", "model", "results", "findings", "errors"}, path
 
 
 def test_hooks_do_not_import_the_command_line() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import ExitCode
-from .model import ERROR, Finding, RefUpdate, Report, ReportedRef
+from .model import ERROR, Finding, RefUpdate
 from .push import git, refs
 from .report import text
 
@@ -30,6 +30,7 @@ def main(argv: Sequence[str]) -> int:
     repository = git.open_repository()
     from .queue import resume
     from .report.options import show
+    from .results import Report, ReportedRef
 
     resume(repository)
     remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)

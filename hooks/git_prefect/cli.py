@@ -62,8 +62,8 @@ def _skipped(name: str, arguments: list[str]) -> int:
     if not _asks_for_format(arguments):
         print(said)
         return ExitCode.OK
-    from .model import Report
     from .report.options import asked_for, show
+    from .results import Report
 
     return show(Report(name, ExitCode.OK, summary=(said,)), asked_for(arguments))
 

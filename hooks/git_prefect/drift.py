@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .annotated import cannot_run
 from .errors import GitPrefectError, UnusableCommit
 from .findings import finding
-from .model import ERROR, CheckedFile, Finding, GitStorage, LoadedFlow, RefUpdate, StandingFlow
+from .model import ERROR, CheckedFile, Finding, GitStorage, LoadedFlow, RefUpdate
 from .push import git, refs
 from .push.lsremote import RemoteRefs, ask_remote, fetch_commits
 from .report import text
 from .report.command import git_prefect
+from .results import StandingFlow
 from .scope import project_for, storage_for, target_for
 from .validate import check, settings_at, tree_of_commit
 

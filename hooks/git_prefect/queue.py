@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import annotated, left_behind, recall, watcher
 from .errors import ExitCode
 from .model import WARNING, RefUpdate
-from .push import git, pending, process, trigger
+from .push import git, pending, process
 from .report import text
 from .report.command import executable, git_prefect
 from .scope import count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
@@ -31,7 +31,7 @@ def queue(
     """
     lines = [*untold_failures(repository), *_refusals(repository)]
     pusher = process.pushing_process()
-    inside_push = inside_push and pusher is not None and not _in_ci() and trigger.can_stand(repository)
+    inside_push = inside_push and pusher is not None and not _in_ci() and _trigger_can_stand(repository)
     queued: list[Entry] = []
     moves: list[tuple[str, str]] = []
     for update in updates:
@@ -53,12 +53,20 @@ def queue(
         listener = None
         if moves and pusher:
             # Where it cannot stand (a folder that is read-only, a file system without sockets) the watcher serves alone.
+            from .push import trigger
+
             with suppress(OSError):
                 listener = trigger.put_in_place(repository, pusher.pid, moves, executable())
         watcher.leave(repository, queued, listener)
     if lines:
         print(text.fitted("\n".join(lines)))
     return ExitCode.OK
+
+
+def _trigger_can_stand(repository: git.Repository) -> bool:
+    from .push import trigger
+
+    return trigger.can_stand(repository)
 
 
 def _is_registered(repository: git.Repository, update: RefUpdate) -> bool:
@@ -197,6 +205,8 @@ def _in_ci() -> bool:
 
 def resume(repository: git.Repository) -> None:
     """Leave a watcher when a push waits whose own is gone, or whose time to be tried again has come."""
+    from .push import trigger
+
     trigger.take_away(repository)
     now = time.time()
     due = [one for one in pending.entries(repository) if one.not_before <= now and not pending.is_being_pushed(one)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from . import queue, unseen
 from .errors import ExitCode, OutOfReach, UsageError
-from .model import ERROR, CheckedFile, Finding, Graph, PlannedFlow, RefUpdate, Registration, Report, ReportedRef
+from .model import ERROR, CheckedFile, Finding, RefUpdate
 from .push import git, pending, process, refs
 from .report import text
 from .report.command import git_prefect
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from .registration.api import Api, Registered
     from .registration.plan import Circumstances, Wanted
+    from .results import Graph, PlannedFlow, Registration, Report
     from .settings import Settings, Source, Target
 
 
@@ -132,6 +133,8 @@ def _announce(planned: Planned) -> None:
 
 def _explained(repository: git.Repository, update: RefUpdate) -> Report:
     """Which target takes the ref, and why; exit code 1 when none does."""
+    from .results import Report, ReportedRef
+
     source = settings_at(repository, update.commit, update.remote)
     project, lines = explain(repository, update, source.settings)
     heading = f"{text.place(update)} (from {update.source}), settings: {source.origin}"
@@ -149,6 +152,7 @@ def _report(
 ) -> Report:
     """What was registered, or with `dry_run` would be."""
     from .report import terminal
+    from .results import Report, ReportedRef
 
     update, projects = planned.given.update, planned.registered.project_ids
     heading = f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {settings}"
@@ -188,6 +192,8 @@ def _graphs(planned: Planned) -> tuple[Graph, ...]:
 
 def would_be(one: PlannedFlow, ref: str) -> Registration:
     """A planned flow as the row of a report, with the version that it would have."""
+    from .results import Registration
+
     version = (one.registered_version or 0) + one.new_version or None
     return Registration(
         ref, one.flow, one.path, one.project, one.action, version, one.changes, one.reason, overrides=one.overrides

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
 from .errors import UnusableCommit
-from .model import CheckedFile, GitStorage, RefUpdate, ReportedRef
+from .model import CheckedFile, GitStorage, RefUpdate
 from .push import git, refs
 
 if TYPE_CHECKING:
+    from .results import ReportedRef
     from .settings import Settings, Target
 
 CLONE_URL = "GIT_CLONE_URL"
@@ -204,6 +205,8 @@ def _as_its_tag(settings: Settings, update: RefUpdate) -> RefUpdate:
 
 def reported_ref(repository: git.Repository, update: RefUpdate, settings: Settings) -> ReportedRef:
     """A ref as a report has it, with the project that its target leads to."""
+    from .results import ReportedRef
+
     target = target_for(settings, update, None)
     project = project_for(repository, update, target, settings) if target else None
     return ReportedRef(update.name, update.kind, update.commit, update.source, project)

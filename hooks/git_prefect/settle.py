@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from .errors import GitPrefectError, OutOfReach, UnusableCommit, UsageError
-from .model import CHANGES, RefUpdate, Registration
+from .model import RefUpdate
 from .push import git, pending, refs, trigger
 from .push.lsremote import ask_remote, fetch_commits
 from .push.remotes import redact
@@ -17,6 +17,7 @@ from .register import Planned, confirmed, register_ref, verified, would_be
 from .report import text
 from .report.command import git_prefect
 from .report.outcomes import outcome
+from .results import CHANGES, Registration
 
 if TYPE_CHECKING:
     from .push.pending import Entry

@@ -6,12 +6,12 @@ has, a branch at one. Of a push that it shows, the arguments of `git push` tell 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from .model import RefUpdate
-from .push import git, hooks, pending, process
+from .push import git, pending, process
 from .report.command import git_prefect
 from .scope import target_for
 from .validate import settings_at
@@ -33,12 +33,19 @@ ANY_TAG = "a push of a tag alone, and a new branch without new commits"
 
 def news(repository: git.Repository, shown: RefUpdate) -> list[str]:
     """The lines that tell what a push through pre-commit leaves out, each of its refs only once in a clone."""
-    marker = Path(repository.state_dir, "unseen")
-    told = set(marker.read_text(encoding="utf-8").split("\n")) if marker.exists() else set()
+    marker = os.path.join(repository.state_dir, "unseen")
+    told: set[str] = set()
+    if os.path.exists(marker):
+        with open(marker, encoding="utf-8") as file:
+            told = set(file.read().split("\n"))
     others = [one for one in _others(asked(process.pushing_arguments()), shown.ref) if one[0] not in told]
     looked_at = "" if ANY_TAG in told else f"settings {_settings_blobs(repository, shown)}"
     # A push that touches nothing is done here: reading settings takes longer than all of this.
-    if (not others and (ANY_TAG in told or looked_at in told)) or hooks.sees_every_ref(repository):
+    if not others and (ANY_TAG in told or looked_at in told):
+        return []
+    from .push import hooks
+
+    if hooks.sees_every_ref(repository):
         return []
     settings = settings_at(repository, shown.commit, shown.remote).settings
     unseen = [
@@ -48,7 +55,7 @@ def news(repository: git.Repository, shown: RefUpdate) -> list[str]:
     ]
     general = ANY_TAG not in told and any(target.tag for target in settings.target)
     new = {*(name for name, _ in others), ANY_TAG if general else looked_at}
-    marker.parent.mkdir(mode=0o700, exist_ok=True)
+    os.makedirs(repository.state_dir, mode=0o700, exist_ok=True)
     pending.write_durably(marker, "\n".join(sorted({*told, *new})))
     lines = []
     if unseen:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import recall
 from .errors import ExitCode, UsageError
-from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, Report, ReportedFlow, ReportedRef, TreeEntry
+from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, TreeEntry
 from .push import git, refs
 from .report import text
 from .report.command import git_prefect
@@ -18,9 +17,11 @@ from .scope import branch_point, count_flows, project_for, reported_ref, storage
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from pathlib import Path
 
     from .flows.check import Tree
     from .flows.interpreter import Interpreter
+    from .results import ReportedFlow, ReportedRef
     from .settings import Settings, Source
 
 
@@ -48,8 +49,10 @@ def settings_at(repository: git.Repository, commit: str | None, remote: str) -> 
 
     machine = git.machine_settings(repository)
     if commit is None:
-        top = Path(repository.top or ".")
-        files = {name: (top / name).read_bytes() for name in settings.FILES if (top / name).is_file()}
+        files = {}
+        for name in settings.FILES:
+            with suppress(FileNotFoundError, IsADirectoryError), open(os.path.join(repository.top or ".", name), "rb") as file:
+                files[name] = file.read()
     else:
         files = git.read_files(repository, commit, settings.FILES)
     source = settings.read(files, machine)
@@ -69,7 +72,7 @@ def interpreter_for(repository: git.Repository, settings: Settings) -> Interpret
     """The interpreter that has the flows' dependencies."""
     from .flows import interpreter
 
-    return interpreter.find(Path(repository.top or repository.git_dir), settings.python, Path(repository.state_dir))
+    return interpreter.find(repository.top or repository.git_dir, settings.python, repository.state_dir)
 
 
 def tree_of_commit(repository: git.Repository, commit: str) -> Tree:
@@ -97,6 +100,8 @@ def _index() -> dict[str, str]:
 
 def tree_of_work_tree(repository: git.Repository) -> Tree:
     """The files of the work tree as they are now, untracked ones too unless ignored."""
+    from pathlib import Path
+
     from .flows.check import Tree
 
     if repository.top is None:
@@ -135,6 +140,8 @@ def check(
     same_push: bool = False,
 ) -> list[CheckedFile]:
     """Check the flow files of a tree with the interpreter of the settings."""
+    from pathlib import Path
+
     from .flows.check import check_flow_files
     from .report import progress
 
@@ -214,6 +221,7 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     from .queue import resume
     from .report.options import show
+    from .results import Report
 
     resume(repository)
     remote = refs.default_remote(repository) if options.ref else "origin"
@@ -261,6 +269,8 @@ def main(argv: Sequence[str]) -> int:
 
 def reported_flows(files: Sequence[CheckedFile], ref: str | None) -> tuple[ReportedFlow, ...]:
     """The flows of checked files as a report has them; a file without one that was found is a row by itself."""
+    from .results import ReportedFlow
+
     rows = []
     for file in files:
         status = "failed" if file.failed else "unchecked" if file.unchecked else "ok"
@@ -359,14 +369,15 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
 
 def _note_refusal(repository: git.Repository, update: RefUpdate) -> None:
     """git's own hook comes before pre-commit's in a push: what it has told need not be told twice."""
-    note = Path(repository.state_dir) / "refused"
-    note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    note.write_text(_this_push(update))
+    os.makedirs(repository.state_dir, exist_ok=True, mode=0o700)
+    with open(os.path.join(repository.state_dir, "refused"), "w", encoding="utf-8") as note:
+        note.write(_this_push(update))
 
 
 def _refused_above(repository: git.Repository, update: RefUpdate) -> bool:
     try:
-        return (Path(repository.state_dir) / "refused").read_text() == _this_push(update)
+        with open(os.path.join(repository.state_dir, "refused"), encoding="utf-8") as note:
+            return note.read() == _this_push(update)
     except OSError:
         return False
 

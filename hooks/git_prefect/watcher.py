@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .push import git, pending, process, trigger
+from .push import git, pending, process
 
 if TYPE_CHECKING:
     import socket
@@ -56,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
     `argv` is the common git directory, the work tree of the push (it may be gone by then), the descriptor of the
     listening socket or -1, and the entries.
     """
+    from .push import trigger
     from .settle import look_again, settle
 
     common, top, descriptor, *queued = argv
@@ -106,6 +107,7 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
     import prefect  # noqa: F401
 
     from .arrived import DONE, HOLD
+    from .push import trigger
     from .settle import settle
 
     left, tried, waits = HOLD, False, True

@@ -21,9 +21,9 @@ from git_prefect.devserver.process import running
 from git_prefect.doctor import machine, origins
 from git_prefect.doctor import remote as remotes
 from git_prefect.flows import interpreter
-from git_prefect.model import Check
 from git_prefect.push import git, refs
 from git_prefect.report.command import executable
+from git_prefect.results import Check
 from git_prefect.settings import Settings
 from git_prefect.validate import settings_at
 

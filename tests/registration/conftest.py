@@ -16,12 +16,13 @@ from prefect.serialization.run_config import RunConfigSchema
 from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.devserver.process import running
-from git_prefect.model import GitStorage, LoadedFlow, PlannedFlow, RefUpdate, Registration
+from git_prefect.model import GitStorage, LoadedFlow, RefUpdate
 from git_prefect.registration.api import Api
 from git_prefect.registration.apply import apply
 from git_prefect.registration.plan import Circumstances, Wanted, plan, storages_of
 from git_prefect.registration.runtimes import run_config_of
 from git_prefect.registration.storage import git_storage, with_storage
+from git_prefect.results import PlannedFlow, Registration
 from git_prefect.settings import Target
 
 WHERE = GitStorage("github.com", "team/etl", False, None, None, None)

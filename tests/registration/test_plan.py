@@ -10,12 +10,12 @@ from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.devserver.process import running
 from git_prefect.errors import NotAuthorised, UsageError
-from git_prefect.model import Registration
 from git_prefect.register import would_be
 from git_prefect.registration.api import Api
 from git_prefect.registration.apply import apply
 from git_prefect.registration.plan import Circumstances, plan
 from git_prefect.report import terminal
+from git_prefect.results import Registration
 from git_prefect.settings import Target
 
 from .conftest import BRANCH, HOURLY, OTHER, WHERE, active, etl, mutate, outcome, planned, update

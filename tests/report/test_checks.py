@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from git_prefect.model import Check
 from git_prefect.report.checks import table
 from git_prefect.report.look import PLAIN, Look
+from git_prefect.results import Check
 
 FOUND = [
     Check("git", ("2.39.5",)),

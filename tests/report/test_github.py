@@ -9,9 +9,10 @@ from urllib.parse import unquote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_prefect.model import Finding, Registration, Report, ReportedRef
+from git_prefect.model import Finding
 from git_prefect.report.github import annotation, render
 from git_prefect.report.look import Look
+from git_prefect.results import Registration, Report, ReportedRef
 
 from .conftest import FLOW, Desk
 

@@ -9,10 +9,11 @@ import sys
 
 import pytest
 
-from git_prefect.model import Finding, Registration, Report, ReportedFlow, ReportedRef
+from git_prefect.model import Finding
 from git_prefect.report import look
 from git_prefect.report.look import Look, columns
 from git_prefect.report.terminal import render
+from git_prefect.results import Registration, Report, ReportedFlow, ReportedRef
 
 PLAIN, NARROW, COLORED = Look(), Look(width=80), Look(color=True)
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..doctor import machine, origins, prefect, remote
 from ..errors import ExitCode, GitPrefectError
 from ..flows.interpreter import Interpreter
-from ..model import ERROR, WARNING, Check, CheckedFile, Finding, RefUpdate, Report, ReportedRef
+from ..model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
 from ..push import git, refs
 from ..report import text
 from ..report.command import git_prefect
 from ..report.options import Parser, reporting, show
+from ..results import Check, Report, ReportedRef
 from ..scope import project_for, registrable, storage_for, target_for
 from ..settings import Source, Target
 from ..validate import check, interpreter_for, settings_at, tree_of_commit

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import drift
 from ..errors import ExitCode, GitPrefectError, UnusableCommit, UsageError
-from ..model import Registration, Report, ReportedRef
 from ..push import git, pending, refs
 from ..report import look, terminal, text
 from ..report.command import git_prefect
 from ..report.options import Parser, reporting, show
+from ..results import Registration, Report, ReportedRef
 from ..scope import no_longer_defined
 from ..validate import check, settings_at, tree_of_commit
 

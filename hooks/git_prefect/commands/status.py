@@ -7,12 +7,13 @@ from typing import Any, Callable
 
 from .. import drift, settle
 from ..errors import ExitCode, GitPrefectError
-from ..model import ERROR, Finding, RefUpdate, Registration, Report, ReportedRef
+from ..model import ERROR, Finding, RefUpdate
 from ..push import git, pending, refs
 from ..report import outcomes, text
 from ..report.command import git_prefect
 from ..report.options import Parser, reporting, show
 from ..report.standing import ago
+from ..results import Registration, Report, ReportedRef
 
 
 def main(argv: Sequence[str]) -> int:

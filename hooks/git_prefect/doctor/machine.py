@@ -15,10 +15,10 @@ from .. import __version__
 from ..commands.install import BEFORE, is_ours, is_pre_commits
 from ..errors import GitPrefectError
 from ..flows.interpreter import Interpreter
-from ..model import Check
 from ..push import git
 from ..push.hooks import hooks_folder, is_gits_own
 from ..report.command import executable, git_prefect
+from ..results import Check
 
 OLDEST_GIT = (2, 28)
 """The first with `reference-transaction` hooks and `init.defaultBranch`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..model import Check
+from ..results import Check
 from ..settings import PER_MACHINE, Settings, Source
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import GitPrefectError
-from ..model import Check
 from ..registration import agents
 from ..registration.api import Api, Registered
 from ..report import text
+from ..results import Check
 from ..settings import Target
 
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from ..clone_check import check_clone
 from ..clone_failures import no_default_branch
 from ..errors import GitPrefectError
-from ..model import Check, CheckedFile, GitStorage, RefUpdate
+from ..model import CheckedFile, GitStorage, RefUpdate
 from ..push import git, refs
 from ..push.clone_url import TOKEN, why_not_clonable
 from ..push.lsremote import RemoteRefs, ask_remote, without_prompts
 from ..push.remotes import locate
 from ..report import text
+from ..results import Check
 from ..scope import how_to_clone
 from ..settings import Settings
 

@@ -12,8 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from ..model import RefUpdate
@@ -52,8 +51,8 @@ class Entry(NamedTuple):
     """Why the last attempt failed; empty before the first."""
 
 
-def _folder(repository: Repository) -> Path:
-    return Path(repository.state_dir, "pending")
+def _folder(repository: Repository) -> str:
+    return os.path.join(repository.state_dir, "pending")
 
 
 def record(
@@ -91,12 +90,12 @@ def find(repository: Repository, update: RefUpdate, pusher: Process | None) -> E
 
 def _write(repository: Repository, entry: Entry) -> None:
     folder = _folder(repository)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.makedirs(folder, exist_ok=True, mode=0o700)
     document = {"format": FORMAT, **entry._asdict(), "pusher": entry.pusher and entry.pusher._asdict()}
-    write_durably(folder / f"{entry.id}.json", json.dumps(document, indent=1))
+    write_durably(os.path.join(folder, f"{entry.id}.json"), json.dumps(document, indent=1))
 
 
-def write_durably(path: str | Path, text: str) -> None:
+def write_durably(path: str | os.PathLike[str], text: str) -> None:
     """Replace a file as a whole, private to the user: a reader sees the old one or the new one."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}")
@@ -114,13 +113,14 @@ def entries(repository: Repository) -> list[Entry]:
         names = sorted(name for name in os.listdir(_folder(repository)) if name.endswith(".json"))
     except FileNotFoundError:
         return []
-    found = (_read(_folder(repository) / name) for name in names)
+    found = (_read(os.path.join(_folder(repository), name)) for name in names)
     return [entry for entry in found if entry is not None]
 
 
-def _read(path: Path) -> Entry | None:
+def _read(path: str) -> Entry | None:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
         if document.pop("format") != FORMAT:
             return None
         pusher = document.pop("pusher")
@@ -149,16 +149,17 @@ def close(repository: Repository, entry: Entry, result: str, detail: dict[str, A
     """
     line = {"result": result, "ref": entry.ref, "remote": entry.remote, "commit": entry.commit, **detail}
     log(repository, line)
-    (_folder(repository) / f"{entry.id}.json").unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(_folder(repository), f"{entry.id}.json"))
     return line
 
 
 def log(repository: Repository, line: dict[str, Any]) -> None:
     """Append a line to the log, one JSON object with its time."""
-    path = Path(repository.state_dir, "log.jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.exists() and path.stat().st_size > LOG_LIMIT:
-        os.replace(path, path.with_name("log.1.jsonl"))
+    os.makedirs(repository.state_dir, exist_ok=True, mode=0o700)
+    path = os.path.join(repository.state_dir, "log.jsonl")
+    if os.path.exists(path) and os.path.getsize(path) > LOG_LIMIT:
+        os.replace(path, os.path.join(repository.state_dir, "log.1.jsonl"))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "a", encoding="utf-8") as file:
         file.write(json.dumps({"format": FORMAT, "time": time.time(), **line}) + "\n")
@@ -167,7 +168,8 @@ def log(repository: Repository, line: dict[str, Any]) -> None:
 def settled(repository: Repository) -> list[dict[str, Any]]:
     """The lines of the log, oldest first; torn ones are passed over."""
     try:
-        text = Path(repository.state_dir, "log.jsonl").read_text(encoding="utf-8")
+        with open(os.path.join(repository.state_dir, "log.jsonl"), encoding="utf-8") as file:
+            text = file.read()
     except FileNotFoundError:
         return []
     lines = []
@@ -184,9 +186,8 @@ def settled(repository: Repository) -> list[dict[str, Any]]:
 @contextmanager
 def settling(repository: Repository, wait: bool) -> Iterator[bool]:
     """Hold the lock under which entries are settled; whether it was had (always, when waiting for it)."""
-    folder = Path(repository.state_dir)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(folder / "settle.lock", "w") as lock:
+    os.makedirs(repository.state_dir, exist_ok=True, mode=0o700)
+    with open(os.path.join(repository.state_dir, "settle.lock"), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -197,9 +198,10 @@ def settling(repository: Repository, wait: bool) -> Iterator[bool]:
 
 def untold(repository: Repository) -> list[dict[str, Any]]:
     """The refusals in the log that no push has told yet; from now on they are told."""
-    marker = Path(repository.state_dir, "told")
+    marker = os.path.join(repository.state_dir, "told")
     try:
-        told = float(marker.read_text())
+        with open(marker, encoding="utf-8") as file:
+            told = float(file.read())
     except (OSError, ValueError):
         told = 0.0
     lines = [line for line in settled(repository) if line["result"] == "refused" and line["time"] > told]

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, TypeVar
 
 from ..errors import GitPrefectError, OutOfReach, UsageError
-from ..model import PlannedFlow, Registration
+from ..results import PlannedFlow, Registration
 from ..settings import Target
 from .api import Api, Registered, RegisteredFlow
 from .client import NoAnswerInTime

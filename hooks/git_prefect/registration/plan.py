@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
-from ..model import GitStorage, PlannedFlow, RefUpdate
+from ..model import GitStorage, RefUpdate
+from ..results import PlannedFlow
 from ..settings import Target
 from .api import Registered, RegisteredFlow
 from .holders import Holder, is_older, other_holder, ref_of, same_repository

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..model import Edge, Graph, Node
+from ..results import Edge, Graph, Node
 
 NOISE = ("__version__", "prefect_version", "environment", "inputs", "outputs")
 """Keys that change no run: which Prefect serialized a flow, and type hints, which each Python spells in its own way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..model import Check
+from ..results import Check
 from .look import Look, columns, padded, whole
 from .text import NARROW
 

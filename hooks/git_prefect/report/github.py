@@ -5,7 +5,8 @@ https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 
 from __future__ import annotations
 
-from ..model import ERROR, NOTE, WARNING, Finding, Report
+from ..model import ERROR, NOTE, WARNING, Finding
+from ..results import Report
 from . import problems, terminal
 from .look import Look
 

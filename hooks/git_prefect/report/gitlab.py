@@ -11,7 +11,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from ..model import ERROR, NOTE, WARNING, Finding, Report
+from ..model import ERROR, NOTE, WARNING, Finding
+from ..results import Report
 from .look import Look
 
 SEVERITIES = {ERROR: "critical", WARNING: "minor", NOTE: "info"}

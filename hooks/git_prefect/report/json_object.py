@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..model import Check, Finding, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
+from ..model import Finding
+from ..results import Check, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
 from .look import Look
 
 VERSION = 1

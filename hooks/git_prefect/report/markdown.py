@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..model import ERROR, NOTE, WARNING, Finding, Graph, Registration, Report
+from ..model import ERROR, NOTE, WARNING, Finding
+from ..results import Graph, Registration, Report
 from . import problems, terminal, text
 from .look import Look
 from .mermaid import flowchart

@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..errors import ExitCode, GitPrefectError, UsageError
-from ..model import ERROR, Finding, Report
+from ..model import ERROR, Finding
+from ..results import Report
 from . import look
 
 FORMATS = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..model import RefUpdate, Registration
+from ..model import RefUpdate
+from ..results import Registration
 from . import text
 from .terminal import registrations
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from ..model import Report, StandingFlow
+from ..results import Report, StandingFlow
 from . import problems, text
 from .look import Look, columns, padded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..model import Registration, Report, ReportedFlow
+from ..results import Registration, Report, ReportedFlow
 from . import checks, problems, standing, text
 from .look import PLAIN, Look, columns, padded
 
