@@ -115,3 +115,10 @@ def test_the_map_of_the_code_has_every_module() -> None:
     modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")} - shared
     folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} - {"devserver/"}
     assert {name for name in modules | folders if name not in contributing} == set()
+
+
+def test_the_readme_has_every_command_and_leads_to_every_page() -> None:
+    named = re.findall(r"git prefect ([a-z-]+)", " ".join(table_after("## Commands", README)))
+    assert sorted(named) == sorted(COMMANDS)
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"](docs/{page.name}" in README, page

@@ -6,6 +6,7 @@ A page says what its examples need in HTML comments, which nobody sees who reads
     <!-- write: flows/etl.py --> the code block that follows is the content of this file
     <!-- run: COMMAND -->        done beforehand, not shown
     <!-- settled -->             wait until every push is registered
+    <!-- agent -->               a Prefect agent with the token runs from here on
     <!-- answer: y -->           the console block that follows is run in a terminal, and its question answered
     <!-- fails: 1 -->            the last command of the console block that follows ends with this exit code
     <!-- not run: REASON -->     the console block that follows is not run
@@ -31,7 +32,7 @@ class Step(NamedTuple):
     """A directive, or a code block with the directives that are about it."""
 
     kind: str
-    """`world`, `run`, `settled`, `write` or `console`."""
+    """`world`, `run`, `settled`, `agent`, `write` or `console`."""
     text: str
     line: int
     """Number of the first line of its text, from 0."""
@@ -61,7 +62,9 @@ def steps(text: str) -> Iterator[Step]:
     number = 0
     while number < len(lines):
         line = lines[number]
-        directive = re.fullmatch(r"<!-- (world|run|settled|write|fails|answer|not run)(?:: (.*))? -->", line.strip())
+        directive = re.fullmatch(
+            r"<!-- (world|run|settled|agent|write|fails|answer|not run)(?:: (.*))? -->", line.strip()
+        )
         fence = re.match(r"^(`{3,})(\w*)$", line)
         number += 1
         if directive:
@@ -155,6 +158,8 @@ def run(text: str, world: Callable[[str], World], differs: Callable[[Step, Comma
             here.run(step.text)
         elif step.kind == "settled":
             here.settled()
+        elif step.kind == "agent":
+            here.agent()
         elif step.kind == "write":
             here.write({step.path: f"{step.text}\n"})
         else:

@@ -110,7 +110,7 @@ def test_try_repo(team: Team, tools: Tools) -> None:
     assert tried.returncode == 1
     assert "flows/broken.py:1: " in tried.stdout
     assert "[import-not-on-agent]" in tried.stdout
-    assert "flows/etl.py: etl (2 tasks)\n" in tried.stdout
+    assert "1 flow in 1 file loads as on an agent, 1 error" in tried.stdout
 
 
 @pytest.fixture(scope="session")
