@@ -118,7 +118,7 @@ def test_from_nothing_to_flows_that_run(adopted: tuple[World, dict[str, str]]) -
     pushed = world.run("git push")
     world.settled()
     assert "registered: prices → finance, version 1" in pushed
-    assert "unchanged: orders → finance, version 1: the branch's HEAD is what runs" in pushed
+    assert "unchanged: orders → finance, version 2: the branch's HEAD is what runs" in pushed
     status = world.run("git prefect status")
     assert "left out: invoices (flows/invoices.py) has a storage of its own" in status
     assert "invoices" not in status.split("main → finance")[1].split("mend →")[0]

@@ -48,10 +48,10 @@ def test_the_demo_tells_its_story(places: Path, tools: Tools) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
     for line in ("revenue: 120", "revenue: 180", "revenue: 360", "revenue: 1200"):
         assert line in told.stdout
-    assert "unchanged: orders-etl → dev-feature--prices, version 2: the branch's HEAD is what runs" in told.stdout
+    assert "unchanged: orders-etl → dev-feature--prices, version 1: the branch's HEAD is what runs" in told.stdout
     assert "registered: orders-etl → dev-feature--prices, version 2" in told.stdout
     assert "[import-not-on-agent]" in told.stdout
-    assert "registered: orders-etl → production, version 1" in told.stdout
+    assert "registered: 4 flows → production" in told.stdout
     assert "From git push to the flow running: " in told.stdout.splitlines()[-1]
     assert list(places.glob("git-prefect-demo-*")) == []
     until(lambda: of_the_demo(places) == before)
