@@ -141,6 +141,8 @@ def commits_here(repository: git.Repository, remote: str, answer: RemoteRefs, wa
     found = {ref: commit for ref in wanted if (commit := answer.commit(ref))}
     known = git.commits_of(repository, *found.values()) if found else []
     lacking = {ref: found[ref] for ref, commit in zip(found, known) if commit is None}
+    if not git.has_whole(repository, [commit for commit in known if commit]):
+        lacking = found
     if lacking:
         fetch_commits(repository, remote, lacking)
     return found

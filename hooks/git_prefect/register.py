@@ -238,7 +238,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
             f"push it first: git push {update.remote} {update.name}",
         )
     found = update._replace(commit=theirs, pushed_object=answer.refs[update.ref])
-    if git.commit_of(repository, theirs) is None:
+    if not git.has_whole(repository, [theirs]):
         fetch_commits(repository, update.remote, {update.ref: theirs})
     return found
 

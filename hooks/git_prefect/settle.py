@@ -159,7 +159,7 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
         )
     if theirs is None:
         raise NotArrived(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
-    if git.commit_of(repository, theirs) is None:
+    if not git.has_whole(repository, [theirs]):
         fetch_commits(repository, entry.remote, {entry.ref: theirs})
     if theirs == entry.commit:
         return update._replace(pushed_object=answer.refs[entry.ref])

@@ -89,6 +89,18 @@ def test_nothing_is_said_when_nothing_is_pushed(native: Team) -> None:
     assert native.push("origin", "main") == "Everything up-to-date"
 
 
+def test_a_hook_that_was_not_told_the_refs_refuses_the_push(native: Team, tmp_path: Path) -> None:
+    # As when the `cat` that reads them is killed: nothing was checked, and nothing would be registered.
+    broken = tmp_path / "bin" / "cat"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nkill -9 $$\n")
+    broken.chmod(0o755)
+    native.clone.commit({"flows/etl.py": flow_file()})
+    printed = native.push("origin", "feature/x", check=False, PATH=f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
+    assert "error: failed to push some refs" in printed
+    assert refs(native) == []
+
+
 def test_a_push_of_nothing_takes_up_one_that_nobody_settles(native: Team) -> None:
     native.clone.commit({"flows/etl.py": flow_file()})
     native.push("origin", "feature/x", CI="1")

@@ -136,6 +136,20 @@ def test_fetching_moves_no_ref_of_the_user(work: Clone, remote: Path, tmp_path: 
     assert not os.path.exists(work.path / ".git" / "FETCH_HEAD")
 
 
+def test_what_a_killed_fetch_left_half_is_fetched_again(work: Clone, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    newer = other.commit({"b": "1"})
+    other.git("push", "--quiet")
+    half = work.path / ".git" / "objects" / newer[:2] / newer[2:]
+    half.parent.mkdir(exist_ok=True)
+    half.write_bytes((other.path / ".git" / "objects" / newer[:2] / newer[2:]).read_bytes())
+    assert git.commit_of(work.repository, newer) == newer
+    assert not git.has_whole(work.repository, [newer])
+    fetch_commits(work.repository, "origin", {"refs/heads/main": newer})
+    assert git.has_whole(work.repository, [newer])
+    assert git.read_files(work.repository, newer, ["b"]) == {"b": b"1"}
+
+
 def test_what_was_moved_while_it_was_fetched_is_out_of_reach(work: Clone) -> None:
     with pytest.raises(OutOfReach) as raised:
         fetch_commits(work.repository, "origin", {"refs/heads/main": "1" * 40})

@@ -67,6 +67,7 @@ def kill(folder: Path, seed: str, wanted: int) -> dict[str, Any]:
         world = kills.fresh_world(folder, api, f"kills{seed.split('-')[-1]}", worlds)
         kills.learn(world, choice)
         while done["kills"] < wanted:
+            _so_far(folder, seed, done)
             chosen = choice.round()
             done["rounds"] += 1
             try:
@@ -93,6 +94,7 @@ def race(folder: Path, seed: str, wanted: int) -> dict[str, Any]:
     with running() as api:
         team = races.fresh_team(folder, api, name, teams)
         for number in range(wanted):
+            _so_far(folder, seed, done)
             done["rounds"] += 1
             try:
                 raced = team.race(random.Random(f"{seed}-{number}"))
@@ -104,6 +106,12 @@ def race(folder: Path, seed: str, wanted: int) -> dict[str, Any]:
                 teams += 2
                 team = races.fresh_team(folder, api, name, teams)
     return done
+
+
+def _so_far(folder: Path, seed: str, done: dict[str, Any]) -> None:
+    """Figures for who looks before the end, or when there was none."""
+    figures = ", ".join(f"{value} {name}" for name, value in done.items() if isinstance(value, int))
+    (folder / f"so-far-{seed}").write_text(f"{figures}\n")
 
 
 def _tell(failures: list[str], seed: str, world: Path, error: Exception, again: str) -> None:

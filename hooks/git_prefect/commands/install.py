@@ -20,7 +20,7 @@ BEFORE = "pre-push.before-git-prefect"
 SCRIPT = """\
 #!/bin/sh
 {mark}: `git prefect install` wrote it, `git prefect uninstall` takes it away.
-lines=$(cat)
+lines=$(cat) || exit
 told() {{ if [ -n "$lines" ]; then printf '%s\\n' "$lines"; fi; }}
 before=$(dirname "$0")/{before}
 if [ -x "$before" ]; then told | "$before" "$@" || exit $?; fi

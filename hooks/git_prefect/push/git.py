@@ -145,6 +145,21 @@ def commits_of(repository: Repository, *names: str) -> list[str | None]:
     return [None if line.endswith((" missing", " ambiguous")) else line for line in answer.decode().splitlines()]
 
 
+def has_whole(repository: Repository, commits: Iterable[str]) -> bool:
+    """Whether commits are here with all that they lead to.
+
+    A fetch that was killed may have left a commit without its files; no ref leads to it then, and git fetches it again.
+    """
+    command = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects", "--stdin", "--not", "--all")
+    try:
+        run_git(repository, *command, stdin="".join(f"{commit}\n" for commit in commits).encode())
+    except GitError as error:
+        if error.status < 0:
+            raise
+        return False
+    return True
+
+
 def object_of(repository: Repository, name: str) -> str | None:
     """Object name of `name` itself, tags not peeled; None when there is none here."""
     return ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", name)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..errors import OutOfReach
-from .git import GitError, Repository, commit_of, run_git, setting
+from .git import GitError, Repository, has_whole, run_git, setting
 from .remotes import has_unquoted_login, redact, without_credentials
 
 TIMEOUT = 60.0
@@ -109,7 +109,7 @@ def fetch_commits(repository: Repository, remote: str, wanted: Mapping[str, str]
             f"check that `git fetch {redact(remote)}` works",
         ) from error
     for ref, commit in wanted.items():
-        if commit_of(repository, commit) is None:
+        if not has_whole(repository, [commit]):
             raise OutOfReach(f"{redact(remote)}: {ref} was moved while it was fetched", "try again")
 
 
