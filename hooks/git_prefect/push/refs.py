@@ -205,6 +205,8 @@ def named_remote(repository: Repository, wanted: str) -> str:
     Raises:
         UsageError: a name that no remote has.
     """
+    if setting(repository, f"remote.{wanted}.url") is not None:
+        return wanted
     remotes = all_remotes(repository)
     if wanted in remotes:
         return wanted
