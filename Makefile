@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all soak docs pictures servers lint bench clean
+.PHONY: demo test test-all coverage fuzz soak docs pictures servers lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,15 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest
 	$(BIN)/python tests/every_python.py
+
+# Branches of the package that `make test` takes, in all processes; about twice as long as `make test`.
+coverage: $(VENV)/installed
+	$(BIN)/python -m tests.coverage $(COVERAGE)
+
+# Twenty times as many examples as `make test` has, each time other ones.
+FUZZ ?= 20
+fuzz: $(VENV)/installed
+	GIT_PREFECT_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz
 
 # Pages that are made from the code. What their examples print is put in by tests/docs (`make docs` runs them all).
 docs: $(VENV)/installed

@@ -112,13 +112,14 @@ def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None) -
 def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
     try:
         document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         if name == "pyproject.toml" and b"git-prefect" not in content:
             return None
         raise UnusableCommit(f"{name}: not valid TOML ({error}), so no settings can be read", f"mend {name}") from error
     if name != "pyproject.toml":
         return document
-    table: Any = document.get("tool", {}).get("git-prefect")
+    tool = document.get("tool")
+    table: Any = tool.get("git-prefect") if isinstance(tool, dict) else None
     if table is not None and not isinstance(table, dict):
         raise _refused(name, "tool.git-prefect", "is a table: write [tool.git-prefect], and the keys below it")
     return table
