@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -128,10 +129,95 @@ def test_a_plan_is_shown_before_anything_is_done(desk: Desk) -> None:
     desk.fault(match=CREATE, kind="delay", seconds=3, times=9)
     process = desk.start()
     assert process.stderr
+    head = desk.clone.head()[:7]
+    assert process.stderr.readline() == f"origin/main at {head} (from active branch), settings: pyproject.toml\n"
     assert process.stderr.readline() == f"  create: 4 flows → {desk.project}\n"
     assert desk.versions() == []
     process.kill()
     process.communicate()
+
+
+def test_where_both_streams_are_read_in_one_place_nothing_is_told_twice(desk: Desk) -> None:
+    desk.register()
+    desk.clone.commit({"flows.py": FLOWS.format(flows=4).replace("        one()", "        one()\n        one()", 1)})
+    desk.clone.git("push", "--quiet", "--no-verify")
+    told = subprocess.run(
+        [sys.executable, "-m", "git_prefect", "register"],
+        cwd=desk.clone.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert told.stdout.splitlines() == [
+        f"origin/main at {desk.clone.head()[:7]} (from active branch), settings: pyproject.toml",
+        *(
+            line
+            for number in range(4)
+            for line in (f"  update: flow-{number} → {desk.project}, version 2", "    task added: one-2")
+        ),
+        f"  registered: 4 flows → {desk.project}",
+        "4 registered",
+    ]
+
+
+SHALLOW = """\
+warning: where feature/x left main is not known in this shallow clone: all flows are registered, not only those that it \
+changes [base-unknown]
+  hint: in CI, fetch-depth: 0 (GitHub) or GIT_DEPTH: 0 (GitLab); here: git fetch --unshallow origin \
+'+refs/heads/*:refs/remotes/origin/*'
+"""
+
+
+def test_a_shallow_clone_says_why_a_branch_registers_all_flows(desk: Desk, remote: Path, tmp_path: Path) -> None:
+    desk.clone.git("switch", "--quiet", "--create", "feature/x")
+    settings = SETTINGS.format(project=desk.project).replace('"main"', '"**"')
+    desk.clone.commit({"other.py": FLOWS.format(flows=1).replace("flow-", "other-"), "pyproject.toml": settings})
+    desk.clone.git("push", "--quiet", "--no-verify", "origin", "feature/x")
+    job = tmp_path / "job"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", "--branch=feature/x", f"file://{remote}", str(job)], check=True
+    )
+    shallow = Clone(job)
+    told = desk.start("--dry-run", where=shallow).communicate()[0]
+    assert told.startswith(SHALLOW)
+    assert told.endswith("5 to create; nothing was changed\n")
+    # With the remedy that is told, only what the branch changes is registered.
+    subprocess.run(SHALLOW.split("here: ")[1], shell=True, cwd=job, check=True, capture_output=True)
+    told = desk.start("--dry-run", where=shallow).communicate()[0]
+    assert "base-unknown" not in told
+    assert told.endswith("1 to create; nothing was changed\n")
+
+
+def test_a_shallow_clone_of_the_default_branch_is_as_good_as_any(desk: Desk, remote: Path, tmp_path: Path) -> None:
+    desk.clone.commit({"pyproject.toml": SETTINGS.format(project=desk.project).replace('"main"', '"**"')})
+    desk.clone.git("push", "--quiet", "--no-verify", "origin", "main:develop")
+    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/develop"], cwd=remote, check=True)
+    job = tmp_path / "job"
+    # As CI fetches it: one branch, and nothing that tells which is the default one.
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=develop", str(job)], check=True)
+    here = Clone(job)
+    here.git("remote", "add", "origin", f"file://{remote}")
+    here.git("fetch", "--quiet", "--depth=1", "origin", "+refs/heads/develop:refs/remotes/origin/develop")
+    here.git("checkout", "--quiet", "-B", "develop", "refs/remotes/origin/develop")
+    told = desk.start("--dry-run", where=here).communicate()[0]
+    assert "base-unknown" not in told
+    assert told.endswith("4 to create; nothing was changed\n")
+
+
+def test_a_flow_that_loses_the_image_of_its_docker_storage_is_told(desk: Desk) -> None:
+    docker = (
+        "from prefect.storage import Docker\n" + FLOWS.format(flows=1) + "    flow.storage = Docker(image_name='x')\n"
+    )
+    settings = SETTINGS.format(project=desk.project).replace("parallel", 'storage = "replace"\nparallel')
+    desk.clone.commit({"pyproject.toml": settings, "flows.py": docker})
+    desk.clone.git("push", "--quiet", "--no-verify")
+    process = desk.start("--format", "json")
+    report = json.loads(process.communicate()[0])
+    assert process.returncode == 0
+    assert [(one["code"], one["severity"], one["flow"], one["path"], one["ref"]) for one in report["findings"]] == [
+        ("image-lost", "warning", "flow-0", "flows.py", "main")
+    ]
+    image = "\n[[tool.git-prefect.runtime]]\nflows = ['*.py']\nrun-config = { type = 'DockerRun', image = 'x:1' }\n"
+    desk.clone.commit({"pyproject.toml": settings + image})
+    desk.clone.git("push", "--quiet", "--no-verify")
+    assert "image-lost" not in desk.register()
 
 
 def test_processes_of_two_clones_register_one_after_the_other(desk: Desk, remote: Path, tmp_path: Path) -> None:

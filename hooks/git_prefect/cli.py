@@ -12,22 +12,19 @@ from .errors import Bug, ExitCode, GitPrefectError, UsageError
 
 HOOKS = {
     "validate": ("git_prefect.validate", "load flows as an agent loads them"),
-    "check-pushed": (
-        "git_prefect.check_pushed",
-        "is this branch or tag on the remote, and is it the code we hold",
-    ),
-    "register": ("git_prefect.register", "register the flows of a branch or tag as the remote has it"),
+    "check-pushed": ("git_prefect.check_pushed", "is this ref on the remote, and is it the code here"),
+    "register": ("git_prefect.register", "register the flows of a ref as the remote has it"),
 }
 CALLED_BY_GIT = {"pre-push": ("git_prefect.pre_push", ""), "arrived": ("git_prefect.arrived", "")}
 COMMANDS = {
     **HOOKS,
-    "init": ("git_prefect.commands.init", "settings and the pre-commit entry for this repository"),
-    "status": ("git_prefect.commands.status", "what waits, and how every registered flow stands against the remote"),
-    "run": ("git_prefect.commands.run", "run the flow that is registered for this branch, and follow it"),
-    "prune": ("git_prefect.commands.prune", "archive flows whose branch, tag or file is gone; asks first"),
-    "install": ("git_prefect.commands.install", "a native pre-push hook, which sees every ref of a push"),
+    "init": ("git_prefect.commands.init", "settings and pre-commit entry for this repository"),
+    "status": ("git_prefect.commands.status", "what waits, and how each registered flow stands"),
+    "run": ("git_prefect.commands.run", "run the flow registered for this branch, follow it"),
+    "prune": ("git_prefect.commands.prune", "archive flows whose ref or file is gone; asks first"),
+    "install": ("git_prefect.commands.install", "git's own pre-push hook, which sees every ref"),
     "uninstall": ("git_prefect.commands.uninstall", "take that hook away again"),
-    "doctor": ("git_prefect.commands.doctor", "what a push, a registration and a run depend on, each with its remedy"),
+    "doctor": ("git_prefect.commands.doctor", "what a push and a run need, each with its remedy"),
     "explain": ("git_prefect.commands.explain", "what a finding means, and how to mend it"),
 }
 
@@ -95,7 +92,12 @@ def _guarded(name: str, arguments: list[str]) -> int:
 
 def _ended(name: str, arguments: list[str], error: GitPrefectError) -> int:
     """Tell what ended a command: on stderr always, and as a report where the command line asks for one."""
-    print(f"git-prefect: {error}", file=sys.stderr)
+    if sys.stderr.isatty():
+        from .report.options import asked_for, ended
+
+        print(ended(error, asked_for(arguments)), file=sys.stderr)
+    else:
+        print(f"git-prefect: {error}", file=sys.stderr)
     if _asks_for_format(arguments):
         from .report.options import asked_for, show_error
 

@@ -138,6 +138,14 @@ CODES: dict[str, Code] = {
         "Its code does not come from git, so a push does not deploy it: it is left out of the registration.",
         "Leave it so, or set `storage = \"replace\"` to register such flows with Git storage.",
     ),
+    "image-lost": Code(
+        WARNING,
+        "The flow ran in the image of its Docker storage, and nothing names an image now.",
+        "Docker storage brings the image that its runs start in. With Git storage only the run config names one: without "
+        "it the flow runs in the agent's own environment, or in Prefect's plain image, where what it imports may be missing.",
+        "Give the flow's files a `[[tool.git-prefect.runtime]]` whose run config has the image, or name it in the flow's "
+        "own run config.",
+    ),
     # ref
     "not-on-remote": Code(
         ERROR,
@@ -164,6 +172,14 @@ CODES: dict[str, Code] = {
         "'Tag' object has no attribute 'tree'.",
         "Make it a lightweight tag: `git tag -f NAME 'NAME^{}'`; or have one pushed beside each annotated tag, with the "
         'setting `companion-tag = "flows/{tag}"`.',
+    ),
+    "base-unknown": Code(
+        WARNING,
+        "Where the branch left the default branch is not known in this clone: it is shallow, as those of CI are.",
+        "A branch registers the flows whose files it changes since then. Where that cannot be told, it registers all of "
+        "them, into its own project.",
+        "Clone with the whole history, `fetch-depth: 0` in GitHub and `GIT_DEPTH: 0` in GitLab, or fetch it: "
+        "`git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'`.",
     ),
     "no-target": Code(
         NOTE,
@@ -267,18 +283,23 @@ def markdown() -> str:
     ]
     lines += ["| code | severity |", "|---|---|"]
     lines += [f"| [`{code}`](#{code}) | {about.severity} |" for code, about in CODES.items()]
-    for code, about in CODES.items():
-        lines += [
-            "",
-            f"## {code}",
-            "",
-            f"*{about.severity}.* {about.meaning}",
-            "",
-            about.reason,
-            "",
-            f"**Remedy:** {about.remedy}",
-        ]
+    lines += [line for code in CODES for line in section(code)]
     return "\n".join([*lines, ""])
+
+
+def section(code: str) -> list[str]:
+    """The lines of a code's section."""
+    about = CODES[code]
+    return [
+        "",
+        f"## {code}",
+        "",
+        f"*{about.severity}.* {about.meaning}",
+        "",
+        about.reason,
+        "",
+        f"**Remedy:** {about.remedy}",
+    ]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from . import queue, unseen
 from .errors import ExitCode, OutOfReach, UsageError
+from .findings import finding
 from .model import ERROR, CheckedFile, Finding, RefUpdate
 from .push import git, pending, process, refs
 from .report import text
@@ -23,6 +24,7 @@ from .scope import (
     registrable,
     stay_elsewhere,
     storage_for,
+    unknown_base,
     who_registers,
 )
 from .validate import check, reported_flows, settings_at, tree_of_commit
@@ -46,8 +48,10 @@ class Planned(NamedTuple):
     registered: Registered
     left_out: list[Finding]
     """Why flows are left out: errors of flow files, and an interpreter that could not check them."""
+    remarks: list[Finding]
+    """What else a person has to know before runs go wrong: images that are lost, a clone that is too shallow."""
     notes: list[str]
-    """What else a person has to know, a line each: flows that stay in another storage, images that are lost."""
+    """A line for each flow that stays in another storage."""
     parallel: int
     """Flows that are registered at once."""
 
@@ -97,6 +101,8 @@ def main(argv: Sequence[str]) -> int:
         planned, rows, source = register_ref(repository, update, api, options.project, announce=_announce)
     unclonable = [] if options.dry_run else verified(repository, planned, source.settings)
     report = _report(planned, rows, source.origin, options.dry_run, unclonable)
+    if not options.dry_run and options.format == "text" and _is_announced_there(planned):
+        report = _without_what_was_announced(report)
     return show(report._replace(root=repository.top or ""), options)
 
 
@@ -128,13 +134,33 @@ def verified(repository: git.Repository, planned: Planned, settings: Settings) -
     return [found] if found else []
 
 
-def _announce(planned: Planned) -> None:
+def _announce(planned: Planned, settings: str) -> None:
     """Show on stderr what will be done, before it is; nothing where nothing will."""
     from .report import look, terminal
 
     rows = [would_be(one, planned.given.update.ref) for one in planned.plan if one.changes_something]
     if rows:
-        print("\n".join(terminal.registrations(rows, True, look.of(stream=sys.stderr))), file=sys.stderr, flush=True)
+        seen = look.of(stream=sys.stderr)
+        heading = seen.wrap(seen.paint("bold", _heading(planned.given.update, settings)))
+        print("\n".join([heading, *terminal.registrations(rows, True, seen)]), file=sys.stderr, flush=True)
+
+
+def _is_announced_there(planned: Planned) -> bool:
+    """Whether what was announced on stderr is read where the result is."""
+    from .report import look
+
+    return any(one.changes_something for one in planned.plan) and look.same_place(sys.stdout, sys.stderr)
+
+
+def _without_what_was_announced(report: Report) -> Report:
+    from .report.outcomes import announced
+
+    refs = tuple(one._replace(heading="") for one in report.refs)
+    return report._replace(refs=refs, registrations=tuple(map(announced, report.registrations)))
+
+
+def _heading(update: RefUpdate, settings: str) -> str:
+    return f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {settings}"
 
 
 def _explained(repository: git.Repository, update: RefUpdate) -> Report:
@@ -161,14 +187,14 @@ def _report(
     from .results import Report, ReportedRef
 
     update, projects = planned.given.update, planned.registered.project_ids
-    heading = f"{text.place(update)} at {text.short(update.commit)} (from {update.source}), settings: {settings}"
     new = sorted({one.project for one in planned.plan} - projects.keys()) if dry_run else []
     created = [f"would create project {project}" for project in new]
-    ref = ReportedRef(update.name, update.kind, update.commit, update.source, planned.given.project, heading)
-    remarks = [one for file in planned.files for one in file.findings if one.severity != ERROR]
-    found = [*planned.left_out, *unclonable, *(one for one in remarks if one not in planned.left_out)]
-    # Flows that stay in another storage are findings already.
-    notes = [note for note in planned.notes if not note.endswith("[other-storage]")]
+    ref = ReportedRef(
+        update.name, update.kind, update.commit, update.source, planned.given.project, _heading(update, settings)
+    )
+    of_files = [one for file in planned.files for one in file.findings if one.severity != ERROR]
+    remarks = [*planned.remarks, *(one for one in of_files if one not in planned.left_out)]
+    found = [*planned.left_out, *unclonable, *remarks]
     failed = planned.left_out or unclonable or any(row.action == "failed" for row in rows)
     return Report(
         "register --dry-run" if dry_run else "register",
@@ -178,7 +204,7 @@ def _report(
         tuple(one._replace(ref=update.ref) for one in found),
         tuple(rows),
         graphs=_graphs(planned),
-        summary=(*notes, *created, terminal.total(rows, dry_run)),
+        summary=(*created, terminal.total(rows, dry_run)),
     )
 
 
@@ -263,7 +289,7 @@ def register_ref(
     api: Api,
     project: str | None = None,
     look_again: bool = True,
-    announce: Callable[[Planned], None] = lambda _: None,
+    announce: Callable[[Planned, str], None] = lambda planned, settings: None,
 ) -> Done:
     """Register a ref whose commit the remote has; a branch that moves on meanwhile is registered as it is then.
 
@@ -280,7 +306,7 @@ def register_ref(
             now = _by_now(repository, update) if waited else update
             if now.commit == update.commit:
                 planned = plan_ref(repository, update, source, api, project)
-                announce(planned)
+                announce(planned, source.origin)
                 rows = apply_plan(api, planned)
                 if look_again and any(one.changes_something for one in planned.plan):
                     now = _by_now(repository, update)
@@ -357,8 +383,10 @@ def plan_ref(
     if any(file.unchecked for file in own):
         # What an interpreter lacks is one finding, at whichever file comes first.
         left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
-    notes = [*stay_elsewhere(own, settings), *_lose_their_image(own, wanted)]
-    return Planned(given, own, planned, registered, left_out, notes, settings.parallel)
+    shallow = unknown_base(repository, update, settings) if planned else None
+    remarks = [*([shallow] if shallow else []), *_lose_their_image(own, wanted)]
+    notes = stay_elsewhere(own, settings)
+    return Planned(given, own, planned, registered, left_out, remarks, notes, settings.parallel)
 
 
 def _wanted(
@@ -388,14 +416,20 @@ def _wanted(
     ]  # fmt: skip
 
 
-def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) -> list[str]:
+def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) -> list[Finding]:
     """Flows whose Docker storage brought the image that they ran in, and that now have none."""
     docker = {
         flow.name for file in files for flow in file.flows if (flow.declared_storage or {}).get("type") == "Docker"
     }
     return [
-        f"warning: {one.flow} ({one.path}) ran in the image of its Docker storage, and nothing names one now; give its "
-        "files a [[tool.git-prefect.runtime]] with an image"
+        finding(
+            "image-lost",
+            f"flow {one.flow!r}: ran in the image of its Docker storage, and nothing names one now: what it imports may be "
+            "missing where it runs",
+            "give its files a [[tool.git-prefect.runtime]] with an image",
+            path=one.path,
+            flow=one.flow,
+        )
         for one in wanted
         if one.flow in docker and not one.serialized["run_config"].get("image")
     ]

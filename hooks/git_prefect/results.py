@@ -191,6 +191,8 @@ class Report(NamedTuple):
     """What Prefect holds of this repository."""
     checks: tuple[Check, ...] = ()
     """What `git prefect doctor` looked at; its problems are among the findings, too."""
+    codes: tuple[str, ...] = ()
+    """The codes of findings that `git prefect explain` explains."""
     graphs: tuple[Graph, ...] = ()
     """Of the flows whose structure changes; drawn by Markdown only."""
     summary: tuple[str, ...] = ()

@@ -7,8 +7,8 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
-from .errors import UnusableCommit
-from .model import CheckedFile, GitStorage, RefUpdate
+from .errors import OutOfReach, UnusableCommit
+from .model import CheckedFile, Finding, GitStorage, RefUpdate
 from .push import git, refs
 
 if TYPE_CHECKING:
@@ -159,6 +159,32 @@ def concerned_paths(repository: git.Repository, update: RefUpdate, settings: Set
     assert update.commit
     base = branch_point(repository, update, default)
     return git.changed_paths(repository, base, update.commit) if base else None
+
+
+def unknown_base(repository: git.Repository, update: RefUpdate, settings: Settings) -> Finding | None:
+    """That a branch registers all flows, since this clone is too shallow to tell which of them it changes."""
+    if update.kind != "branch" or concerned_paths(repository, update, settings) is not None:
+        return None
+    if git.ask(repository, "rev-parse", "--is-shallow-repository") != "true":
+        return None
+    from .findings import finding
+    from .push.lsremote import ask_remote
+
+    default = settings.default_branch or git.default_branch(repository, update.remote)
+    if default is None:
+        try:
+            default = ask_remote(repository, update.remote, "HEAD").head
+        except OutOfReach:
+            return None
+    if update.name == default:
+        return None
+    left = f"where {update.name} left {default or 'the default branch'} is not known in this shallow clone"
+    refspec = f"'+refs/heads/*:refs/remotes/{update.remote}/*'"
+    return finding(
+        "base-unknown", f"{left}: all flows are registered, not only those that it changes",
+        f"in CI, fetch-depth: 0 (GitHub) or GIT_DEPTH: 0 (GitLab); here: git fetch --unshallow {update.remote} {refspec}",
+        ref=update.ref,
+    )  # fmt: skip
 
 
 def registrable(files: Sequence[CheckedFile], settings: Settings) -> list[CheckedFile]:

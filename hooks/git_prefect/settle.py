@@ -176,7 +176,7 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     # A person who waits at the end of the push does not wait for a second connection.
     planned, rows, source = register_ref(
         repository, update, Api(), entry.project, look_again=tell is _nobody,
-        announce=lambda planned: _tell_what_is_replaced(planned, tell),
+        announce=lambda planned, _: _tell_what_is_replaced(planned, tell),
     )  # fmt: skip
     update = planned.given.update
     detail: dict[str, Any] = {
@@ -185,8 +185,8 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     }
     if planned.left_out:
         detail["left_out"] = [text.headline(one) for one in planned.left_out]
-    if planned.notes:
-        detail["notes"] = planned.notes
+    if planned.notes or planned.remarks:
+        detail["notes"] = [*planned.notes, *(f"{text.headline(one)}\n    hint: {one.hint}" for one in planned.remarks)]
     unclonable = verified(repository, planned, source.settings)
     if unclonable:
         detail["unclonable"] = [f"{text.headline(one)}\n    hint: {one.hint}" for one in unclonable]

@@ -37,6 +37,7 @@ def in_terminal(work: Clone, answer: str) -> str:
     with subprocess.Popen(
         [sys.executable, "-m", "git_prefect", "init"],
         cwd=work.path, stdin=follower, stdout=follower, stderr=follower, close_fds=True,
+        env={**os.environ, "COLUMNS": "300", "NO_COLOR": "1"},
     ) as process:  # fmt: skip
         os.close(follower)
         shown = b""
@@ -63,16 +64,17 @@ in {{top}}
 
 --- /dev/null
 +++ b/.git-prefect.toml
-@@ -0,0 +1,12 @@
-+clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the whole URL that agents clone
+@@ -0,0 +1,13 @@
++clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the URL that agents clone
 +
 +[[target]]
 +branch = "main"
 +project = "remote"
 +create-project = true
 +
++# every other branch: a project of its own, and nothing runs by itself
 +[[target]]
-+branch = "**"  # every other branch: a project of its own, and nothing runs by itself
++branch = "**"
 +project = "remote-{{{{branch}}}}"
 +schedule = "off"
 +create-project = true
@@ -184,7 +186,7 @@ def test_what_flow_files_say_is_taken_over(found: Clone) -> None:
     _, out, _ = init(found, "--dry-run")
     assert "  flow files  3: flows/docker.py, flows/etl.py, tests/test_flows.py\n" in out
     assert (
-        f"              flows/docker.py: Docker storage, left there until you say otherwise ({HERE} explain other-storage)\n"
+        f"              flows/docker.py: Docker storage, left there until you say otherwise: {HERE} explain other-storage\n"
         in out
     )
     assert '+project = "finance"  # where flows/etl.py registers itself\n' in out
@@ -235,22 +237,22 @@ def test_the_remote_says_which_branch_is_the_default(found: Clone, remote: Path,
     [
         (
             "https://ada:s3cret@github.com/acme/etl.git",
-            ['token-secret = "GITHUB_TOKEN"  # the Prefect secret with the token that agents clone with'],
+            ['token-secret = "GITHUB_TOKEN"  # the Prefect secret that agents clone with'],
         ),
         (
             "https://git.example.com/acme/etl",
-            ['token-secret = "GIT_TOKEN"  # the Prefect secret with the token that agents clone with'],
+            ['token-secret = "GIT_TOKEN"  # the Prefect secret that agents clone with'],
         ),
         (
             "git@gitlab.com:acme/team/etl.git",
             [
-                "# agents clone over ssh, as this clone does; over https they need the name of a Prefect secret with a token:",
+                "# agents clone over ssh, as this clone does; over https with the token in a Prefect secret:",
                 '# token-secret = "GITLAB_TOKEN"',
             ],
         ),
         (
             "https://dev.azure.com/acme/x/_git/etl",
-            ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the whole URL that agents clone'],
+            ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the URL that agents clone'],
         ),
     ],
 )

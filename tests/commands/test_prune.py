@@ -58,10 +58,10 @@ def test_what_is_gone_is_archived_and_nothing_else(gone: Desk) -> None:
 def test_without_a_terminal_it_shows_and_does_nothing(gone: Desk) -> None:
     assert gone("prune") == (
         2,
-        listing(gone, "archive", "nothing was changed: 3 to archive"),
+        listing(gone, "archive", "3 to archive"),
         "git-prefect: nothing was archived: there is no terminal to ask at\nhint: git prefect prune --yes\n",
     )
-    assert gone("prune", "--dry-run") == (0, listing(gone, "archive", "nothing was changed: 3 to archive"), "")
+    assert gone("prune", "--dry-run") == (0, listing(gone, "archive", "3 to archive; nothing was changed"), "")
     assert gone.active() == BEFORE
 
 
@@ -71,9 +71,9 @@ def test_without_a_terminal_it_shows_and_does_nothing(gone: Desk) -> None:
 def test_a_terminal_is_asked(gone: Desk, answer: str, end: str, left: list[tuple[str, str]]) -> None:
     code, shown = gone.in_terminal("prune", answer=answer, columns=160)
     question = f"There is no way back. Archive 3 flows in 2 projects? [y/N] {answer}\n"
-    preview = listing(gone, "archive", "nothing was changed: 3 to archive")
-    done = listing(gone, "archived", end) if answer == "y" else f"{end}\n"
-    assert (code, shown) == (0, f"{preview}{question}{done}")
+    preview = listing(gone, "archive", "").rstrip("\n")
+    # What the question was about is not told again.
+    assert (code, shown) == (0, f"{preview}\n{question}{end}\n")
     assert gone.active() == left
 
 

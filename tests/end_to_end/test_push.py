@@ -304,7 +304,7 @@ def test_by_hand(team: Team) -> None:
         f"origin/feature/x at {head[:7]} (from active branch), settings: pyproject.toml\n"
         f"  create: etl → {team.project}-feature--x, version 1\n"
         f"would create project {team.project}-feature--x\n"
-        "nothing was changed: 1 to create"
+        "1 to create; nothing was changed"
     )
     manual = team.clone.git(*run, "--hook-stage", "manual", "prefect-register", "--all-files")
     assert f"registered: etl → {team.project}-feature--x, version 1" in manual

@@ -49,8 +49,7 @@ def live(name: str, flows: str = "1 flow", version: int = 1, remote: str = "orig
     return [
         f"{place}: {flows} → project {project}, once {remote} has @.{STATUS if tag else ''}",
         f"{place} at @: registering",
-        f"{place} at @: registered",
-        f"  registered: etl → {project}, version {version}",
+        f"{place} at @: registered: etl → {project}, version {version}",
     ]
 
 

@@ -13,7 +13,7 @@ from prefect.run_configs import DockerRun, UniversalRun
 from prefect.schedules import CronSchedule, IntervalSchedule, Schedule
 from prefect.schedules.clocks import CronClock, DatesClock
 
-from git_prefect.registration.structure import differences, schedule_in_words
+from git_prefect.registration.structure import differences, graph, schedule_in_words
 
 
 @task
@@ -168,6 +168,23 @@ def test_a_renamed_task_that_changes_otherwise_says_so() -> None:
         "task a-1: max_retries 0 → 2",
         "task a-1: retry_delay none → 86400",
     )
+
+
+def test_what_flow_register_sends_apart_from_the_flow_is_not_compared() -> None:
+    apart = {key: value for key, value in serialized().items() if key not in ("tasks", "edges")}
+    told = "tasks: not compared, flow.register() keeps them apart from the flow"
+    assert differences(apart, serialized()) == (told,)
+    assert differences(apart, serialized(day="yesterday"))[1:] == ("parameter day: default today → yesterday",)
+    drawn = graph("etl", "p", apart, serialized())
+    assert [node.mark for node in drawn.nodes] == ["", "", ""]
+    assert not drawn.changes
+
+
+def test_another_kind_of_storage_is_one_line() -> None:
+    before = {**serialized(), "storage": {"type": "Docker", "registry_url": "registry.example.com", "image_name": "etl"}}
+    after = serialized()
+    after["storage"] = {**after["storage"], "repo_host": "github.com", "repo": "team/etl"}
+    assert differences(before, after) == ("storage: Docker storage → github.com/team/etl etl.py@main",)
 
 
 def test_type_hints_are_noise() -> None:

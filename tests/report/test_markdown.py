@@ -59,7 +59,7 @@ def test_the_plan_of_a_real_change(desk: Desk) -> None:
         == f"""\
 ### git prefect register --dry-run
 
-nothing was changed: 1 to update, 1 unchanged
+1 to update, 1 unchanged; nothing was changed
 
 origin/main at {head[:7]} (from active branch), settings: pyproject.toml
 

@@ -110,7 +110,8 @@ def _ref(subject: Subject) -> Check:
     update = subject.update
     facts = [f"{update.kind} {update.name} at {text.short(update.commit)} (from {update.source})"]
     if subject.target is None:
-        facts.append(f"no target takes it: it is validated, never registered; {git_prefect('register', '--explain')}")
+        facts.append("no target takes it, so it is never registered")
+        facts.append(f"why: {git_prefect('register', '--explain')}")
     else:
         facts.append(f"target → project {subject.project}")
     return Check("ref", tuple(facts))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
-from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from ..errors import ExitCode, UsageError
 from ..findings import CODES
-
-WIDTH = 80
+from ..report.options import Parser, reporting, show
+from ..results import Report
 
 
 def main(argv: Sequence[str]) -> int:
@@ -18,16 +16,10 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         UsageError: there is no such code.
     """
-    parser = ArgumentParser(prog="git prefect explain", description="What a finding means and how to mend it.")
+    parser = Parser(prog="git prefect explain", description="What a finding means and how to mend it.")
     parser.add_argument("code", nargs="?", metavar="CODE", help="as printed in brackets; default: list them all")
-    wanted = parser.parse_args(argv).code
-    if wanted is None:
-        width = max(map(len, CODES))
-        print("\n".join(f"{name:{width}}  {code.severity:7}  {code.meaning}" for name, code in CODES.items()))
-        return ExitCode.OK
-    if wanted not in CODES:
+    options = reporting(parser).parse_args(argv)
+    wanted = options.code and options.code.strip("[]")
+    if wanted is not None and wanted not in CODES:
         raise UsageError(f"there is no finding {wanted!r}", f"one of: {', '.join(CODES)}")
-    code = CODES[wanted]
-    parts = (f"{wanted} ({code.severity})", code.meaning, code.reason, code.remedy)
-    print("\n\n".join(textwrap.fill(part, WIDTH) for part in parts))
-    return ExitCode.OK
+    return show(Report("explain", ExitCode.OK, codes=(wanted,) if wanted else tuple(CODES)), options)

@@ -19,11 +19,15 @@ from ..model import GitStorage
 from ..push import git, refs
 from ..push.clone_url import storage_of, why_not_clonable
 from ..push.lsremote import ask_remote
+from ..report import look
 from ..report.command import git_prefect
+from ..report.look import PLAIN, Look
 from ..report.options import Parser
 from ..validate import settings_at, tree_of_work_tree
 from .additions import Addition, hooks_addition, settings_addition
 
+DIFF = {"+": "green", "-": "red", "@": "cyan"}
+"""The colours of git's own diffs."""
 HOME = "https://github.com/git-prefect/git-prefect"
 SHOWN = 5
 """So many flow files are named; the rest is counted."""
@@ -77,13 +81,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dry-run", action="store_true", help="only show what would be written")
     options = parser.parse_args(argv)
     found = look_around(git.open_repository())
-    print(told(found))
+    shown_as = look.of()
+    print(told(found, shown_as))
     additions = [
         settings_addition(found.top, settings_lines(found)),
         hooks_addition(found.top, HOME, f"v{__version__}"),
     ]
     for addition in additions:
-        print(f"\n{shown(addition)}")
+        print(f"\n{shown(addition, shown_as)}")
     written = [one for one in additions if one.after is not None]
     if written and not options.dry_run:
         names = " and ".join(one.name for one in written)
@@ -174,9 +179,13 @@ def _storages(source: bytes) -> list[str]:
     return list(dict.fromkeys(called)) if b"storage" in source else []
 
 
-def told(found: Found) -> str:
+def told(found: Found, seen: Look = PLAIN) -> str:
     """What was found, a line each, and what it means for a push."""
-    lines = [f"in {found.top}"]
+    return "\n".join([f"in {found.top}", *(seen.wrap(look.whole(line), 0, 12) for line in _facts(found))])
+
+
+def _facts(found: Found) -> list[str]:
+    lines = []
     shown = ", ".join(found.flows[:SHOWN]) + (
         f" and {len(found.flows) - SHOWN} more" if len(found.flows) > SHOWN else ""
     )
@@ -186,7 +195,8 @@ def told(found: Found) -> str:
     for storage, paths in found.storages.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         lines.append(
-            f"              {paths[0]}{more}: {storage} storage, left there until you say otherwise ({git_prefect('explain', 'other-storage')})"
+            f"              {paths[0]}{more}: {storage} storage, left there until you say otherwise: "
+            f"{git_prefect('explain', 'other-storage')}"
         )
     lines.append(f"  remote      {found.remote}: {found.url}, default branch {found.default_branch}")
     lines.append(f"  python      {found.python.describe()}")
@@ -196,7 +206,7 @@ def told(found: Found) -> str:
         lines.append(f"              {found.python.problem}")
     if found.python.own or found.python.problem:
         lines.append(f"              hint: git config prefect.python {_where_python_is(found.top)}")
-    return "\n".join(lines)
+    return lines
 
 
 def _where_python_is(top: Path) -> str:
@@ -238,8 +248,9 @@ def settings_lines(found: Found) -> list[str]:
         f"project = {_quoted(project)}{why}",
         "create-project = true",
         "",
+        "# every other branch: a project of its own, and nothing runs by itself",
         "[[target]]",
-        'branch = "**"  # every other branch: a project of its own, and nothing runs by itself',
+        'branch = "**"',
         f"project = {_quoted(project + '-{branch}')}",
         'schedule = "off"',
         "create-project = true",
@@ -270,13 +281,13 @@ def _access(found: Found) -> list[str]:
     where = storage_of(found.url)
     if where.use_ssh and not why_not_clonable(found.url, where):
         return [
-            "# agents clone over ssh, as this clone does; over https they need the name of a Prefect secret with a token:",
+            "# agents clone over ssh, as this clone does; over https with the token in a Prefect secret:",
             f"# token-secret = {_quoted(_secret(where))}",
         ]
     token = storage_of(found.url, token_secret=_secret(where))
     if not why_not_clonable(found.url, token):
-        return [f"token-secret = {_quoted(_secret(where))}  # the Prefect secret with the token that agents clone with"]
-    return ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the whole URL that agents clone']
+        return [f"token-secret = {_quoted(_secret(where))}  # the Prefect secret that agents clone with"]
+    return ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the URL that agents clone']
 
 
 def _secret(where: GitStorage) -> str:
@@ -291,10 +302,13 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def shown(addition: Addition) -> str:
+def shown(addition: Addition, seen: Look = PLAIN) -> str:
     """The change as a diff; what is there already in a line; what has to be pasted with the reason."""
     if addition.after is not None:
-        return addition.diff()
+        return "\n".join(
+            seen.paint("bold" if line.startswith(("---", "+++")) else DIFF.get(line[:1], ""), line)
+            for line in addition.diff().splitlines()
+        )
     if addition.is_there:
         return f"{addition.name} {addition.reason}: left as it is"
     return f"{addition.name} {addition.reason}; paste by hand:\n\n{addition.text.rstrip()}"

@@ -48,20 +48,25 @@ def main(argv: Sequence[str]) -> int:
         )
     preview = _report(gone, _rows(gone, verb), True)
     if options.dry_run:
-        return show(preview, options)
+        (total,) = preview.summary
+        return show(preview._replace(summary=(f"{total}; nothing was changed",)), options)
     if not options.yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             show(preview._replace(exit=ExitCode.USAGE), options)
             again = git_prefect("prune", *argv, "--yes")
             print(f"git-prefect: nothing was {verb}d: there is no terminal to ask at\nhint: {again}", file=sys.stderr)
             return ExitCode.USAGE
-        print(terminal.render(preview, look.of(options.color, stream=sys.stderr)), file=sys.stderr)
+        asked = preview._replace(summary=())
+        print(terminal.render(asked, look.of(options.color, options.verbose, sys.stderr)), file=sys.stderr)
         if not _agreed(verb, gone):
             return show(Report("prune", ExitCode.OK, summary=(f"nothing was {verb}d",)), options)
         # Somebody may have pushed while the question stood.
         still = {one.held.flow.id for one in find(repository, remote)}
         gone = [one for one in gone if one.held.flow.id in still]
-    return show(_report(gone, prune(repository, remote, gone, options.delete), False), options)
+    report = _report(gone, prune(repository, remote, gone, options.delete), False)
+    if not options.yes and options.format == "text" and look.same_place(sys.stdout, sys.stderr):
+        report = _without_what_was_shown(report)
+    return show(report, options)
 
 
 def _parser() -> Any:
@@ -194,7 +199,13 @@ def _report(gone: Sequence[Gone], rows: Sequence[Registration], is_plan: bool) -
     )
 
 
+def _without_what_was_shown(report: Report) -> Report:
+    """What is left to say where the question stood: what is still active, and how many are not."""
+    failed = [row for row in report.registrations if row.action == "failed"]
+    refs = [one for one in report.refs if one.ref in {row.ref for row in failed}]
+    return report._replace(refs=tuple(refs), registrations=tuple(failed))
+
+
 def _total(rows: Sequence[Registration], is_plan: bool) -> str:
     counts = {verb: sum(row.action == verb for row in rows) for verb in ("archived", "deleted", "failed")}
-    told = ", ".join(f"{count} {f'to {verb[:-1]}' if is_plan else verb}" for verb, count in counts.items() if count)
-    return f"nothing was changed: {told}" if is_plan else told
+    return ", ".join(f"{count} {f'to {verb[:-1]}' if is_plan else verb}" for verb, count in counts.items() if count)

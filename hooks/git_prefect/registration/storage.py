@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -48,7 +48,7 @@ def _without_warnings() -> Iterator[None]:
         logging.disable(before)
 
 
-def describe(storage: dict[str, Any]) -> str:
+def describe(storage: Mapping[str, Any]) -> str:
     """A registered storage as a person reads it: host, repository, path and ref."""
     if storage.get("type") != "Git":
         return f"{storage.get('type')} storage"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..results import Edge, Graph, Node
+from .storage import describe
 
 NOISE = ("__version__", "prefect_version", "environment", "inputs", "outputs")
 """Keys that change no run: which Prefect serialized a flow, and type hints, which each Python spells in its own way."""
@@ -36,6 +37,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
 
     What follows from another line is not told again: the edges and results of a task that came or went.
     """
+    if not has_its_tasks(before):
+        alike = {**before, "tasks": after.get("tasks"), "edges": after.get("edges")}
+        return ("tasks: not compared, flow.register() keeps them apart from the flow", *differences(alike, after))
     old, new = of(before), of(after)
     changed = {part: _of_members(part, old[part], new[part]) for part in ("parameter", "edge", "result from")}
     changed = {"task": _of_members("task", old["task"], new["task"], _renamed(old, new)), **changed}
@@ -49,15 +53,22 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
             changed[part] = _of_members(part, kept[0], kept[1])
     lines = [line for part in changed.values() for line in part]
     lines += _of_schedules(old["schedule"], new["schedule"])
-    for part in ("run config", "storage"):
-        lines += _of_fields(part, old[part], new[part])
-    return tuple(lines)
+    lines += _of_fields("run config", old["run config"], new["run config"])
+    return (*lines, *_of_storages(old["storage"], new["storage"]))
+
+
+def has_its_tasks(serialized: Mapping[str, Any]) -> bool:
+    """False for what `flow.register()` registered: `Client.register` sends tasks and edges apart from the flow.
+
+    The API then holds them in tables of their own, and nothing here can compare them.
+    """
+    return "tasks" in serialized
 
 
 def graph(flow: str, project: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Graph:
     """The flow's tasks, parameters and edges, those that come or go marked; `before` None: a new flow, nothing is."""
     new = of(after)
-    old = of(before) if before is not None else new
+    old = of(before) if before is not None and has_its_tasks(before) else new
     nodes = [
         Node(slug, _mark(slug, old[part], new[part]), part == "parameter")
         for part in ("parameter", "task")
@@ -126,6 +137,13 @@ def _of_schedules(old: Section, new: Section) -> list[str]:
     inside = [line for one, other in clocks for line in _of_fields(f"schedule {_clock(one)}", one, other)]
     rest = [{name: one for name, one in side.items() if name != "clocks"} for side in (old, new)]
     return [*inside, *_of_fields("schedule", rest[0], rest[1])]
+
+
+def _of_storages(old: Section, new: Section) -> list[str]:
+    if old and new and old.get("type") != new.get("type"):
+        # Two kinds of storage have no field in common that a person would compare.
+        return [f"storage: {describe(old)} → {describe(new)}"]
+    return _of_fields("storage", old, new)
 
 
 def _ends(one: Any) -> set[str]:

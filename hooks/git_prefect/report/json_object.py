@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..findings import CODES
 from ..model import Finding
 from ..results import Check, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
 from .look import Look
@@ -28,6 +29,7 @@ def document(report: Report) -> dict[str, Any]:
         "registrations": [_registration(one) for one in report.registrations],
         "registered": [_registered(one) for one in report.registered],
         "checks": [_check(one) for one in report.checks],
+        **({"codes": [_code(code) for code in report.codes]} if report.codes else {}),
         "exit": int(report.exit),
     }
 
@@ -85,6 +87,10 @@ def _registered(one: StandingFlow) -> dict[str, Any]:
 
 def _check(one: Check) -> dict[str, Any]:
     return {"name": one.name, "facts": list(one.facts), "problem": one.problem or None, "remedy": one.remedy or None}
+
+
+def _code(code: str) -> dict[str, Any]:
+    return {"code": code, **CODES[code]._asdict()}
 
 
 def _name(ref: str | None) -> str | None:

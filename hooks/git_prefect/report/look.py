@@ -53,6 +53,20 @@ def whole(sentence: str) -> str:
     return COMMAND.sub(lambda found: found[0].replace(" ", HOLD), sentence)
 
 
+def paragraph(told: str, look: Look, indent: int = 0, hanging: int = 4) -> str:
+    """Sentences wrapped, their commands in one piece; a line that is indented is a command, to be copied as it is."""
+    lines = told.splitlines()
+    return "\n".join(line if line.startswith(" ") else look.wrap(whole(line), indent, hanging) for line in lines)
+
+
+def same_place(one: TextIO, other: TextIO) -> bool:
+    """Whether two streams end at the same terminal, pipe or file: what one has told need not be told on the other."""
+    try:
+        return os.path.sameopenfile(one.fileno(), other.fileno())
+    except (OSError, ValueError):
+        return False
+
+
 def of(
     color: str = "auto", verbose: bool = False, stream: TextIO | None = None, environ: Mapping[str, str] | None = None
 ) -> Look:

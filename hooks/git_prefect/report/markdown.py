@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..model import ERROR, NOTE, WARNING, Finding
 from ..results import Graph, Registration, Report
-from . import problems, terminal, text
+from . import codes, problems, terminal, text
 from .look import Look
 from .mermaid import flowchart
 
@@ -22,6 +22,8 @@ LONGEST = 60_000
 
 def render(report: Report, look: Look) -> str:
     """The report as GitHub's and GitLab's Markdown."""
+    if report.codes:
+        return codes.markdown(report.codes)
     for count in range(min(len(report.graphs), MOST_GRAPHS), -1, -1):
         written = _document(report, report.graphs[:count])
         if len(written) <= LONGEST:

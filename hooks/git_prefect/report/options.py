@@ -88,6 +88,14 @@ def asked_for(arguments: Sequence[str]) -> Namespace:
     return found
 
 
+def ended(error: GitPrefectError, options: Namespace) -> str:
+    """What ended a command, as stderr shows it: wrapped and coloured where that is a terminal."""
+    shown = look.of(options.color, stream=sys.stderr)
+    message, hint = (look.paragraph(part, shown) for part in (f"git-prefect: {error.message}", f"hint: {error.hint}"))
+    head = shown.paint("bad", "git-prefect:") + message.removeprefix("git-prefect:")
+    return f"{head}\n{shown.paint('green', 'hint:')}{hint.removeprefix('hint:')}" if error.hint else head
+
+
 def show_error(command: str, error: GitPrefectError, options: Namespace) -> None:
     """What ended a command, as a report with one finding; nothing as text, which stderr has.
 

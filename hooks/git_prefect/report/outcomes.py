@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..model import RefUpdate
-from ..results import Registration
+from ..results import CHANGES, Registration
 from . import text
 from .terminal import registrations
 
@@ -30,9 +30,24 @@ def remarks(line: Mapping[str, Any]) -> list[str]:
 
 
 def outcome(line: Mapping[str, Any]) -> str:
-    """The push, its result, and below it what became of its flows: those of which the same is to be said in one line."""
+    """The push and what became of its flows: those of which the same is to be said in one line, without what is changed.
+
+    That was told before it was done (`settle`).
+    """
     ref = text.place(RefUpdate(line["remote"], "", line["ref"], None, None, None, "push"))
-    head = f"{ref} at {text.short(line.get('commit'))}: {line['result']}"
+    head = f"{ref} at {text.short(line.get('commit'))}"
     if line.get("reason"):
-        return f"{head}: {line['reason']}"
-    return "\n".join([head, *registrations(rows(line), plan=False), *remarks(line)])
+        return f"{head}: {line['result']}: {line['reason']}"
+    told = registrations([announced(row) for row in rows(line)], plan=False)
+    if line["result"] == "registered" and sum(not one.startswith("   ") for one in told) == 1:
+        head, told = f"{head}: {told[0].strip()}", told[1:]
+    else:
+        head = f"{head}: {line['result']}"
+    return "\n".join([head, *told, *remarks(line)])
+
+
+def announced(row: Registration) -> Registration:
+    """What is left to say of a flow whose plan was told before."""
+    if row.action == "created" or row.action not in CHANGES:
+        return row
+    return row._replace(changes=(), overrides=())

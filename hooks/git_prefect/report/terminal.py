@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..results import Registration, Report, ReportedFlow
-from . import checks, problems, standing, text
+from . import checks, codes, problems, standing, text
 from .look import PLAIN, Look, columns, padded
 
 MOST_NAMED = 3
@@ -43,6 +43,8 @@ SUMMED_UP = ("registered", "unchanged", "archived", "left behind", "queued", "fa
 
 def render(report: Report, look: Look) -> str:
     """The report as a person reads it; empty when there is nothing to say."""
+    if report.codes:
+        return codes.told(report.codes, look)
     if report.checks:
         return "\n".join([*checks.table(report.checks, look), *report.summary])
     # What is wrong with a registered flow is told in its row of the table.
@@ -110,7 +112,7 @@ def verb(action: str, plan: bool) -> str:
 
 
 def total(rows: Sequence[Registration], plan: bool = False) -> str:
-    """`2 registered, 1 unchanged`: Prefect's own words when it sums up; `2 to create` and so on of a plan."""
+    """`2 registered, 1 unchanged`: Prefect's own words when it sums up; of a plan `2 to create; nothing was changed`."""
     verbs = [*PLANNED, "unchanged", "queued"] if plan else SUMMED_UP
     told = [row.action if plan else text.PAST.get(row.action, row.action) for row in rows]
     counts = {verb: told.count(verb) for verb in verbs}
@@ -119,4 +121,4 @@ def total(rows: Sequence[Registration], plan: bool = False) -> str:
         for verb, count in counts.items()
         if count or verb == SUMMED_UP[0]
     ]
-    return f"nothing was changed: {', '.join(said) or 'no flow'}" if plan else ", ".join(said)
+    return f"{', '.join(said) or 'no flow'}; nothing was changed" if plan else ", ".join(said)
