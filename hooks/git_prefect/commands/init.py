@@ -181,7 +181,12 @@ def _storages(source: bytes) -> list[str]:
 
 def told(found: Found, seen: Look = PLAIN) -> str:
     """What was found, a line each, and what it means for a push."""
-    return "\n".join([f"in {found.top}", *(seen.wrap(look.whole(line), 0, 12) for line in _facts(found))])
+    return "\n".join([f"in {found.top}", *(_wrapped(line, seen) for line in _facts(found))])
+
+
+def _wrapped(fact: str, seen: Look) -> str:
+    # The names and their indent are as wide as "  flow files  ".
+    return seen.wrap(look.whole(fact), 0, 14 - (len(fact) - len(fact.lstrip())))
 
 
 def _facts(found: Found) -> list[str]:
