@@ -30,13 +30,14 @@ def main(argv: Sequence[str]) -> int:
             "pre-push is called by git, with a remote's name and URL and the refs on stdin",
             "put it in place with `git prefect install`",
         )
-    lines = sys.stdin.read().splitlines()
+    # A ref may have bytes that are no text, and what Python takes for line ends.
+    content = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     repository = git.open_repository()
-    if not lines:
+    if not content.strip():
         # "Everything up-to-date": of an earlier push, which may still wait.
         resume(repository)
         return ExitCode.OK
-    updates = refs.from_stdin(repository, lines, *argv)
+    updates = refs.from_stdin(repository, content.split("\n"), *argv)
     for update in updates:
         if update.commit is None:
             print(text.fitted(what_it_does(repository, update)))

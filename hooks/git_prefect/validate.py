@@ -115,7 +115,8 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
     paths = [path for path in listing.split("\0")[:-1] if "\n" not in path and (top / path).is_file()]
     sources = [path for path in paths if path.endswith(".py")]
     names = git.run_git(
-        repository, "hash-object", "--no-filters", "--stdin-paths", stdin="".join(f"{path}\n" for path in sources).encode()
+        repository, "hash-object", "--no-filters", "--stdin-paths",
+        stdin="".join(f"{path}\n" for path in sources).encode("utf-8", "surrogateescape"),
     ).decode().split()  # fmt: skip
     blobs = dict(zip(sources, names))
     entries = [TreeEntry(path, blobs.get(path, ""), "100644") for path in paths]

@@ -72,10 +72,10 @@ def open_repository(folder: str = ".") -> Repository:
     """
     command = ("git", "rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
     try:
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="surrogateescape")
     except FileNotFoundError:
         raise UsageError("git was not found on PATH", "install git 2.28 or newer and try again") from None
-    lines = result.stdout.splitlines()
+    lines = result.stdout.split("\n")[:-1]
     if len(lines) < 2:
         reason = result.stderr.strip().splitlines()[0] if result.stderr.strip() else "git could not tell why"
         raise UsageError(
@@ -123,12 +123,12 @@ def ask(repository: Repository, *arguments: str) -> str | None:
         GitError: it was killed, which is no answer.
     """
     try:
-        lines = run_git(repository, *arguments).decode("utf-8", "surrogateescape").splitlines()
+        lines = run_git(repository, *arguments).decode("utf-8", "surrogateescape").split("\n")
     except GitError as error:
         if error.status < 0:
             raise
         return None
-    return lines[0] if lines else None
+    return lines[0] or None
 
 
 def commit_of(repository: Repository, name: str) -> str | None:
@@ -142,7 +142,9 @@ def commits_of(repository: Repository, *names: str) -> list[str | None]:
     answer = run_git(
         repository, "cat-file", "--batch-check=%(objectname)", stdin=asked.encode("utf-8", "surrogateescape")
     )
-    return [None if line.endswith((" missing", " ambiguous")) else line for line in answer.decode().splitlines()]
+    # Names may hold what Python takes for line ends, and bytes that are no text.
+    lines = answer.decode("utf-8", "surrogateescape").split("\n")[:-1]
+    return [None if line.endswith((" missing", " ambiguous")) else line for line in lines]
 
 
 def has_whole(repository: Repository, commits: Iterable[str]) -> bool:

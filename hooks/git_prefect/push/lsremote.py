@@ -77,7 +77,7 @@ def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
         ) from error
     found: dict[str, str] = {}
     head = None
-    for line in answer.splitlines():
+    for line in answer.split("\n")[:-1]:
         name, _, ref = line.partition("\t")
         if name.startswith("ref: ") and ref == "HEAD":
             head = name[len("ref: refs/heads/") :]

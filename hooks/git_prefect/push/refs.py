@@ -47,13 +47,23 @@ def from_pre_commit(repository: Repository, environ: Mapping[str, str]) -> list[
 def from_stdin(repository: Repository, lines: Iterable[str], remote: str, url: str) -> list[RefUpdate]:
     """Every ref that git tells a native pre-push hook: `<local ref> <object> <remote ref> <remote object>`.
 
-    Split from the right, since a local ref may be any expression (`HEAD~2`, `:/fix this`).
+    Split from the right, since a local ref may be any expression (`HEAD~2`, `:/fix this`); and at spaces only, since
+    git lets a branch have other white space in its name (U+00A0).
+
+    Raises:
+        UsageError: a line that git would not write.
     """
     updates = []
     for line in lines:
         if not line.strip():
             continue
-        _, pushed, ref, known = line.rsplit(maxsplit=3)
+        try:
+            _, pushed, ref, known = line.rstrip("\n").rsplit(" ", 3)
+        except ValueError:
+            raise UsageError(
+                f"pre-push: {line!r} is no line of a push (local ref, object, remote ref, remote object)",
+                "it is git that calls pre-push: put it in place with `git prefect install`",
+            ) from None
         updates.append(_update(repository, remote, url, ref, None if is_zero(pushed) else pushed, known))
     return updates
 

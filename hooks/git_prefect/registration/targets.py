@@ -102,4 +102,6 @@ def slug(name: str) -> str:
     plain = re.sub(r"[^a-z0-9._-]+", "-", name.replace("/", "--").lower()).strip("-")[:LONGEST_NAME]
     if plain.replace("--", "/") == name:
         return plain
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
+    # A branch's name may have bytes that are no text.
+    number = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{plain}-{number}".lstrip("-")
