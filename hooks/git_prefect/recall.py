@@ -12,7 +12,7 @@ import os
 import time
 from typing import Any, NamedTuple
 
-from . import __version__
+from . import __version__, shapes
 from .model import RefUpdate
 from .push import git, pending
 
@@ -24,6 +24,11 @@ MOST = 32
 
 DECIDING = (b".py", b".toml", b".yaml", b".yml", b".json")
 """Ends of the names of files that can decide what is registered: sources, settings, templates."""
+
+
+RECORD = {
+    "at": float, "python": (str, None), "fingerprint": str, "said": str, "project": (str, None), "flows": int,
+}  # fmt: skip
 
 
 class Recalled(NamedTuple):
@@ -40,14 +45,11 @@ class Recalled(NamedTuple):
 def recall(repository: git.Repository, update: RefUpdate) -> Recalled | None:
     """The outcome of an earlier check that holds for this push; None when it has to be checked."""
     known = _read(repository).get(_key(repository, update))
-    if not isinstance(known, dict) or not -60 < time.time() - known.get("at", 0) < AGE_LIMIT:
+    if known is None or not -60 < time.time() - known["at"] < AGE_LIMIT:
         return None
-    try:
-        if _fingerprint(repository, known["python"]) != known["fingerprint"]:
-            return None
-        return Recalled(str(known["said"]), known["project"], int(known["flows"]))
-    except KeyError:
+    if _fingerprint(repository, known["python"]) != known["fingerprint"]:
         return None
+    return Recalled(known["said"], known["project"], known["flows"])
 
 
 def remember(repository: git.Repository, update: RefUpdate, python: str | None, outcome: Recalled) -> None:
@@ -58,7 +60,7 @@ def remember(repository: git.Repository, update: RefUpdate, python: str | None, 
         "fingerprint": _fingerprint(repository, python),
         **outcome._asdict(),
     }
-    known = sorted(_read(repository).items(), key=lambda item: -item[1].get("at", 0))[: MOST - 1]
+    known = sorted(_read(repository).items(), key=lambda item: -item[1]["at"])[: MOST - 1]
     os.makedirs(repository.state_dir, mode=0o700, exist_ok=True)
     pending.write_durably(_file(repository), json.dumps({**dict(known), _key(repository, update): record}))
 
@@ -110,8 +112,8 @@ def _file(repository: git.Repository) -> str:
 
 def _read(repository: git.Repository) -> dict[str, dict[str, Any]]:
     try:
-        with open(_file(repository), encoding="utf-8") as file:
-            known = json.load(file)
-    except (OSError, ValueError):
+        with open(_file(repository), "rb") as file:
+            known = shapes.loads(file.read(), dict)
+    except OSError:
         return {}
-    return {key: one for key, one in known.items() if isinstance(one, dict)} if isinstance(known, dict) else {}
+    return {key: one for key, one in (known or {}).items() if shapes.misfit(one, RECORD) is None}

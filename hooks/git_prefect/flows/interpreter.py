@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Union
 
+from .. import shapes
 from ..errors import UsageError
 
 Folder = Union[str, "os.PathLike[str]"]
@@ -155,6 +156,10 @@ print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.pr
 """
 
 
+PROBE = {"version": str, "prefix": str, "executable": str, "folders": [str], "prefect": (str, None), "marshmallow": (str, None)}
+KNOWN = {**PROBE, "signature": list}
+
+
 class Probes:
     """Answers of interpreters, kept until the interpreter or its environment changes."""
 
@@ -163,14 +168,18 @@ class Probes:
         self._repository = repository
         self._changed = False
         try:
-            known = _read(self._file)
-            self._known: dict[str, Any] = known if isinstance(known, dict) and known.get("format") == 1 else {}
-        except (OSError, ValueError):
-            self._known = {}
+            with open(self._file, "rb") as file:
+                known = shapes.loads(file.read(), {"format": int})
+        except OSError:
+            known = None
+        ours = known is not None and known["format"] == 1
+        self._known: dict[str, Any] = known if ours else {}
 
     def of(self, path: str) -> dict[str, Any] | None:
         """What the interpreter answers; None when it does not answer as a Python."""
         known = self._known.get(path)
+        if shapes.misfit(known, KNOWN):
+            known = None
         signature = self._signature(path, known["folders"] if known else [])
         if known and known["signature"] == signature:
             return dict(known)
@@ -230,11 +239,6 @@ class Probes:
         return signature
 
 
-def _read(path: str) -> Any:
-    with open(path, "rb") as file:
-        return json.load(file)
-
-
 def _is_script(path: str) -> bool:
     try:
         with open(path, "rb") as file:
@@ -266,10 +270,10 @@ def _ask(path: str, repository: Folder) -> dict[str, Any] | None:
             [path, "-c", _PROBE], cwd=repository, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=True,
         )  # fmt: skip
-        probe = json.loads(answer.stdout.splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        probe: dict[str, Any] | None = shapes.loads(answer.stdout.splitlines()[-1], PROBE)
+        return probe
+    except (OSError, subprocess.SubprocessError, IndexError):
         return None
-    return probe if isinstance(probe, dict) and "folders" in probe else None
 
 
 def _fingerprint(path: str, probe: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..model import ERROR, Finding, LoadedFlow, TreeEntry
+from ..shapes import Row, loads, misfit
 from .discovery import Memory
 
 FORMAT = 1
@@ -28,6 +29,12 @@ MOST_OF_A_PATH = 8
 """Verdicts on one path, of several branches and trees."""
 MOST_SOURCES = 50_000
 MOST_PATHS = 20_000
+
+
+_FINDING = Row((str, str, str, str, (int, None), (str, None), str))
+_KNOWN_FLOW = Row((str, int, (dict, None)))
+RECORD = Row((str, str, float, [_KNOWN_FLOW], [_FINDING], str, str, dict, bool))
+"""A `Verdict` as it is kept."""
 
 
 class KnownFlow(NamedTuple):
@@ -101,17 +108,12 @@ class Store:
     def get(self, path: str, blob: str, tree: str, fleeting: bool = False) -> Verdict | None:
         """The verdict on a file; None when it has to be loaded. Fleeting ones count only when asked for, for minutes."""
         for record in self._records.get(path, ()):
-            try:
-                if (
-                    record[0] != blob
-                    or (record[1] and record[1] != tree)
-                    or not -60 < time.time() - record[2] < AGE_LIMIT
-                ):
-                    continue
-                verdict = _verdict(path, record)
-                if verdict.fleeting and not (fleeting and time.time() - verdict.at < FLEETING_LIMIT):
-                    continue
-            except (TypeError, ValueError, KeyError, IndexError):
+            if misfit(record, RECORD):
+                continue
+            verdict = _verdict(path, record)
+            if verdict.blob != blob or verdict.tree not in ("", tree) or not -60 < time.time() - verdict.at < AGE_LIMIT:
+                continue
+            if verdict.fleeting and not (fleeting and time.time() - verdict.at < FLEETING_LIMIT):
                 continue
             if all(_stat(file) == known for file, known in verdict.outside.items()):
                 return verdict
@@ -167,14 +169,10 @@ class Store:
         if self._context is None:
             return {}
         try:
-            content = json.loads(self._file().read_bytes())
-        except (OSError, ValueError):
+            content = loads(self._file().read_bytes(), {"format": int, "files": dict})
+        except OSError:
             return {}
-        if (
-            not isinstance(content, dict)
-            or content.get("format") != FORMAT
-            or not isinstance(content.get("files"), dict)
-        ):
+        if content is None or content["format"] != FORMAT:
             return {}
         return {path: found for path, found in content["files"].items() if isinstance(found, list)}
 

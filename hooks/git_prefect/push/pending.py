@@ -16,12 +16,25 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from ..model import RefUpdate
+from ..shapes import Name, loads
 from .git import Repository
 from .process import Process, is_running
 
 FORMAT = 1
-LINE = {"time", "result", "ref", "remote", "commit"}
-"""What every line of the log has; `reason`, `flows`, `left_out` and `unclonable` tell more."""
+ENTRY = {
+    "format": int, "id": Name, "created": float, "remote": Name, "url": Name, "ref": Name, "commit": Name,
+    "pushed_object": Name, "tracking_before": (Name, None), "pusher": ({"pid": int, "started": str}, None),
+    "project": (str, None), "attempts": int, "not_before": float, "error": str,
+}  # fmt: skip
+LINE = {
+    "format": int, "time": float, "result": str, "ref": Name, "remote": Name, "commit": Name, "reason?": str,
+    "flows?": [
+        {"flow": str, "path": str, "project": str, "action": str, "version?": int, "changes?": [str], "reason?": str,
+         "storage?": str, "url?": str, "overrides?": [str]}
+    ],
+    "left_out?": [str], "unclonable?": [str], "notes?": [str],
+}  # fmt: skip
+"""A line of the log: what became of a push, and of each of its flows."""
 
 LOG_LIMIT = 1_000_000
 """Bytes after which the log is begun anew; the one before is kept beside it."""
@@ -53,6 +66,10 @@ class Entry(NamedTuple):
 
 def _folder(repository: Repository) -> str:
     return os.path.join(repository.state_dir, "pending")
+
+
+def _file(folder: str, entry_id: str) -> str:
+    return os.path.join(folder, f"{entry_id}.json")
 
 
 def record(
@@ -92,7 +109,7 @@ def _write(repository: Repository, entry: Entry) -> None:
     folder = _folder(repository)
     os.makedirs(folder, exist_ok=True, mode=0o700)
     document = {"format": FORMAT, **entry._asdict(), "pusher": entry.pusher and entry.pusher._asdict()}
-    write_durably(os.path.join(folder, f"{entry.id}.json"), json.dumps(document, indent=1))
+    write_durably(_file(folder, entry.id), json.dumps(document, indent=1))
 
 
 def write_durably(path: str | os.PathLike[str], text: str) -> None:
@@ -119,13 +136,14 @@ def entries(repository: Repository) -> list[Entry]:
 
 def _read(path: str) -> Entry | None:
     try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-        if document.pop("format") != FORMAT:
+        with open(path, "rb") as file:
+            document = loads(file.read(), ENTRY)
+        # Its name leads back to its file.
+        if document is None or document.pop("format") != FORMAT or path != _file(os.path.dirname(path), document["id"]):
             return None
         pusher = document.pop("pusher")
         return Entry(pusher=Process(**pusher) if pusher else None, **document)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, TypeError):
         return None
 
 
@@ -136,7 +154,7 @@ def is_being_pushed(entry: Entry) -> bool:
 
 def postpone(repository: Repository, entry: Entry, error: str) -> Entry:
     """Keep an entry whose attempt failed, to be tried again later: after 30 s, doubled each time, 1 h at most."""
-    wait = min(LAST_RETRY, FIRST_RETRY * 2**entry.attempts)
+    wait = min(LAST_RETRY, FIRST_RETRY * 2 ** min(entry.attempts, 10))
     later = entry._replace(attempts=entry.attempts + 1, not_before=time.time() + wait, error=error)
     _write(repository, later)
     return later
@@ -150,7 +168,7 @@ def close(repository: Repository, entry: Entry, result: str, detail: dict[str, A
     line = {"result": result, "ref": entry.ref, "remote": entry.remote, "commit": entry.commit, **detail}
     log(repository, line)
     with suppress(FileNotFoundError):
-        os.unlink(os.path.join(_folder(repository), f"{entry.id}.json"))
+        os.unlink(_file(_folder(repository), entry.id))
     return line
 
 
@@ -168,19 +186,12 @@ def log(repository: Repository, line: dict[str, Any]) -> None:
 def settled(repository: Repository) -> list[dict[str, Any]]:
     """The lines of the log, oldest first; torn ones are passed over."""
     try:
-        with open(os.path.join(repository.state_dir, "log.jsonl"), encoding="utf-8") as file:
-            text = file.read()
+        with open(os.path.join(repository.state_dir, "log.jsonl"), "rb") as file:
+            content = file.read()
     except FileNotFoundError:
         return []
-    lines = []
-    for line in text.splitlines():
-        try:
-            document = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(document, dict) and document.get("format") == FORMAT and document.keys() >= LINE:
-            lines.append(document)
-    return lines
+    lines = (loads(line, LINE) for line in content.splitlines())
+    return [line for line in lines if line and line["format"] == FORMAT]
 
 
 @contextmanager
