@@ -49,6 +49,11 @@ class Proxy:
         with self._lock:
             self._troubles += troubles
 
+    def clear(self) -> None:
+        """Take all troubles away."""
+        with self._lock:
+            self._troubles.clear()
+
     def close(self) -> None:
         self._listener.close()
 

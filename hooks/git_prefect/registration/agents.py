@@ -48,15 +48,18 @@ def agents_of(api: Connection, tenant_id: str) -> list[Agent]:
     Raises:
         OutOfReach, NotAuthorised: the API.
     """
-    rows = api.ask("query { agent { name type labels last_queried tenant_id } }", {}, "agent")["agent"]
-    found = [_agent(row) for row in rows if row["tenant_id"] == tenant_id]
+    row = {"name?": str, "type?": str, "labels?": [str], "last_queried?": str, "tenant_id?": str}
+    rows = api.ask("query { agent { name type labels last_queried tenant_id } }", {}, {"agent": [row]})["agent"]
+    found = [_agent(row) for row in rows if row.get("tenant_id") == tenant_id]
     return sorted(found, key=lambda one: (one.seconds_ago is None, one.seconds_ago))
 
 
 def _agent(row: dict[str, Any]) -> Agent:
-    asked = row["last_queried"]
-    ago = time.time() - _seconds_since_epoch(asked) if asked else None
-    return Agent(row["name"] or "agent", row["type"] or "", frozenset(row["labels"] or ()), ago)
+    try:
+        ago = time.time() - _seconds_since_epoch(row.get("last_queried") or "")
+    except ValueError:
+        ago = None
+    return Agent(row.get("name") or "agent", row.get("type") or "", frozenset(row.get("labels") or ()), ago)
 
 
 def _seconds_since_epoch(moment: str) -> float:

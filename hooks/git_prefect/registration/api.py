@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..shapes import Name
 from .client import ApiRefused, Connection, NoAnswerInTime
 
 PAGE = 100
@@ -15,6 +16,30 @@ _FLOW_FIELDS = """
     project { id name }
     flow_group { labels schedule run_config default_parameters }
 """
+
+
+_SCHEDULE = {
+    "clocks?": [
+        {"start_date?": {"tz?": str}, "cron?": str, "interval?": int, "dates?": list, "parameter_defaults?": dict}
+    ]
+}
+_SLUG = {"slug": Name}
+SERIALIZED = {
+    "tasks?": [_SLUG], "edges?": [{"upstream_task": _SLUG, "downstream_task": _SLUG, "key?": str}],
+    "parameters?": [{**_SLUG, "name": str}], "reference_tasks?": [_SLUG], "schedule?": _SCHEDULE, "run_config?": dict,
+    "storage?": dict.fromkeys(("type?", "repo_host?", "repo?", "flow_path?", "flow_name?", "branch_name?", "tag?"), Name),
+}  # fmt: skip
+"""What the server holds every flow to that is registered, and what Prefect's own schemas write."""
+
+FLOW = {
+    "id": Name, "name": Name, "version": int, "is_schedule_active?": bool, "flow_group_id": Name, "description?": str,
+    "serialized_flow?": SERIALIZED, "project?": {"id": Name, "name": Name, "tenant_id?": Name},
+    "flow_group?": {
+        "labels?": [str], "schedule?": _SCHEDULE, "run_config?": dict, "default_parameters?": dict,
+        "flows?": [{"flow_runs": [{"state?": str, "scheduled_start_time?": str}]}],
+    },
+}  # fmt: skip
+"""A row of `flow`, as `_FLOW_FIELDS` and held.py ask for it."""
 
 
 class RegisteredFlow(NamedTuple):
@@ -77,14 +102,15 @@ class Api(Connection):
         flows, data = self.flows(condition, _FLOW_FIELDS, projects)
         tenant = self.own_tenant(data["tenant"])
         project_ids = {one["name"]: one["id"] for one in data["project"] if one["tenant_id"] == tenant["id"]}
-        own = [one for one in flows if project_ids.get(one["project"]["name"]) == one["project"]["id"]]
+        known = [one for one in flows if one["project"]]
+        own = [one for one in known if project_ids.get(one["project"]["name"]) == one["project"]["id"]]
         return Registered(project_ids, tuple(map(registered_flow, own)), tenant["id"], tenant["slug"] or "")
 
     def flows(
         self, condition: dict[str, Any], fields: str, projects: Sequence[str] = ()
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The rows of `flow` that a condition holds for, page by page, and the rest of the answer: tenants and projects."""
-        flows: list[dict[str, Any]] = []
+        flows: dict[str, dict[str, Any]] = {}
         page = PAGE
         while True:
             try:
@@ -96,10 +122,12 @@ class Api(Connection):
                     f"  flow(where: $flows, order_by: [{{id: asc}}], limit: $limit, offset: $offset) {{ {fields} }}"
                     "}",
                     {"projects": list(projects), "flows": condition, "limit": page, "offset": len(flows)},
-                    "tenant",
-                    "project",
-                    "flow_aggregate",
-                    "flow",
+                    {
+                        "tenant": [{"id": Name, "slug?": Name}],
+                        "project": [{"id": Name, "name": Name, "tenant_id?": Name}],
+                        "flow_aggregate": {"aggregate": {"count": int}},
+                        "flow": [FLOW],
+                    },
                 )
             except NoAnswerInTime:
                 # Large flows: fewer of them at once.
@@ -107,10 +135,11 @@ class Api(Connection):
                     raise
                 page = max(1, page // 10)
                 continue
-            flows += data["flow"]
-            if not data["flow"] or len(flows) >= data["flow_aggregate"]["aggregate"]["count"]:
+            before = len(flows)
+            flows.update((row["id"], row) for row in data["flow"])
+            if len(flows) == before or len(flows) >= data["flow_aggregate"]["aggregate"]["count"]:
                 break
-        return flows, data
+        return list(flows.values()), data
 
     def create_project(self, name: str, tenant_id: str) -> str:
         """Create a project, or find the one that another client created meanwhile; its id."""
@@ -118,12 +147,15 @@ class Api(Connection):
             data = self.ask(
                 "mutation($input: create_project_input!) { create_project(input: $input) { id } }",
                 {"input": {"name": name, "tenant_id": tenant_id}},
-                "create_project",
+                {"create_project": {"id": Name}},
             )
         except ApiRefused as error:
             if "Uniqueness violation" not in str(error):
                 raise
-            return self.registered([name], []).project_ids[name]
+            found = self.registered([name], []).project_ids.get(name)
+            if found is None:
+                raise
+            return found
         created: str = data["create_project"]["id"]
         return created
 
@@ -148,7 +180,7 @@ class Api(Connection):
                     "description": description or None,
                 }
             },
-            "create_flow_from_compressed_string",
+            {"create_flow_from_compressed_string": {"id": Name}},
         )
         created: str = data["create_flow_from_compressed_string"]["id"]
         return created
@@ -172,7 +204,7 @@ class Api(Connection):
         data = self.ask(
             f"mutation($input: {mutation}_input!) {{ {mutation}(input: $input) {{ success }} }}",
             {"input": {"flow_id": flow_id}},
-            mutation,
+            {mutation: {"success?": bool}},
         )
         return bool(data[mutation]["success"])
 

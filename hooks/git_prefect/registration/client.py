@@ -7,6 +7,7 @@ import threading
 from typing import Any, NoReturn
 
 from ..errors import GitPrefectError, NotAuthorised, OutOfReach, UsageError
+from ..shapes import Shape, misfit
 
 LARGEST_BODY = 5 * 1024 * 1024
 """Bytes of a request that Prefect Server takes (APOLLO_API_BODY_LIMIT); more is answered with HTTP 413."""
@@ -45,8 +46,8 @@ class Connection:
         """The API's URL."""
         return str(self._client.api_server)
 
-    def ask(self, query: str, variables: dict[str, Any], *fields: str) -> dict[str, Any]:
-        """The `data` of a query or mutation, which has these root fields.
+    def ask(self, query: str, variables: dict[str, Any], shape: Shape = dict) -> dict[str, Any]:
+        """The `data` of a query or mutation, which has this shape.
 
         Raises:
             OutOfReach: no connection, no answer in time, or an answer that is not the API's.
@@ -70,10 +71,13 @@ class Connection:
         errors = result.get("errors") if isinstance(result, dict) else None
         if errors:
             # An answer with errors may hold data beside them: of what else was asked, or of half of what was done.
-            self._raise_refusal(query, str(errors[0].get("message") or errors[0]), json.dumps(errors))
-        data = result.get("data") if isinstance(result, dict) else None
-        if not isinstance(data, dict) or any(data.get(field) is None for field in fields):
-            raise self._out_of_reach("it answered with something that is not a Prefect API's")
+            first = errors[0] if isinstance(errors, list) else errors
+            said = first.get("message") if isinstance(first, dict) else None
+            self._raise_refusal(query, str(said or first), json.dumps(errors))
+        wrong = misfit(result, {"data": shape})
+        if wrong:
+            raise self._out_of_reach(f"it answered with something that is not a Prefect API's (see {wrong})")
+        data: dict[str, Any] = result["data"]
         return data
 
     def _post(self, body: dict[str, str]) -> Any:
