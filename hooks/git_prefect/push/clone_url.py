@@ -40,7 +40,7 @@ def storage_of(
         host, path = hosts.web_name(host), hosts.web_path(host, path)
     return GitStorage(
         repo_host=host,
-        repo=path if use_ssh or location.scheme == "file" else quote(path, safe="/~:@!$&'()*+,;="),
+        repo=path if use_ssh or location.scheme == "file" else quote(path, "/~:@!$&'()*+,;=", errors="surrogateescape"),
         use_ssh=use_ssh,
         git_token_secret_name=token_secret,
         git_token_username=(username or hosts.token_username(host)) if token_secret else None,
@@ -99,7 +99,7 @@ def secret_value(url: str, folder: str, username: str | None = None, ssh: bool |
     storage = storage_of(url, token_secret=TOKEN, username=username)
     login = storage.git_token_username or ("USERNAME" if hosts.CODECOMMIT.fullmatch(storage.repo_host) else "git")
     password = "PASSWORD" if login == "USERNAME" else TOKEN
-    return f"{web}://{quote(login, safe='')}:{password}@{storage.repo_host}/{storage.repo}{suffix}"
+    return f"{web}://{quote(login, '', errors='surrogateescape')}:{password}@{storage.repo_host}/{storage.repo}{suffix}"
 
 
 def _codecommit(address: str) -> str | None:
