@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all coverage fuzz soak docs pictures servers lint bench clean
+.PHONY: demo test test-all coverage fuzz mutations soak docs pictures servers lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ coverage: $(VENV)/installed
 FUZZ ?= 20
 fuzz: $(VENV)/installed
 	GIT_PREFECT_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz
+
+# Break the product in each way of tests/mutations.txt, in a copy, and see a test fail. MUTATIONS=plan.py for some of them.
+mutations: $(VENV)/installed
+	$(BIN)/python -m tests.mutations $(MUTATIONS)
 
 # Pages that are made from the code. What their examples print is put in by tests/docs (`make docs` runs them all).
 docs: $(VENV)/installed

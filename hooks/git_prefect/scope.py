@@ -129,7 +129,7 @@ def no_longer_defined(
         from .flows.discovery import NOTHING, what_it_tells
 
         path = posixpath.normpath(path.lstrip("/"))
-        if flow in names or any(flow.encode() in source for source in untold.values()):
+        if flow in names or any(flow.encode("utf-8", "replace") in source for source in untold.values()):
             return None
         if path not in blobs:
             return f"{path} is gone"

@@ -26,6 +26,15 @@ def test_an_entry_comes_back_as_it_was_written(work: Clone) -> None:
     )
 
 
+def test_a_push_that_two_hooks_see_is_written_down_once(work: Clone) -> None:
+    made = pending.record(work.repository, UPDATE, None, Process(4, "5"), "dev")
+    assert pending.record(work.repository, UPDATE, "b" * 40, Process(4, "5"), None) == made
+    # Another push of the same, and one that nobody saw, are others.
+    pending.record(work.repository, UPDATE, None, Process(4, "6"), "dev")
+    pending.record(work.repository, UPDATE, None, None, "dev")
+    assert len(pending.entries(work.repository)) == 3
+
+
 def test_entries_are_private_to_the_user(work: Clone) -> None:
     made = pending.record(work.repository, UPDATE, None, None, None)
     path = Path(work.repository.state_dir, "pending", f"{made.id}.json")
@@ -39,10 +48,13 @@ def test_torn_foreign_and_newer_entries_are_passed_over_and_stay(work: Clone) ->
     (folder / "0.json").write_text("{")
     (folder / "1.json").write_text("[]")
     newer = json.loads((folder / f"{made.id}.json").read_text())
-    (folder / "2.json").write_text(json.dumps({**newer, "format": pending.FORMAT + 1}))
-    (folder / "3.json").write_text(json.dumps({**newer, "colour": "red"}))
+    for name, odd in (
+        ("2", {"format": pending.FORMAT + 1}), ("3", {"colour": "red"}), ("4", {"ref": None}), ("5", {"attempts": "many"}),
+        ("6", {"id": "another"}), ("7", {"remote": "a\0b"}),
+    ):  # fmt: skip
+        (folder / f"{name}.json").write_text(json.dumps({**newer, "id": name, **odd}))
     assert pending.entries(work.repository) == [made]
-    assert len(os.listdir(folder)) == 5
+    assert len(os.listdir(folder)) == 9
 
 
 def test_a_failure_waits_longer_each_time_an_hour_at_most(work: Clone) -> None:
