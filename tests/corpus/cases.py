@@ -168,6 +168,12 @@ EXEC = [
     one("a dataclass", "from dataclasses import dataclass\n@dataclass\nclass Row:\n    x: int = 1\nRow(2)\n" + ONE, LOADS),
     one("a dataclass with future annotations", "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import ClassVar\n"
         "@dataclass\nclass Row:\n    x: ClassVar[int] = 1\n    y: int = 2\nRow(2)\n" + ONE, LOADS),
+    one("an annotation that names nothing", "def f(x: Missing): pass\n" + ONE, FAILS, "does-not-load"),
+    one("an annotation that only a type checker imports", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from decimal import Decimal\n"
+        "def f(x: Decimal): pass\n" + ONE, FAILS, "does-not-load"),
+    one("annotations are objects", "def f(x: int): pass\nassert f.__annotations__ == {'x': int}, f.__annotations__\n" + ONE, LOADS),
+    one("a warning of the compiler", "'\\d'\n" + ONE, LOADS),
+    one("a warning of the compiler that is an error", "import warnings\nwarnings.simplefilter('error')\nx = eval(\"'\\\\d'\")\n" + ONE, FAILS, "does-not-load"),
     one("typing.get_type_hints of its own class", "from __future__ import annotations\nimport typing\nclass A:\n    b: A\ntyping.get_type_hints(A)\n" + ONE, FAILS, "does-not-load"),
     one("a NamedTuple and an Enum", "import enum, typing\nclass P(typing.NamedTuple):\n    x: int\nclass E(enum.Enum):\n    A = 1\nP(1), E.A\n" + ONE, LOADS),
     one("pickling its own class", "import pickle\nclass A: pass\npickle.dumps(A())\n" + ONE, FAILS, "does-not-load"),

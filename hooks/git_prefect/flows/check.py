@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from ..model import Watch
     from ..settings import Settings
     from .interpreter import Interpreter
+    from .loader import Loader
 
 __all__ = ["Tree", "check_flow_files"]
 
@@ -51,25 +54,34 @@ def check_flow_files(
     """
     context = context_of(tree.entries, interpreter.fingerprint, settings.env, settings.import_roots, settings.timeout)
     store = Store(state, context)
-    files = flow_files(tree, settings, store.sources)
-    chosen = files if only is None else [file for file in files if file.path in only]
-    if interpreter.problem:
-        store.save()
-        return _none_checked(chosen, interpreter.problem, interpreter)
-    known = {
-        file.path: found
-        for file in chosen
-        if not no_cache and (found := _known(store, file, tree.id, with_flows, same_push))
-    }
-    unknown = [file for file in chosen if file.path not in known]
-    if unknown:
-        from .loader import EnvironmentBroken
+    with ExitStack() as until_loaded:
 
-        try:
-            loaded = _load(tree, settings, interpreter, state, store, unknown, no_preload, watch)
-        except EnvironmentBroken as error:
-            return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
-        known.update({one.file.path: one for one in loaded})
+        @functools.cache
+        def loader() -> Loader:
+            from .loader import Loader
+
+            return until_loaded.enter_context(Loader(interpreter.path, state / "library-cache", settings.env))
+
+        # Prefect is imported on one core while the sources are parsed on another.
+        files = flow_files(tree, settings, store.sources, (lambda: None) if interpreter.problem else loader)
+        chosen = files if only is None else [file for file in files if file.path in only]
+        if interpreter.problem:
+            store.save()
+            return _none_checked(chosen, interpreter.problem, interpreter)
+        known = {
+            file.path: found
+            for file in chosen
+            if not no_cache and (found := _known(store, file, tree.id, with_flows, same_push))
+        }
+        unknown = [file for file in chosen if file.path not in known]
+        if unknown:
+            from .loader import EnvironmentBroken
+
+            try:
+                loaded = _load(tree, settings, interpreter, loader(), store, unknown, no_preload, watch)
+            except EnvironmentBroken as error:
+                return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
+            known.update({one.file.path: one for one in loaded})
     store.save()
     return _report([known[file.path] for file in chosen], tree, settings, interpreter, repository)
 
@@ -90,24 +102,22 @@ def _known(store: Store, file: FlowFile, tree: str, with_flows: bool, same_push:
 
 
 def _load(
-    tree: Tree, settings: Settings, interpreter: Interpreter, state: Path, store: Store, files: Sequence[FlowFile],
+    tree: Tree, settings: Settings, interpreter: Interpreter, loader: Loader, store: Store, files: Sequence[FlowFile],
     no_preload: bool, watch: Watch | None,
 ) -> list[Known]:  # fmt: skip
     from .checks import Repository
     from .discovery import leading_imports, looks_around
-    from .loader import Job, Loader
+    from .loader import Job
 
-    with Loader(interpreter.path, state / "library-cache", settings.env) as loader:
-        contents = tree.read(sorted({file.blob for file in files}))
-        jobs = [
-            Job(file.path, tuple(leading_imports(contents[file.blob])), looks_around(contents[file.blob]))
-            for file in files
-        ]
-        paths = [entry.path for entry in tree.entries]
-        with tree.root() as root:
-            answers = loader.load(
-                root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload, watch=watch
-            )
+    contents = tree.read(sorted({file.blob for file in files}))
+    jobs = [
+        Job(file.path, tuple(leading_imports(contents[file.blob])), looks_around(contents[file.blob])) for file in files
+    ]
+    paths = [entry.path for entry in tree.entries]
+    with tree.root() as root:
+        answers = loader.load(
+            root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload, watch=watch
+        )
     where = Repository(
         frozenset(paths), [entry.path for entry in tree.entries if entry.mode == SUBMODULE], settings.import_roots,
         interpreter.describe(), interpreter.own,

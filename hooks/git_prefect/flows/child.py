@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import gc
 import json
 import os
@@ -16,7 +17,9 @@ import shutil
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any, NoReturn
 
 TOUCHES = 177
@@ -27,7 +30,7 @@ _exit, _open, _write, _close, _replace = os._exit, os.open, os.write, os.close, 
 _dumps = json.dumps
 
 schemas: dict[str, Any] = {}
-"""Prefect's `FlowSchema` by its options."""
+"""Prefect's schemas by their options, made before the fork: to make them takes longer than to use them."""
 
 calls: dict[str, list[int | None]] = {"register": [], "run": []}
 """Lines of the flow file that call `flow.register()` and `flow.run()`; None: called from elsewhere."""
@@ -44,7 +47,9 @@ def answer(control: str, name: object, result: dict[str, Any]) -> None:
     _replace(path + ".part", path)
 
 
-def be_child(lane: Any, number: int, root: str, private: bool, output: int, reader: int) -> NoReturn:
+def be_child(
+    lane: Any, number: int, root: str, private: bool, code: CodeType | None, output: int, reader: int
+) -> NoReturn:
     """Become what an agent's flow-run process is, load the file, answer, and go without atexit."""
     try:
         gc.enable()
@@ -67,7 +72,7 @@ def be_child(lane: Any, number: int, root: str, private: bool, output: int, read
         # What is imported from the repository leaves nothing there.
         sys.dont_write_bytecode = bool(roots) or job["looks_around"]
         seen = Seen(root, roots, lane.control, private)
-        result = load(os.path.join(root, *job["path"].split("/")), seen)
+        result = load(os.path.join(root, *job["path"].split("/")), code, seen)
         answer(lane.control, number, result)
     except BaseException:
         _write(2, traceback.format_exc().encode("utf-8", "replace"))
@@ -197,17 +202,33 @@ class Clone:
         shutil.rmtree(self.folder)
 
 
-def load(path: str, seen: Seen) -> dict[str, Any]:
+def compiled(path: str) -> CodeType | None:
+    """The code of a file; None when it has none, or a warning.
+
+    Made before the fork, it takes no new memory from file to file; whatever is to be said is left to the child.
+    """
+    try:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return compile(file.read(), "<string>", "exec", dont_inherit=True)
+    except Exception:
+        return None
+
+
+def load(path: str, code: CodeType | None, seen: Seen) -> dict[str, Any]:
     """Load a file as an agent does, and tell what is in it."""
     import prefect
 
     clone = Clone(seen.control)
     values: dict[str, Any] = {"__file__": path}
     try:
-        with open(path, "rb") as file:
-            contents = file.read()
+        contents = b""
+        if code is None:
+            with open(path, "rb") as file:
+                contents = file.read()
         seen.watch()
-        exec(contents, values)
+        # `exec(contents)` would take over our own `from __future__ import annotations`.
+        exec(code or compile(contents, "<string>", "exec", dont_inherit=True), values)
         # Of several flows with one name an agent runs the last (utilities/storage.py).
         found = [one for one in values.values() if isinstance(one, prefect.Flow)]
         flows = {one.name: one for one in found}
@@ -289,7 +310,7 @@ def take(flow: Any) -> dict[str, Any]:
         if storage is not None:
             taken["storage_labels"] = storage._labels if isinstance(storage._labels, str) else None
             try:
-                taken["storage"] = StorageSchema().dump(storage)
+                taken["storage"] = kept(StorageSchema).dump(storage)
                 _dumps(taken["storage"])
             except Exception:
                 taken["storage"] = {"type": type(storage).__name__}
@@ -297,7 +318,7 @@ def take(flow: Any) -> dict[str, Any]:
         serialized.pop("storage", None)
         text = _dumps(serialized, allow_nan=False)
         # Tasks and edges are plain text and numbers by now; what can fail to come back is the rest.
-        FlowSchema(exclude=["tasks", "edges", "reference_tasks"]).load(json.loads(text))
+        kept(FlowSchema, exclude=["tasks", "edges", "reference_tasks"]).load(json.loads(text))
         taken["serialized"] = serialized
         if flow.run_config is not None:
             taken["run_config"] = serialized["run_config"]
@@ -307,19 +328,20 @@ def take(flow: Any) -> dict[str, Any]:
     return taken
 
 
+def kept(schema: Any, **options: Any) -> Any:
+    """The schema with these options, as it was made the first time."""
+    key = f"{schema.__name__} {sorted(options.items())}"
+    if key not in schemas:
+        schemas[key] = schema(**options)
+    return schemas[key]
+
+
 def serialize(flow: Any) -> dict[str, Any]:
-    """`Flow.serialize()` with schemas that were made before the fork: to make them takes longer than to use them."""
+    """`Flow.serialize()` with kept schemas."""
     from prefect.serialization import flow as serialization
 
     schema = serialization.FlowSchema
-
-    def kept(**options: Any) -> Any:
-        key = repr(sorted(options.items()))
-        if key not in schemas:
-            schemas[key] = schema(**options)
-        return schemas[key]
-
-    serialization.FlowSchema = kept
+    serialization.FlowSchema = functools.partial(kept, schema)
     try:
         serialized: dict[str, Any] = flow.serialize()
         return serialized

@@ -57,8 +57,13 @@ def flow_paths(tree: Tree, settings: Settings) -> list[str]:
     return [file.path for file in flow_files(tree, settings, {})]
 
 
-def flow_files(tree: Tree, settings: Settings, memory: Memory) -> list[FlowFile]:
-    """The flow files of a tree, sorted by path; what is learnt of their contents is added to `memory`."""
+def flow_files(
+    tree: Tree, settings: Settings, memory: Memory, expected: Callable[[], object] = lambda: None
+) -> list[FlowFile]:
+    """The flow files of a tree, sorted by path; what is learnt of their contents is added to `memory`.
+
+    `expected` is called when a source that is not known may build a flow, before it is parsed.
+    """
     by_path = {entry.path: entry for entry in tree.entries}
     sources = _sources(tree, by_path)
     if settings.flows:
@@ -68,7 +73,10 @@ def flow_files(tree: Tree, settings: Settings, memory: Memory) -> list[FlowFile]
         sources = [(path, blob) for path, blob in sources if path not in excluded]
     unknown = {blob for _, blob in sources if blob not in memory}
     if unknown:
-        for blob, content in tree.read(sorted(unknown)).items():
+        contents = tree.read(sorted(unknown))
+        if any(map(_mentions_flow, contents.values())):
+            expected()
+        for blob, content in contents.items():
             memory[blob] = what_it_tells(content)
     explicit = bool(settings.flows)
     return sorted(
@@ -107,7 +115,7 @@ def _matching(sources: Iterable[tuple[str, str]], patterns: Sequence[str]) -> li
 
 def what_it_tells(content: bytes) -> str:
     """`BUILDS` when executing the source builds a prefect Flow, `MENTIONS` when it does not parse but might."""
-    if b"Flow" not in content or b"prefect" not in content:
+    if not _mentions_flow(content):
         return NOTHING
     import ast
     import warnings
@@ -121,6 +129,10 @@ def what_it_tells(content: bytes) -> str:
     return BUILDS if _builds_flow(tree) else NOTHING
 
 
+def _mentions_flow(content: bytes) -> bool:
+    return b"Flow" in content and b"prefect" in content
+
+
 def _builds_flow(tree: ast.Module) -> bool:
     """Whether the module's top level calls Flow, directly or through functions of the same file.
 
@@ -128,14 +140,19 @@ def _builds_flow(tree: ast.Module) -> bool:
     """
     import ast
 
-    names, modules = _prefect_names(tree)
+    # Most say so at once; the rest of the tree is long.
+    executed = list(_executed(tree))
+    names, modules = _prefect_names(executed)
+    if any(isinstance(node, ast.Call) and _is_flow(_dotted(node.func), names, modules) for node in executed):
+        return True
+    names, modules = _prefect_names(ast.walk(tree))
     builders: set[str] = set(names)
 
     def makes(node: ast.AST) -> bool:
         for child in _executed(node):
             if isinstance(child, ast.Call):
                 dotted = _dotted(child.func)
-                if dotted in builders or _is_flow_of(dotted, modules):
+                if _is_flow(dotted, builders, modules):
                     return True
                 if dotted is not None and dotted.rpartition(".")[2] in functions:
                     wanted.add(dotted.rpartition(".")[2])
@@ -146,7 +163,7 @@ def _builds_flow(tree: ast.Module) -> bool:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             functions[node.name] = node
         elif isinstance(node, ast.ClassDef):
-            if any(_dotted(base) in builders or _is_flow_of(_dotted(base), modules) for base in node.bases):
+            if any(_is_flow(_dotted(base), builders, modules) for base in node.bases):
                 builders.add(node.name)
             else:
                 functions[node.name] = node
@@ -166,12 +183,12 @@ def _builds_flow(tree: ast.Module) -> bool:
     return False
 
 
-def _prefect_names(tree: ast.Module) -> tuple[set[str], set[str]]:
+def _prefect_names(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
     """Names that are prefect's Flow, and names that are prefect's modules."""
     import ast
 
     names, modules = set(), set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "prefect":
             for alias in node.names:
                 if alias.name == "Flow":
@@ -187,8 +204,8 @@ def _prefect_names(tree: ast.Module) -> tuple[set[str], set[str]]:
     return names, modules
 
 
-def _is_flow_of(dotted: str | None, modules: set[str]) -> bool:
-    return dotted is not None and dotted.endswith(".Flow") and dotted.split(".")[0] in modules
+def _is_flow(dotted: str | None, names: set[str], modules: set[str]) -> bool:
+    return dotted is not None and (dotted in names or (dotted.endswith(".Flow") and dotted.split(".")[0] in modules))
 
 
 def _dotted(node: ast.AST) -> str | None:
@@ -221,15 +238,15 @@ def _executed(node: ast.AST) -> Iterable[ast.AST]:
             waiting += ast.iter_child_nodes(current)
 
 
-_PLACE = re.compile(
-    rb"__file__|_getframe|_current_frames|\binspect\b|\btraceback\b|\bglobals\b|\blocals\b|\bvars\b|\beval\b|\bexec\b"
-    rb"|\bcompile\b|\bctypes\b|\bcffi\b|\bgc\b|\brunpy\b|\bpkgutil\b|\bpkg_resources\b|\bresources\b|\bimportlib\b"
-    rb"|\b__import__\b|\bf_back\b|\bf_globals\b|\bcurrentframe\b|\bsys\s*\.\s*path\b|\bfrom\s+sys\b|\b__dict__\b"
+_PLACE = frozenset(
+    b"inspect traceback globals locals vars eval exec compile ctypes cffi gc runpy pkgutil pkg_resources resources importlib "
+    b"__import__ f_back f_globals currentframe __dict__".split()
 )
-_PROCESS = re.compile(
-    rb"\bsubprocess\b|\bPopen\b|\bpopen\b|\bmultiprocessing\b|\bposix_spawnp?\b|\bspawn\w*\b|\bexec[lv]\w*\b|\bforkp?t?y?\b"
-    rb"|\bos\s*\.\s*system\b|\bfrom\s+os\b|\bpty\b|\bsh\b|\bplumbum\b|\bpexpect\b|\bGitPython\b|\bimport\s+git\b|\bfrom\s+git\b"
+_PROCESS = frozenset(
+    b"subprocess Popen popen multiprocessing posix_spawn posix_spawnp spawn spawnl spawnle spawnlp spawnlpe spawnv spawnve "
+    b"spawnvp spawnvpe execl execle execlp execlpe execv execve execvp execvpe fork forkpty pty sh plumbum pexpect GitPython".split()
 )
+_PHRASES = re.compile(rb"\b(?:sys\s*\.\s*path|from\s+sys|os\s*\.\s*system|from\s+os|import\s+git|from\s+git)\b")
 
 
 def looks_around(content: bytes) -> bool:
@@ -255,16 +272,29 @@ def looks_around(content: bytes) -> bool:
         b"ascii",
     ):
         return True
-    return bool(_PLACE.search(content) or _PROCESS.search(content))
+    if b"__file__" in content or b"_getframe" in content or b"_current_frames" in content:
+        return True
+    words = set(re.findall(rb"\w+", content))
+    return not (words.isdisjoint(_PLACE) and words.isdisjoint(_PROCESS)) or bool(_PHRASES.search(content))
+
+
+_REST = re.compile(rb"^(?:@|(?:def|class|with|if|for|while|try|async)\b|\w[\w.]*\s*[=(\[:])", re.MULTILINE)
+"""A line that begins what is no import, unless it is one of a docstring."""
 
 
 def leading_imports(content: bytes) -> list[str]:
     """The modules that a file imports before it does anything else, in order."""
     import ast
 
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    # What parses by itself begins the file: nine tenths of it need not be read.
+    rest = _REST.search(content)
+    for source in (content[: rest.start()], content) if rest else (content,):
+        try:
+            tree = ast.parse(source)
+            break
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+    else:
         return []
     found = []
     for statement in tree.body:

@@ -28,6 +28,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable
+from types import CodeType
 from typing import Any, NoReturn
 
 OUTPUT_LIMIT = 16 * 1024
@@ -303,13 +304,15 @@ def serve_apart(lane: Lane, ahead: tuple[str, ...], job: int) -> int | None:
 def load_apart(lane: Lane, number: int) -> None:
     """Load one file in a child and see to it that there is an answer."""
     os.close(os.open(os.path.join(lane.control, f"{number}.begun"), os.O_WRONLY | os.O_CREAT, 0o600))
-    end = watch(lane, number, lane.orders["root"], False)
+    root = lane.orders["root"]
+    code = child.compiled(os.path.join(root, *lane.orders["jobs"][number]["path"].split("/")))
+    end = watch(lane, number, root, False, code)
     if end.get("status") == "touches":
         # It was about to change the repository's files, which others still load from: give it its own.
         private = os.path.join(lane.control, f"private-{number}")
         try:
-            copy_files(lane.orders["root"], lane.orders["entries"], private)
-            end = watch(lane, number, private, True)
+            copy_files(root, lane.orders["entries"], private)
+            end = watch(lane, number, private, True, code)
         finally:
             shutil.rmtree(private, ignore_errors=True)
     if end:
@@ -328,7 +331,7 @@ def copy_files(root: str, listing: str, target: str) -> None:
             shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def watch(lane: Lane, number: int, root: str, private: bool) -> dict[str, Any]:
+def watch(lane: Lane, number: int, root: str, private: bool, code: CodeType | None) -> dict[str, Any]:
     """Fork, wait, and tell how the child ended when it did not answer by itself; else an empty dict."""
     for folder in (lane.work, lane.home):
         if not os.path.isdir(folder) or os.listdir(folder):
@@ -341,7 +344,7 @@ def watch(lane: Lane, number: int, root: str, private: bool) -> dict[str, Any]:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        child.be_child(lane, number, root, private, writer, reader)
+        child.be_child(lane, number, root, private, code, writer, reader)
     lane.child = pid
     os.close(writer)
     output = bytearray()
