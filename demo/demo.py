@@ -172,10 +172,9 @@ class Demo:
                 print(f"  {sign} {line}")
 
     def push_and_settle(self, *command: str) -> None:
-        """Push, wait for the registration, and show what became of it."""
+        """Push, and wait for the registration where the push has not told it."""
         self.run(*command)
         self.settled(self.head())
-        self.run("git", "prefect", "status")
 
     def run_flow(self, flow: str, project: str) -> str:
         """Run a registered flow through the agent and follow it; what it logged."""
@@ -272,6 +271,8 @@ def set_up(demo: Demo) -> None:
     demo.quietly("git", "add", "--all")
     demo.quietly("git", "commit", "--quiet", "-m", "three flow files")
     demo.run("pre-commit", "install", "--hook-type", "pre-push", "--install-hooks")
+    print("\n# so that git's own hook sees every ref of a push, tags too, and a push tells what became of it:")
+    demo.run("git", "prefect", "install")
     demo.run("git", "push", "--quiet", "-u", "origin", "main")
 
 
@@ -309,9 +310,8 @@ def story(demo: Demo) -> float:
 
     chapter("5. a release: a tag, registered pinned, while the branch moves on")
     demo.run("git", "tag", "v1.0")
-    demo.run("git", "push", "origin", "v1.0")
-    print("\n# pre-commit runs nothing for a tag whose commits the remote has, so:")
-    demo.run("git", "prefect", "register", "--ref", "v1.0")
+    demo.push_and_settle("git", "push", "origin", "v1.0")
+    demo.run("git", "prefect", "status")
     demo.change("flows/etl.py", "order * 30", "order * 100", "the branch moves on")
     demo.push_and_settle("git", "push")
     expect(demo.run_flow("orders-etl", "production"), "revenue: 360")

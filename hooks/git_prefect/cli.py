@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from importlib import import_module
 
 from . import __version__
@@ -36,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         # What a terminal's encoding cannot show is escaped: it must not end a push.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if not sys.warnoptions:
+        # Those of Prefect's own dependencies (google-auth on an old Python) are nobody's business here.
+        warnings.simplefilter("ignore")
     if sys.platform == "win32":
         print("git-prefect: Windows itself is not supported\nhint: use WSL", file=sys.stderr)
         return ExitCode.USAGE

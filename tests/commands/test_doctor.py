@@ -115,10 +115,10 @@ def test_all_is_well(desk: Clone, remote: Path, api: str, monkeypatch: pytest.Mo
     code, printed = doctor(desk)
     python = f"Python {'.'.join(map(str, sys.version_info[:3]))}"
     lines = printed.splitlines()
-    assert lines[0] == f"  git-prefect  {__version__}, {python}, {executable()}"
-    assert lines[1].split() == ["git", desk.git("--version").split()[2]]
-    assert lines[2] == "  hooks        pre-push: git-prefect's"
-    assert lines[3].startswith(f"  interpreter  {python} with Prefect {version('prefect')},")
+    assert told(printed, "git-prefect") == f"  {__version__}, {python}, {executable()}"
+    assert told(printed, "git") == f"  {desk.git('--version').split()[2]}"
+    assert told(printed, "hooks") == "  pre-push: git-prefect's"
+    assert told(printed, "interpreter").startswith(f"  {python} with Prefect {version('prefect')},")
     # A path or an address is never broken, however long it is: nothing else makes a line too long.
     long = [line for line in lines if len(line) > 80]
     assert all(max(map(len, line[15:].split())) > 80 - 15 - 2 for line in long)

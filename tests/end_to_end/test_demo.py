@@ -70,7 +70,7 @@ def test_ctrl_c_leaves_nothing_behind(places: Path, tools: Tools) -> None:
         assert demo.stdout is not None
         deadline = time.monotonic() + 60
         for line in demo.stdout:
-            if "prefect status" in line:
+            if "registered: orders-etl" in line:
                 break
             assert time.monotonic() < deadline
         os.killpg(demo.pid, signal.SIGINT)

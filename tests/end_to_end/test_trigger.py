@@ -139,7 +139,7 @@ def test_what_failed_before_is_news_also_where_nothing_has_changed(native: Team)
     native.push("origin", "feature/x", PREFECT__SERVER__ENDPOINT="http://127.0.0.1:9")
     until(lambda: [entry.error for entry in pending.entries(native.clone.repository)] not in ([], [""]))
     head = native.clone.commit({"README": "2"})
-    assert told(native.push("origin", "feature/x"))[1].startswith(f"origin/feature/x at {head[:7]}: registered: etl → ")
+    assert told(native.push("origin", "feature/x"))[1].startswith(f"origin/feature/x at {head[:7]}: unchanged: etl → ")
 
 
 def test_where_the_trigger_cannot_stand_the_watcher_serves(native: Team) -> None:

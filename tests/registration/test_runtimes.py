@@ -6,6 +6,7 @@ import inspect
 from copy import deepcopy
 from typing import Any
 
+import botocore
 import prefect
 import pytest
 import yaml
@@ -258,6 +259,8 @@ def changed(document: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("place", "value"), CHANGES)
 def test_what_the_kubernetes_agent_chokes_on_is_refused(place: str, value: Any) -> None:
+    if (place, value) == ("metadata.name", 3) and prefect.__version__ < "1.3":
+        pytest.skip("the agent of Prefect 1.2 does not look at the name")
     template = changed(yaml.safe_load(JOB), place, value)
     with pytest.raises((KeyError, TypeError, AttributeError, ValueError)):
         as_prefect_makes_it(KubernetesAgent, deepcopy(template), "job_template", "KubernetesRun")
@@ -332,6 +335,10 @@ def test_what_the_ecs_agent_or_aws_chokes_on_is_refused(place: str, value: Any) 
     assert f": {place}" in said
 
 
+@pytest.mark.skipif(
+    tuple(map(int, botocore.__version__.split(".")[:2])) < (1, 12),
+    reason="a botocore that does not know tags: on Python 3.9 pip may choose it, for the urllib3 of others",
+)
 @pytest.mark.parametrize(("place", "value"), [("tags", []), ("containerDefinitions", REMOVED), ("cpu", "1024")])
 def test_a_task_definition_that_the_ecs_agent_takes_is_taken(place: str, value: Any) -> None:
     template = changed(yaml.safe_load(TASK), place, value)

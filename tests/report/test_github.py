@@ -6,6 +6,7 @@ import re
 import sys
 from urllib.parse import unquote
 
+import prefect
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ def test_validate(desk: Desk) -> None:
     assert (result.returncode, result.stdout) == (
         1,
         f"::error file=flows/etl.py,line=11,title=does-not-load::{message}\n"
-        f"1 flow in 1 file loads as on an agent, 1 error (Prefect 1.4.1 in {sys.executable})\n",
+        f"1 flow in 1 file loads as on an agent, 1 error (Prefect {prefect.__version__} in {sys.executable})\n",
     )
 
 
