@@ -19,11 +19,11 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
 
 # Also what needs minutes, every Python from 3.9 to 3.13 that is on PATH, and the oldest dependencies that are allowed.
 test-all: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 	$(BIN)/python tests/every_python.py
 
 # Branches of the package that `make test` takes, in all processes; about twice as long as `make test`.

@@ -87,3 +87,11 @@ def make_world(docs_services: Services, tmp_path: Path) -> Iterator[Callable[[st
     yield make
     for world in made:
         world.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """On how many cases of the corpus validate and the agent agreed (here, for it is not asked further down with xdist)."""
+    reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    said = [value for report in reports for key, value in report.user_properties if key == "agreement"]
+    if said:
+        terminalreporter.write_line(f"validate and the agent agree on {sum(said)} of {len(said)} cases")
