@@ -13,7 +13,7 @@ from prefect.run_configs import DockerRun, UniversalRun
 from prefect.schedules import CronSchedule, IntervalSchedule, Schedule
 from prefect.schedules.clocks import CronClock, DatesClock
 
-from git_prefect.registration.structure import differences, graph, schedule_in_words
+from git_prefect.registration.structure import can_be_scheduled, differences, graph, schedule_in_words
 
 
 @task
@@ -193,3 +193,26 @@ def test_type_hints_are_noise() -> None:
         one["outputs"] = "typing.List[int]"
         one["inputs"] = {name: {**told, "type": "typing.Any"} for name, told in one["inputs"].items()}
     assert differences(serialized(), hinted) == ()
+
+
+CRON, FOR_X = {"clocks": [{"cron": "0 0 * * *"}]}, {"clocks": [{"cron": "0 0 * * *", "parameter_defaults": {"x": 1}}]}
+NEEDS_X = [{"name": "x", "slug": "x", "required": True}]
+
+
+@pytest.mark.parametrize(
+    ("serialized", "group", "can"),
+    [
+        ({}, None, False),
+        ({"schedule": CRON}, None, True),
+        ({"schedule": CRON, "parameters": [{"name": "x", "slug": "x", "required": False}]}, None, True),
+        ({"schedule": CRON, "parameters": NEEDS_X}, None, False),
+        ({"schedule": FOR_X, "parameters": NEEDS_X}, None, True),
+        ({"schedule": {"clocks": [*FOR_X["clocks"], *CRON["clocks"]]}, "parameters": NEEDS_X}, None, False),
+        ({"schedule": CRON, "parameters": NEEDS_X}, {"default_parameters": {"x": 1}}, True),
+        ({}, {"schedule": CRON}, True),
+    ],
+)
+def test_a_schedule_can_be_active_when_it_gives_every_required_parameter_a_value(
+    serialized: dict[str, Any], group: dict[str, Any] | None, can: bool
+) -> None:
+    assert can_be_scheduled(serialized, group) == can

@@ -32,12 +32,16 @@ SERIALIZED = {
 """What the server holds every flow to that is registered, and what Prefect's own schemas write."""
 
 FLOW = {
-    "id": Name, "name": Name, "version": int, "is_schedule_active?": bool, "flow_group_id": Name, "description?": str,
-    "serialized_flow?": SERIALIZED, "project?": {"id": Name, "name": Name, "tenant_id?": Name},
-    "flow_group?": {
-        "labels?": [str], "schedule?": _SCHEDULE, "run_config?": dict, "default_parameters?": dict,
-        "flows?": [{"flow_runs": [{"state?": str, "scheduled_start_time?": str}]}],
-    },
+    "id": Name, "name": Name, "version": int, "is_schedule_active": (bool, None), "flow_group_id": Name,
+    "description": (str, None), "serialized_flow": (SERIALIZED, None),
+    "project": ({"id": Name, "name": Name, "tenant_id?": Name}, None),
+    "flow_group": (
+        {
+            "labels?": [str], "schedule?": _SCHEDULE, "run_config?": dict, "default_parameters?": dict,
+            "flows?": [{"flow_runs": [{"state?": str, "scheduled_start_time?": str}]}],
+        },
+        None,
+    ),
 }  # fmt: skip
 """A row of `flow`, as `_FLOW_FIELDS` and held.py ask for it."""
 
@@ -123,8 +127,8 @@ class Api(Connection):
                     "}",
                     {"projects": list(projects), "flows": condition, "limit": page, "offset": len(flows)},
                     {
-                        "tenant": [{"id": Name, "slug?": Name}],
-                        "project": [{"id": Name, "name": Name, "tenant_id?": Name}],
+                        "tenant": [{"id": Name, "slug": (Name, None)}],
+                        "project": [{"id": Name, "name": Name, "tenant_id": (Name, None)}],
                         "flow_aggregate": {"aggregate": {"count": int}},
                         "flow": [FLOW],
                     },
@@ -204,7 +208,7 @@ class Api(Connection):
         data = self.ask(
             f"mutation($input: {mutation}_input!) {{ {mutation}(input: $input) {{ success }} }}",
             {"input": {"flow_id": flow_id}},
-            {mutation: {"success?": bool}},
+            {mutation: {"success": (bool, None)}},
         )
         return bool(data[mutation]["success"])
 

@@ -81,7 +81,7 @@ def held(api: Api, where: GitStorage, name: str | None = None) -> list[HeldFlow]
     found = [
         _held_flow(api, row, tenant["slug"] or "")
         for row in rows
-        if row["project"] and row["project"]["tenant_id"] == tenant["id"]
+        if row["project"] and row["project"].get("tenant_id") == tenant["id"]
     ]
     own = [one for one in found if same_repository(one.flow.storage, where._asdict())]
     return sorted(own, key=lambda one: (one.flow.project, one.flow.name, -one.flow.version))
