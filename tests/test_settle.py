@@ -86,6 +86,17 @@ def test_the_tracking_ref_of_the_push_is_proof_enough(team: Clone) -> None:
     assert pending.entries(team.repository) == []
 
 
+def test_a_tracking_ref_that_was_there_before_the_push_proves_nothing(team: Clone, remote: Path) -> None:
+    """Somebody took the branch back; this clone does not know, pushes it again, and is rejected."""
+    head = team.commit({"etl.py": FLOW.format(name="etl")})
+    team.git("push", "--quiet", "origin", "feature/x")
+    entry = queue(team, before=head)
+    team.git("--git-dir", str(remote), "update-ref", "-d", "refs/heads/feature/x")
+    settle.settle(team.repository, just_pushed=frozenset([entry.id]))
+    gone = "origin/feature/x does not exist: the push was a dry run, failed, or was undone"
+    assert log(team) == [("not arrived", head, gone)]
+
+
 def test_later_the_remote_is_asked_and_kept_waiting_for(team: Clone) -> None:
     head = team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)
