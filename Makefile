@@ -61,11 +61,9 @@ servers:
 	sudo=; if [ "$$(id -u)" -ne 0 ]; then sudo=sudo; fi; set -x; \
 	$$sudo apt-get update && $$sudo apt-get install --yes --no-install-recommends $$missing
 
+# About a quarter of an hour on two cores that do nothing else. BENCH=--keep writes benchmarks/RESULTS.md.
 bench: $(VENV)/installed
-	$(BIN)/python benchmarks/push.py
-	$(BIN)/python benchmarks/trigger.py
-	$(BIN)/python benchmarks/validate.py
-	$(BIN)/python benchmarks/register.py
+	$(BIN)/python benchmarks/all.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) build hooks/*.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -5,26 +5,23 @@
 Both commands are run as a person runs them, from the start of the process to its end, on the same flow files; each
 flow has three tasks. `prefect register -p flows/` loads the files into one process and sends a query and
 a mutation for each flow. `git prefect register` asks the remote, plans, registers and reads back; the files have been
-loaded by the hook of the push, as after every push. With `first` nothing is known of them, and it loads each in a
-process of its own. The API is the development API, in a process of its own, which adds the latency to each request.
-
-`whole` compares the two commands as they are; both import Prefect, which takes the seconds that the first line says.
-`work` leaves that out on both sides: after a push the watcher has imported Prefect while the push was under way.
+loaded by the hook of the push, as after every push. The API is the development API, in a process of its own, which adds
+the latency to each request; how many requests there were stands beside the times.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import requests
-from prefect import __version__ as VERSION
+from table import Row, shown
 
 from git_prefect.devserver.process import running
 
@@ -89,10 +86,6 @@ class Bench:
         for command in (["add", "--all"], [*identity, "commit", "--quiet", "-m", "flows"], ["push", "--quiet", "origin", "HEAD:main"]):  # fmt: skip
             subprocess.run(["git", *command], cwd=self.clone, env=self.environ, check=True, capture_output=True)
 
-    def forget(self) -> None:
-        """Forget what is known of the files."""
-        shutil.rmtree(self.clone / ".git" / "git-prefect", ignore_errors=True)
-
     def timed(self, *command: str, expect: str) -> tuple[float, int]:
         """Seconds that a command takes, and the requests that it makes; what it prints has to have `expect`."""
         requests.delete(f"{self.url}/_requests", timeout=60)
@@ -118,79 +111,66 @@ class Bench:
         subprocess.run(command, cwd=self.clone, env=self.environ, check=True, capture_output=True)
 
 
-def measure(flows: int, latency: float, start: float, repeat: int) -> None:
-    """Print a line for new, changed and unchanged flows; `start` are the seconds that importing Prefect takes."""
+def measure(flows: int, latency: float, repeat: int) -> Iterator[Row]:
+    """New, changed and unchanged flows."""
     done, same = f"{flows} registered", f"{flows} unchanged"
+
+    def shown_as(situation: str, ours: Sequence[Taken], theirs: Sequence[Taken]) -> Row:
+        goal = 1 / GOALS[situation] if (flows, latency) == (100, 50) else None
+        what = f"{flows} {situation} flow{'s' if flows > 1 else ''}, {latency:.0f} ms round trip"
+        return Row(
+            f"{what}; {min(ours)[1]} requests",
+            min(ours)[0],
+            f"prefect register; {min(theirs)[1]}",
+            min(theirs)[0],
+            goal,
+        )
+
     with tempfile.TemporaryDirectory() as place, running("--latency", str(latency)) as url:
         bench = Bench(Path(place), flows, url)
-        theirs, ours, first = [], [], []
+        theirs, ours = [], []
         for number in range(repeat):
             bench.run(PREFECT, "create", "project", f"theirs-{number}")
             theirs.append(bench.theirs(done, f"theirs-{number}"))
-            bench.forget()
-            first.append(bench.ours(done, f"first-{number}"))
+            bench.run(GIT_PREFECT, "validate", "--ref", "main")
             ours.append(bench.ours(done, f"ours-{number}"))
-        show(flows, latency, "new", min(theirs), min(ours), min(first), start)
+        yield shown_as("new", ours, theirs)
         theirs, ours = [], []
         for number in range(repeat):
             bench.write("\n    load(rows)" * (number + 1))
             theirs.append(bench.theirs(done, "theirs-0"))
-            # The hook of the push loads what has changed.
             bench.run(GIT_PREFECT, "validate", "--ref", "main")
             ours.append(bench.ours(done, "ours-0"))
-        show(flows, latency, "changed", min(theirs), min(ours), None, start)
-        theirs, ours, first = [], [], []
+        yield shown_as("changed", ours, theirs)
+        theirs, ours = [], []
         for _ in range(repeat):
             theirs.append(bench.theirs(f"{flows} skipped", "theirs-0"))
             ours.append(bench.ours(same, "ours-0"))
-        bench.forget()
-        show(flows, latency, "unchanged", min(theirs), min(ours), bench.ours(same, "ours-0"), start)
+        yield shown_as("unchanged", ours, theirs)
 
 
 Taken = tuple[float, int]
 """Seconds and requests."""
 
 
-def show(
-    flows: int, latency: float, situation: str, theirs: Taken, ours: Taken, first: Taken | None, start: float
-) -> None:
-    """One line of the table."""
-    goal = f"{GOALS[situation]:3} x" if (flows, latency) == (100, 50) else ""
-    cold = f"{first[0]:7.2f} s {theirs[0] / first[0]:6.1f} x" if first else ""
-    work = (theirs[0] - start) / max(ours[0] - start, 0.01)
-    print(
-        f"{flows:5} {latency:5.0f} ms  {situation:10}{theirs[0]:7.2f} s{theirs[1]:5}{ours[0]:9.2f} s{ours[1]:5}"
-        f"{theirs[0] / ours[0]:8.1f} x{work:7.1f} x  {goal:7}{cold}",
-        flush=True,
-    )
+def rows(sizes: Sequence[int] = (1, 10, 100), latencies: Sequence[float] = (0, 50), repeat: int = 2) -> Iterator[Row]:
+    """Whole commands, from the start of the process to its end; milliseconds of latency."""
+    for latency in latencies:
+        for flows in sizes:
+            yield from measure(flows, latency, repeat)
 
 
-def importing_prefect() -> float:
-    """Seconds that it takes, the least of some runs."""
-    taken = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import prefect"], check=True, capture_output=True)
-        taken.append(time.perf_counter() - started)
-    return min(taken)
-
-
-def main() -> int:
+def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flows", default="1,10,100", help="default: 1,10,100; with 500 it takes minutes more")
     parser.add_argument("--latency", default="0,50", help="milliseconds of each request; default: 0,50")
     parser.add_argument("--repeat", type=int, default=2, help="the quickest of so many runs counts; default: 2")
     options = parser.parse_args()
-    start = importing_prefect()
-    print(f"importing Prefect: {start:.2f} s; prefect {VERSION}, {os.cpu_count()} processors")
-    print("                       prefect register   git prefect register")
-    print("flows  latency             time  asked      time  asked   whole    work  goal   first: time  whole")
-    for latency in map(float, options.latency.split(",")):
-        for flows in map(int, options.flows.split(",")):
-            measure(flows, latency, start, options.repeat)
-    return 0
+    sizes, latencies = ([int(one) for one in text.split(",")] for text in (options.flows, options.latency))
+    for line in shown(rows(sizes, latencies, options.repeat)):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

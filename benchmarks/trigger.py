@@ -1,6 +1,6 @@
 """What the native hook and its trigger cost: a rebase, a push that changes nothing registered, one that is held.
 
-`python benchmarks/trigger.py [--repeat 7]` prints milliseconds and ratios of one run, on a remote on this disk.
+`python benchmarks/trigger.py [--repeat 7]` measures on a remote on this disk.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
 from push import FLOW, SETTINGS, git
+from table import Row, shown
 
 from git_prefect.devserver.process import running
 from git_prefect.push import trigger
@@ -86,11 +88,8 @@ def held(clone: Path) -> float:
     return time.perf_counter() - arrived
 
 
-def main() -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=7)
-    repeat = parser.parse_args().repeat
+def rows(repeat: int = 7) -> Iterator[Row]:
+    """A rebase beside one without the trigger, pushes beside one without hooks."""
     with tempfile.TemporaryDirectory() as place, running() as api:
         os.environ.update(HOME=place, PREFECT__BACKEND="server", PREFECT__SERVER__ENDPOINT=api)
         os.environ.pop("CI", None)
@@ -117,18 +116,18 @@ def main() -> int:
             commit(clone, "flow.py", FLOW.format(number=number + 2))
             waits.append(held(clone))
         python = min(seconds(lambda: subprocess.run([sys.executable, "-c", "import prefect"])) for _ in range(3))
-    rows = (
-        (f"rebase of {COMMITS} commits, nothing waits", min(idle), min(idle)),
-        (f"rebase of {COMMITS} commits while a push waits", min(standing), min(idle)),
-        ("git push without hooks", min(plain), min(plain)),
-        ("git push that changes nothing registered", min(quiet), min(plain)),
-        ("held at the end of a push with a changed flow", min(waits), python),
-    )
-    print(f"`import prefect` takes {python * 1000:.0f} ms")
-    for what, taken, beside in rows:
-        print(f"  {what:48}{taken * 1000:7.0f} ms  {taken / beside:5.2f} x")
-    return 0
+    yield Row(f"rebase of {COMMITS} commits while a push waits", min(standing), "nothing waits", min(idle))
+    yield Row("git push of no flow, native hook", min(quiet), "git push --no-verify", min(plain))
+    yield Row("held at the end of a push with a changed flow", min(waits), "import prefect", python)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=7)
+    for line in shown(rows(parser.parse_args().repeat)):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,8 +4,7 @@
 
 `prefect build` imports all files into one process and isolates nothing; we load each in a process of its
 own. Times are the best of the repetitions; processor time and memory are those of all processes
-together and of the largest one. `known` is the same check again with nothing changed, `one` with one
-file changed. The last column is what the project promises.
+together and of the largest one.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import resource
@@ -21,9 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from table import Row, shown
 
 SMALL = """from prefect import Flow, Parameter, task
 
@@ -218,44 +220,31 @@ def write_tree(folder: Path, kind: str, count: int, changed: str = "") -> None:
     (folder / "entries.json").write_text(json.dumps(listing))
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", default="1,10,100,1000")
-    parser.add_argument("--kinds", default="small,real,requests,pandas")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--check", nargs=2, metavar=("FOLDER", "STATE"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.check:
-        check(Path(options.check[0]), Path(options.check[1]))
-        return
+KINDS = ("small", "real", "requests", "pandas")
+SIZES = (1, 10, 100, 1000)
+SCRIPT = Path(__file__)
+
+
+def rows(kinds: Sequence[str] = KINDS, sizes: Sequence[int] = SIZES, repeat: int = 3) -> Iterator[Row]:
+    """For each kind and number of files: all of them cold, one changed, none changed."""
     prefect = str(Path(sys.executable).with_name("prefect"))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        start = best([sys.executable, "-c", "pass"], place, 5)
         imported = best([sys.executable, "-c", "import prefect"], place, 3)
-        print(
-            f"`import prefect`: {imported.wall:.2f} s, {imported.memory:.0f} MB; Python itself: {start.wall:.3f} s; {os.cpu_count()} cores\n"
-        )
-        print(
-            f"{'files':>14} {'prefect build':>14} {'ours, cold':>11} {'ratio':>6} {'one':>7} {'known':>7}  {'CPU':>12}  {'memory':>9}"
-        )
-        for kind in options.kinds.split(","):
-            if (
-                kind == "pandas"
-                and subprocess.run([sys.executable, "-c", "import pandas"], capture_output=True).returncode
-            ):
-                print(f"{'pandas':>14} is not installed: pip install pandas")
+        for kind in kinds:
+            if kind == "pandas" and not importlib.util.find_spec("pandas"):
+                print("pandas is not installed: pip install pandas", file=sys.stderr)
                 continue
-            for count in map(int, options.files.split(",")):
-                row(place / f"{kind}-{count}", kind, count, options.repeat if count < 1000 else 1, prefect, imported)
+            for count in sizes:
+                yield from row(place / f"{kind}-{count}", kind, count, repeat if count < 1000 else 1, prefect, imported)
 
 
-def row(folder: Path, kind: str, count: int, repeat: int, prefect: str, imported: Cost) -> None:
-    """Measure one kind and number of files, and print it."""
+def row(folder: Path, kind: str, count: int, repeat: int, prefect: str, imported: Cost) -> Iterator[Row]:
+    """Measure one kind and number of files."""
     write_tree(folder, kind, count)
     state = folder / "state"
-    ours = [sys.executable, __file__, "--check", str(folder), str(state)]
+    ours = [sys.executable, str(SCRIPT), "--check", str(folder), str(state)]
     theirs = best([prefect, "build", "-p", "tree/flows", "-o", "out.json"], folder, repeat)
     measured(ours, folder)  # the interpreter is asked once
     cold = best(ours, folder, repeat, [str(state / "verdicts")])
@@ -265,14 +254,32 @@ def row(folder: Path, kind: str, count: int, repeat: int, prefect: str, imported
         write_tree(folder, kind, count, f"# {number}\n")
         changes.append(measured(ours, folder))
     one = min(changes, key=lambda cost: cost.wall)
-    print(
-        f"{count:>7} {kind:>6} {theirs.wall:>13.2f}s {cold.wall:>10.2f}s {cold.wall / theirs.wall:>5.2f}x"
-        f" {one.wall / imported.wall:>5.2f}xi {known.wall / theirs.wall:>5.2f}x"
-        f"  {theirs.cpu:>5.1f}→{cold.cpu:.1f}s  {theirs.memory:>3.0f}→{cold.memory:.0f} MB",
-        flush=True,
+    what = f"{count} {kind} flow file{'s' if count > 1 else ''}"
+    build = "prefect build"
+    yield Row(f"{what}, cold", cold.wall, build, theirs.wall, {"pandas": 1.6}.get(kind, 1.2) if count == 100 else None)
+    yield Row(f"{what}, cold: processors", cold.cpu, build, theirs.cpu)
+    yield Row(
+        f"{what}, cold: memory", cold.memory, "import prefect", imported.memory, 2 if count == 1000 else None, "MB"
     )
+    yield Row(f"{what}, one changed", one.wall, "import prefect", imported.wall, 1.5 if count == 1000 else None)
+    yield Row(f"{what}, none changed", known.wall, build, theirs.wall, 0.2 if count == 100 else None)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", default=",".join(map(str, SIZES)))
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--check", nargs=2, metavar=("FOLDER", "STATE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.check:
+        check(Path(options.check[0]), Path(options.check[1]))
+        return
+    sizes = [int(size) for size in options.files.split(",")]
+    for line in shown(rows(options.kinds.split(","), sizes, options.repeat)):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     main()
