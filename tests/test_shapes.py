@@ -8,7 +8,7 @@ import pytest
 
 from git_prefect.shapes import Name, Row, Shape, loads, misfit
 
-FLOW = {"name": Name, "tasks": [{"slug": str}], "version?": int, "row?": Row((str, (float, None)))}
+FLOW = {"name": Name, "tasks": [{"slug": str}], "version*": int, "row?": Row((str, (float, None)))}
 RIGHT = {"name": "etl", "tasks": [{"slug": "a"}], "more": 1}
 
 
@@ -19,6 +19,7 @@ RIGHT = {"name": "etl", "tasks": [{"slug": "a"}], "more": 1}
         ({**RIGHT, "version": None}, FLOW, None),
         ({**RIGHT, "row": ["x", None]}, FLOW, None),
         ({**RIGHT, "row": ["x", 1]}, FLOW, None),
+        ({**RIGHT, "row": None}, FLOW, ".row"),
         ([], FLOW, "the whole"),
         ({"name": "etl"}, FLOW, ".tasks"),
         ({**RIGHT, "tasks": {}}, FLOW, ".tasks"),

@@ -114,7 +114,7 @@ def _refusals(repository: git.Repository) -> list[str]:
     lines = []
     for line in pending.untold(repository):
         ref = RefUpdate(line["remote"], "", line["ref"], line["commit"], None, None, "push")
-        reasons = [flow["reason"] for flow in line.get("flows", []) if flow["action"] == "failed"]
+        reasons = [flow.get("reason", "") for flow in line.get("flows", []) if flow["action"] == "failed"]
         told = "; ".join(dict.fromkeys(reasons)) or line.get("reason", "")
         lines.append(f"not registered: {text.place(ref)} at {text.short(line['commit'])}: {told}")
     return lines

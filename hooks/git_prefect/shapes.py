@@ -11,8 +11,8 @@ from typing import Any
 
 Shape = Any
 """A type (`float`: any number that arithmetic is safe with), a tuple of shapes of which one has to fit, `[shape]`: a list
-of such, `Row`: a list of so many, or a table: the keys that it has to have (`"key?"`: may be missing, or null) beside any
-others."""
+of such, `Row`: a list of so many, or a table: the keys that it has to have (`"key?"`: may be missing, `"key*"`: or be null)
+beside any others."""
 
 LARGEST = 2**53
 """Numbers beyond are no count, time or size of anybody's, and overflow what is computed with them."""
@@ -32,8 +32,8 @@ def misfit(value: Any, shape: Shape, place: str = "") -> str | None:
         if not isinstance(value, dict):
             return place or "the whole"
         for key, inner in shape.items():
-            name = key.rstrip("?")
-            if name != key and value.get(name) is None:
+            name = key.rstrip("?*")
+            if (key.endswith("?") and name not in value) or (key.endswith("*") and value.get(name) is None):
                 continue
             found = misfit(value[name], inner, f"{place}.{name}") if name in value else f"{place}.{name}"
             if found:

@@ -24,9 +24,9 @@ USERNAMES = st.one_of(st.none(), st.just("oauth2"))
 
 @given(URLS, URLS, USERNAMES, st.sampled_from([None, True, False]))
 @example("codecommit::us-east-1", "codecommit::x://y", None, None)
-@example("a" * 50_000 + "@" * 50_000 + ":" * 50_000, "[" * 100_000, None, None)
-@example("https://" + "@/" * 50_000, ":" * 100_000, None, None)
-@tries(500, seconds=5)
+@example("a" * 4_000 + "@" * 4_000 + ":" * 4_000, "[" * 4_000, None, None)
+@example("https://" + "@/" * 4_000, ":" * 4_000, None, None)
+@tries(300, seconds=10)
 def test_any_text_is_taken_apart(url: str, other: str, username: str | None, ssh: bool | None) -> None:
     assert isinstance(locate(url).path, str)
     assert without_credentials(without_credentials(url)) == without_credentials(url)

@@ -104,7 +104,7 @@ def test_any_bytes_are_settings_or_refused(content: bytes) -> None:
 
 
 @given(SETTINGS, st.sampled_from(settings.FILES))
-@tries(400)
+@tries(250)
 def test_any_values_of_every_key_are_taken_or_refused(table: dict[str, Any], name: str) -> None:
     refusal(written(table, name))
 
@@ -137,7 +137,7 @@ def test_a_commit_and_a_work_tree_are_read_alike(work: Clone, table: dict[str, A
 
 @pytest.mark.parametrize("name", settings.FILES)
 @given(SETTINGS)
-@tries(15, seconds=30)
+@tries(7, seconds=60)
 def test_commands_end_well_with_any_settings(
     name: str, work: Clone, command: Command, monkeypatch: pytest.MonkeyPatch, table: dict[str, Any]
 ) -> None:

@@ -97,7 +97,7 @@ def look(clone: Clone, command: Command) -> None:
 @example({**ENTRY, "id": "../../../x"})
 @example({**ENTRY, "id": "x\0y"})
 @example({**ENTRY, "commit": "--help", "tracking_before": 5})
-@tries(12, seconds=30)
+@tries(6, seconds=60)
 def test_any_entry(clone: Clone, command: Command, document: Any) -> None:
     write(clone, f"pending/{ENTRY['id']}.json", json.dumps(document).encode())
     look(clone, command)
@@ -115,7 +115,10 @@ def test_any_entry(clone: Clone, command: Command, document: Any) -> None:
 @example([{**LINES[0], "flows": [{**FLOW_LINE, "changes": 1}]}])
 @example([{**LINES[0], "left_out": {}, "notes": 1}])
 @example([{**LINES[2], "commit": None, "reason": {}}])
-@tries(15, seconds=30)
+@example([{**LINES[0], "flows": None}])
+@example([{**LINES[0], "flows": [{key: value for key, value in FLOW_LINE.items() if key != "reason"}]}])
+@example([{**LINES[0], "flows": [{**FLOW_LINE, "changes": None}]}])
+@tries(6, seconds=60)
 def test_any_log(clone: Clone, command: Command, lines: list[Any]) -> None:
     write(clone, "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     (Path(clone.repository.state_dir) / "told").unlink(missing_ok=True)
@@ -132,7 +135,7 @@ KEPT = ["pending/0.json", "log.jsonl", "told", "recall.json", "interpreters.json
 @example("recall.json", DEEP.encode())
 @example("interpreters.json", DEEP.encode())
 @example("told", b"nan")
-@tries(15, seconds=30)
+@tries(6, seconds=60)
 def test_any_bytes(clone: Clone, command: Command, name: str, content: bytes) -> None:
     write(clone, name, content)
     look(clone, command)
@@ -140,7 +143,7 @@ def test_any_bytes(clone: Clone, command: Command, name: str, content: bytes) ->
 
 
 @given(st.data())
-@tries(6, seconds=30)
+@tries(4, seconds=60)
 def test_what_a_push_has_kept_spoiled(clone: Clone, command: Command, data: st.DataObject) -> None:
     """Every file that a real push keeps, verdicts and the memory of an idle push among them."""
     shutil.rmtree(clone.repository.state_dir, ignore_errors=True)

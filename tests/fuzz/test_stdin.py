@@ -80,7 +80,7 @@ def told(clone: Clone, lines: str) -> bytes:
 @example("refs/heads/main {head} refs/heads/main {zero}", True)
 @example("refs/heads/x {head} refs/heads/x\x0cy {zero}", False)
 @example("x {tree} refs/heads/main {zero}", False)
-@tries(25, seconds=30)
+@tries(12, seconds=60)
 def test_any_lines_end_well(clone: Clone, command: Command, lines: str, ended: bool) -> None:
     command("pre-push", "origin", "https://git.example.com/team/etl.git", stdin=told(clone, lines + "\n" * ended))
 
@@ -88,7 +88,7 @@ def test_any_lines_end_well(clone: Clone, command: Command, lines: str, ended: b
 @given(st.binary(max_size=60))
 @example(b"refs/heads/f\xfc {head} refs/heads/f\xfc {zero}\n")
 @example(b"\xff\xfe\n")
-@tries(15, seconds=30)
+@tries(8, seconds=60)
 def test_any_bytes_end_well(clone: Clone, command: Command, content: bytes) -> None:
     for name, value in (("{head}", clone.head()), ("{zero}", "0" * len(clone.head()))):
         content = content.replace(name.encode(), value.encode())
@@ -96,7 +96,7 @@ def test_any_bytes_end_well(clone: Clone, command: Command, content: bytes) -> N
 
 
 @given(st.lists(st.sampled_from(["main", "feature/ü", "v1.2", "a b".replace(" ", "-"), "x" * 200]), unique=True, min_size=1))
-@tries(6, seconds=30)
+@tries(4, seconds=60)
 def test_what_git_writes_is_queued_ref_for_ref(clone: Clone, command: Command, names: list[str]) -> None:
     """Branches, lightweight tags and deletions in one push, at either length of object names."""
     head, zero = clone.head(), "0" * len(clone.head())

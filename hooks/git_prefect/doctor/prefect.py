@@ -21,7 +21,7 @@ def api() -> tuple[Check, Api | None]:
         found = Api()
         facts = [f"{found.address} (backend {backend}, Prefect {prefect.__version__} here)"]
         if backend == "server":
-            version = (found.ask("query { api { version } }", {}, {"api?": {"version?": str}}).get("api") or {}).get("version")
+            version = (found.ask("query { api { version } }", {}, {"api*": {"version*": str}}).get("api") or {}).get("version")
             facts += [f"Prefect Server {version}"] * bool(version)
         else:
             found.ask("query { tenant { id } }", {}, {"tenant": list})

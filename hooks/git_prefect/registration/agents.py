@@ -48,7 +48,7 @@ def agents_of(api: Connection, tenant_id: str) -> list[Agent]:
     Raises:
         OutOfReach, NotAuthorised: the API.
     """
-    row = {"name?": str, "type?": str, "labels?": [str], "last_queried?": str, "tenant_id?": str}
+    row = {"name*": str, "type*": str, "labels*": [str], "last_queried*": str, "tenant_id*": str}
     rows = api.ask("query { agent { name type labels last_queried tenant_id } }", {}, {"agent": [row]})["agent"]
     found = [_agent(row) for row in rows if row.get("tenant_id") == tenant_id]
     return sorted(found, key=lambda one: (one.seconds_ago is None, one.seconds_ago))

@@ -19,26 +19,26 @@ _FLOW_FIELDS = """
 
 
 _SCHEDULE = {
-    "clocks?": [
-        {"start_date?": {"tz?": str}, "cron?": str, "interval?": int, "dates?": list, "parameter_defaults?": dict}
+    "clocks*": [
+        {"start_date*": {"tz*": str}, "cron*": str, "interval*": int, "dates*": list, "parameter_defaults*": dict}
     ]
 }
 _SLUG = {"slug": Name}
 SERIALIZED = {
-    "tasks?": [_SLUG], "edges?": [{"upstream_task": _SLUG, "downstream_task": _SLUG, "key?": str}],
-    "parameters?": [{**_SLUG, "name": str}], "reference_tasks?": [_SLUG], "schedule?": _SCHEDULE, "run_config?": dict,
-    "storage?": dict.fromkeys(("type?", "repo_host?", "repo?", "flow_path?", "flow_name?", "branch_name?", "tag?"), Name),
+    "tasks*": [_SLUG], "edges*": [{"upstream_task": _SLUG, "downstream_task": _SLUG, "key*": str}],
+    "parameters*": [{**_SLUG, "name": str}], "reference_tasks*": [_SLUG], "schedule*": _SCHEDULE, "run_config*": dict,
+    "storage*": dict.fromkeys(("type*", "repo_host*", "repo*", "flow_path*", "flow_name*", "branch_name*", "tag*"), Name),
 }  # fmt: skip
 """What the server holds every flow to that is registered, and what Prefect's own schemas write."""
 
 FLOW = {
     "id": Name, "name": Name, "version": int, "is_schedule_active": (bool, None), "flow_group_id": Name,
     "description": (str, None), "serialized_flow": (SERIALIZED, None),
-    "project": ({"id": Name, "name": Name, "tenant_id?": Name}, None),
+    "project": ({"id": Name, "name": Name, "tenant_id*": Name}, None),
     "flow_group": (
         {
-            "labels?": [str], "schedule?": _SCHEDULE, "run_config?": dict, "default_parameters?": dict,
-            "flows?": [{"flow_runs": [{"state?": str, "scheduled_start_time?": str}]}],
+            "labels*": [str], "schedule*": _SCHEDULE, "run_config*": dict, "default_parameters*": dict,
+            "flows*": [{"flow_runs": [{"state*": str, "scheduled_start_time*": str}]}],
         },
         None,
     ),
