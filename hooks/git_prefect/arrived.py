@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .errors import ExitCode, UsageError
 from .push.trigger import in_folder
+from .report import text
 from .report.command import git_prefect
 
 HOLD = 10.0
@@ -73,7 +74,7 @@ def _show(watcher: socket.socket) -> bool:
             deadline += left - HOLD
         whole, newline, lines = lines.rpartition(b"\n")
         if left is not None and newline:
-            print(whole.decode("utf-8", "replace"), file=sys.stderr, flush=True)
+            print(text.fitted(whole.decode("utf-8", "replace"), sys.stderr), file=sys.stderr, flush=True)
         if not received:
             return lines == DONE
 

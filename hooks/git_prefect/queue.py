@@ -15,7 +15,7 @@ from .push import git, pending, process
 from .report import text
 from .report.command import executable, git_prefect
 from .scope import count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
-from .validate import base_of, settings_at, validate
+from .validate import base_of, refused_above, settings_at, validate
 
 if TYPE_CHECKING:
     from .push.pending import Entry
@@ -157,9 +157,10 @@ def _is_for_registration(
     found = validate(repository, update, source, same_push=True)
     if found.refused and "prefect-validate" not in os.environ.get("SKIP", "").split(","):
         errors = text.plural(len(found.refused), "error")
-        lines.append(
-            f"{where}: nothing is queued: {errors} in what this push changes or breaks; see {git_prefect('validate')}"
-        )
+        if not refused_above(repository, update):
+            lines.append(
+                f"{where}: nothing is queued: {errors} in what this push changes or breaks: {git_prefect('validate')}"
+            )
         return False
     count = count_flows(repository, update, source.settings, found.files)
     lines.append(_promise(update, count, project_for(repository, update, target, source.settings), told_live))

@@ -354,7 +354,7 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
             outcome = recall.Recalled(said, project, flows)
             recall.remember(repository, update, source.settings.python, outcome)
         return ExitCode.OK
-    if not brief and _refused_above(repository, update):
+    if not brief and refused_above(repository, update):
         _print([f"refused above, by git's own hook: {text.plural(len(found.refused), 'error')}"])
         return ExitCode.FINDINGS
     if brief:
@@ -375,7 +375,8 @@ def _note_refusal(repository: git.Repository, update: RefUpdate) -> None:
         note.write(_this_push(update))
 
 
-def _refused_above(repository: git.Repository, update: RefUpdate) -> bool:
+def refused_above(repository: git.Repository, update: RefUpdate) -> bool:
+    """Whether git's own hook has refused this ref of this push, and said why."""
     try:
         with open(os.path.join(repository.state_dir, "refused"), encoding="utf-8") as note:
             return note.read() == _this_push(update)

@@ -96,7 +96,8 @@ next:
   {HERE} validate
   pre-commit install --install-hooks --hook-type pre-push
   {HERE} install
-  git add .git-prefect.toml .pre-commit-config.yaml && git commit -m 'Register flows by git push'
+  git add .git-prefect.toml .pre-commit-config.yaml
+  git commit -m 'Register flows by git push'
   git push
   {HERE} status
 """

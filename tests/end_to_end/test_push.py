@@ -138,7 +138,7 @@ def test_a_broken_flow_refuses_the_push_and_hides_no_other(team: Team, remote: P
         "To push all the same: SKIP=prefect-validate git push"
     ) in printed
     assert (
-        "origin/feature/x: nothing is queued: 2 errors in what this push changes or breaks; see git prefect validate"
+        "origin/feature/x: nothing is queued: 2 errors in what this push changes or breaks: git prefect validate"
     ) in printed
     assert team.clone.git("ls-remote", "origin", "refs/heads/feature/x") == ""
     assert (team.log(), pending.entries(team.clone.repository)) == ([], [])

@@ -344,6 +344,6 @@ def next_steps(found: Found, written: Sequence[Addition]) -> str:
     steps.append(git_prefect("install"))
     if written:
         names = " ".join(one.name for one in written)
-        steps.append(f"git add {names} && git commit -m 'Register flows by git push'")
+        steps += [f"git add {names}", "git commit -m 'Register flows by git push'"]
     steps += ["git push", git_prefect("status")]
     return "\n".join(["next:", *(f"  {step}" for step in steps)])

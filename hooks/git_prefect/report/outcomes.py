@@ -43,7 +43,10 @@ def outcome(line: Mapping[str, Any]) -> str:
         head, told = f"{head}: {told[0].strip()}", told[1:]
     else:
         head = f"{head}: {line['result']}"
-    return "\n".join([head, *told, *remarks(line)])
+    # The errors were told before the push, and `git prefect status` tells them again.
+    files = dict.fromkeys(one.partition(":")[0] for one in line.get("left_out", []))
+    left_out = [f"  left out: {', '.join(files)}"] if files else []
+    return "\n".join([head, *told, *left_out, *remarks({**line, "left_out": []})])
 
 
 def announced(row: Registration) -> Registration:

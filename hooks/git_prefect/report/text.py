@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 from ..model import ERROR, Finding, RefUpdate
 
@@ -37,11 +38,12 @@ def headline(one: Finding) -> str:
     return f"{where}: {severity}{one.message} [{one.code}]" if where else f"{severity}{one.message} [{one.code}]"
 
 
-def fitted(paragraph: str) -> str:
-    """What a hook prints, its long lines wrapped where stdout is a terminal."""
-    if not sys.stdout.isatty() or max(map(len, paragraph.splitlines()), default=0) <= NARROW:
+def fitted(paragraph: str, stream: TextIO | None = None) -> str:
+    """What a hook prints, its long lines wrapped where the stream (stdout, if not told) is a terminal."""
+    stream = stream or sys.stdout
+    if not stream.isatty() or max(map(len, paragraph.splitlines()), default=0) <= NARROW:
         return paragraph
     from . import look
 
-    shown = look.of()
+    shown = look.of(stream=stream)
     return "\n".join(shown.wrap(look.whole(line)) for line in paragraph.splitlines())
