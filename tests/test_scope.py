@@ -94,7 +94,7 @@ def test_what_a_commit_no_longer_defines(work: Clone) -> None:
             "library.py": "x = 1\n",
             "excluded.py": builds.format("excluded"),
             "broken.py": builds.format("moved") + "nope\n",
-            "unknown.py": "import nowhere\n",
+            "unknown.py": "import nowhere\n" + builds.format("unknown"),
         }
     )
     files = [
@@ -116,6 +116,14 @@ def test_what_a_commit_no_longer_defines(work: Clone) -> None:
         ("unknown.py", "other"): None,
     }
     assert {key: why(*key) for key in asked} == asked
+
+
+@pytest.mark.parametrize("name", ["'a' + b", "f'{a}'", "NAME", "name=NAME", "*names", "'plain', x"])
+def test_a_broken_file_that_computes_names_may_define_any_flow(work: Clone, name: str) -> None:
+    plain = name.startswith("'plain")
+    head = work.commit({"broken.py": f"from prefect import Flow\nFlow('plain')\nFlow({name})\nnope\n"})
+    why = scope.no_longer_defined(work.repository, head, [checked("broken.py", failed=True)])
+    assert why("gone.py", "moved") == ("gone.py is gone" if plain else None)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_a_deletion_names_what_this_clone_has_registered(work: Clone) -> None:
     assert left_behind.by_deletion(work.repository, push) == "flows registered from it cannot be loaded any more"
 
     def log(**rows: Any) -> None:
-        flows = [{"flow": name, "project": "dev", "action": action} for name, action in rows.items()]
+        flows = [{"flow": name, "path": "a.py", "project": "dev", "action": action} for name, action in rows.items()]
         line = {"result": "registered", "ref": push.ref, "remote": "origin", "commit": "c", "flows": flows}
         pending.log(work.repository, line)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
@@ -117,19 +118,20 @@ def no_longer_defined(
 ) -> Callable[[str, str], str | None]:
     """A function that tells why a commit defines a flow of a path no longer; None when it may do so still.
 
-    A file that could not be loaded may define anything: its own flows, and any flow whose name it mentions. So may
-    one that the settings leave out.
+    A file that could not be loaded may define its own flows, any flow whose name it mentions, and any flow at all where
+    it computes a name. So may one that the settings leave out.
     """
     blobs = {entry.path: entry.blob for entry in git.tree_entries(repository, commit)}
     by_path = {file.path: file for file in files}
     names = {flow.name for file in files for flow in file.flows}
     untold = git.read_blobs(repository, [blobs[file.path] for file in files if file.failed or file.unchecked])
+    computed = any(_computes_names(source) for source in untold.values())
 
     def why(path: str, flow: str) -> str | None:
         from .flows.discovery import NOTHING, what_it_tells
 
         path = posixpath.normpath(path.lstrip("/"))
-        if flow in names or any(flow.encode("utf-8", "replace") in source for source in untold.values()):
+        if computed or flow in names or any(flow.encode("utf-8", "replace") in source for source in untold.values()):
             return None
         if path not in blobs:
             return f"{path} is gone"
@@ -143,6 +145,15 @@ def no_longer_defined(
         return f"{path} defines it no longer" + (f", but {now}" if now else "")
 
     return why
+
+
+def _computes_names(source: bytes) -> bool:
+    """Whether a source makes a flow whose name is no plain text in it, or does not show how it makes any."""
+    literal = [call[1] is not None for call in re.finditer(_FLOW_CALL, source)]
+    return not all(literal) or not literal
+
+
+_FLOW_CALL = re.compile(rb"\bFlow\s*\(\s*(?:(?:name\s*=\s*)?((?:'[^'\n]*'|\"[^\"\n]*\")\s*[,)]))?")
 
 
 def branch_point(repository: git.Repository, update: RefUpdate, default: str | None) -> str | None:
