@@ -306,3 +306,19 @@ def test_a_flow_that_is_renamed_is_archived_under_its_old_name(desk: Desk) -> No
     desk.clone.git("push", "--quiet")
     assert desk.register().splitlines()[-1] == "0 registered, 3 unchanged, 1 archived"
     assert desk.versions() == [*ONCE[:3], ("flow-3", 1, False)]
+
+
+def test_every_flow_is_loaded_before_the_first_is_registered(desk: Desk) -> None:
+    looks = (
+        "import json, urllib.request\nfrom prefect import Flow\n"
+        f"asked = json.load(urllib.request.urlopen('{desk.url}/_requests'))['fields']\n"
+        f"number = asked.get('{CREATE}', 0)\nwith Flow(f'after-{{number}}') as flow:\n    pass\n"
+    )
+    desk.clone.commit({f"{name}_last.py": looks.replace("after", name) for name in "xyz"})
+    desk.clone.git("push", "--quiet")
+    out = desk.register("--ref", "main")
+    assert out.endswith("7 registered\n")
+    assert [name for name, _, _ in desk.versions()] == [
+        "flow-0", "flow-1", "flow-2", "flow-3", "x-0", "y-0", "z-0",
+    ]  # fmt: skip
+    assert desk.asked()[CREATE] == 7
