@@ -39,12 +39,18 @@ exclude_also =
     if TYPE_CHECKING:
     assert_never
 """
-STARTED = """\
-import os, sys; os.environ["COVERAGE_PROCESS_START"] = {configuration!r}; \
-import coverage; coverage.process_startup(); del os.environ["COVERAGE_PROCESS_START"]; \
-add = sys.addaudithook; sys.addaudithook = lambda hook: (setattr(hook, "__cantrace__", True), add(hook))[1]
+START = """\
+import os, sys
+os.environ["COVERAGE_PROCESS_START"] = {configuration!r}
+import coverage
+coverage.process_startup()
+del os.environ["COVERAGE_PROCESS_START"]
+sys.addaudithook = lambda hook, add=sys.addaudithook: (setattr(hook, "__cantrace__", True), add(hook))[1]
 """
-"""CPython traces an audit hook only when it says so."""
+"""What every process begins with. CPython traces an audit hook only when the hook says so."""
+
+LINE = "import os; os.path.exists({start!r}) and exec(open({start!r}).read())\n"
+"""As `site` takes it; of no effect when it was left behind by a kill."""
 
 UNMEASURABLE = ("tests/report/test_idle.py",)
 """It asserts which modules a process has, and coverage.py adds to them."""
@@ -59,7 +65,9 @@ def main() -> int:
         configuration = Path(folder, "coveragerc")
         configuration.write_text(CONFIGURATION.format(data=Path(folder, "data")))
         try:
-            line.write_text(STARTED.format(configuration=str(configuration)))
+            start = Path(folder, "start.py")
+            start.write_text(START.format(configuration=str(configuration)))
+            line.write_text(LINE.format(start=str(start)))
             tests = subprocess.run([sys.executable, "-m", "pytest", *chosen], cwd=ROOT)
         finally:
             line.unlink()

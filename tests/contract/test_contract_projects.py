@@ -77,3 +77,21 @@ def test_a_flow_can_move_to_another_project(client, project, register, mutate, a
     query = "query($id: uuid!) { flow_by_pk(id: $id) { project { name } } }"
     assert ask(query, id=flow_id)["flow_by_pk"] == {"project": {"name": name}}
     client.delete_project(name)
+
+
+def test_a_tenant_is_renamed_has_settings_and_goes_when_that_is_confirmed(mutate, ask, project):
+    slug = project.lower().replace("_", "-")
+    tenant = mutate("create_tenant", "id", name="Other", slug=f"{slug}-a")["id"]
+    with pytest.raises(ClientError, match="slugified"):
+        mutate("update_tenant_slug", "id", tenant_id=tenant, slug="No slug")
+    assert mutate("update_tenant_name", "id", tenant_id=tenant, name="Ours") == {"id": tenant}
+    assert mutate("update_tenant_slug", "id", tenant_id=tenant, slug=f"{slug}-b") == {"id": tenant}
+    mutate("update_tenant_settings", "id", tenant_id=tenant, settings={"a": 1})
+    mutate("update_tenant_settings", "id", tenant_id=tenant, settings={"b": 2})
+    query = "query($id: uuid!) { tenant_by_pk(id: $id) { name slug settings } }"
+    assert ask(query, id=tenant)["tenant_by_pk"] == {"name": "Ours", "slug": f"{slug}-b", "settings": {"a": 1, "b": 2}}
+    with pytest.raises(ClientError, match="must confirm deletion"):
+        mutate("delete_tenant", tenant_id=tenant, confirm=False)
+    assert mutate("delete_tenant", tenant_id=tenant, confirm=True) == {"success": True}
+    with pytest.raises(ClientError, match="Invalid tenant id"):
+        mutate("update_tenant_name", "id", tenant_id=tenant, name="Ours")

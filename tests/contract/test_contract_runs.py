@@ -305,3 +305,24 @@ def test_settings_of_a_flow(flow_id, mutate, ask):
         "version_locking_enabled": False,
         "idempotency_key": None,
     }
+
+
+def test_the_runs_of_mapped_tasks(client, run, mutate, ask):
+    parent = next(one for one in client.get_flow_run_info(run).task_runs if one.task_slug == "load-1")
+    given = {"flow_run_id": run, "task_id": parent.task_id}
+    children = mutate("get_or_create_mapped_task_run_children", "ids", **given, max_map_index=1)["ids"]
+    assert len(set(children)) == 2
+    # Asked for again, with one more.
+    assert mutate("get_or_create_mapped_task_run_children", "ids", **given, max_map_index=2)["ids"][:2] == children
+    client.set_flow_run_state(run, state=Running())
+    client.set_task_run_state(children[0], state=Running())
+    client.set_task_run_state(children[0], state=Success())
+    query = "query($id: UUID!) { mapped_children(task_run_id: $id) { min_start_time max_end_time state_counts } }"
+    told = ask(query, id=parent.id)["mapped_children"]
+    assert told["state_counts"] == {"Pending": 2, "Success": 1}
+    assert told["min_start_time"] <= told["max_end_time"]
+    with pytest.raises(ClientError, match="Invalid task ID"):
+        mutate("get_or_create_mapped_task_run_children", "ids", flow_run_id=run, task_id=UNKNOWN, max_map_index=1)
+    assert mutate("set_task_run_name", task_run_id=children[0], name="first") == {"success": True}
+    query = "query($id: uuid!) { task_run_by_pk(id: $id) { name } }"
+    assert ask(query, id=children[0])["task_run_by_pk"] == {"name": "first"}

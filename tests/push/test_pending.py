@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from git_prefect.model import RefUpdate
 from git_prefect.push import pending
-from git_prefect.push.process import Process, is_running, wait_for_end
+from git_prefect.push.process import Process, _look, ancestors, is_running, wait_for_end
 
 from ..repository import Clone
 
@@ -101,3 +103,18 @@ def test_a_process_is_known_by_its_start(work: Clone) -> None:
         assert not wait_for_end(Process(child.pid, started), 0.01)
         child.communicate(b"\n")
         assert wait_for_end(Process(child.pid, started), 10)
+
+
+def test_a_process_is_known_by_its_start_where_there_is_no_proc(work: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: by `ps`, and looked at now and again."""
+    monkeypatch.setattr("sys.platform", "darwin")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        (parent, arguments), *_ = ancestors()
+        assert is_running(parent) and arguments
+        seen = _look(child.pid)
+        assert seen is not None and seen.parent == os.getpid()
+        assert is_running(Process(child.pid, seen.started))
+        assert not is_running(Process(child.pid, "another"))
+        assert not wait_for_end(Process(child.pid, seen.started), 0.01)
+        child.communicate(b"\n")
+        assert wait_for_end(Process(child.pid, seen.started), 10)
