@@ -140,7 +140,9 @@ class World:
     def run_in_terminal(self, command: str, answer: str = "", **environ: str) -> str:
         """All that a terminal shows of a command; its first question is answered."""
         leader, follower = pty.openpty()
-        size = struct.pack("HHHH", 40, int(environ.get("COLUMNS", "100")), 0, 0)
+        # Wide: where a line is broken must not depend on this run's folders and ports, which are longer than those shown.
+        environ = {"COLUMNS": "400", **environ}
+        size = struct.pack("HHHH", 40, int(environ["COLUMNS"]), 0, 0)
         fcntl.ioctl(follower, termios.TIOCSWINSZ, size)
         environment = {**self.environ, "TERM": "xterm-256color", **environ}
         with subprocess.Popen(
