@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 import warnings
 from importlib import import_module
+from typing import IO
 
 from . import __version__
-from .errors import Bug, ExitCode, GitPrefectError, UsageError
+from .errors import TO_PUSH_MEANWHILE, Bug, ExitCode, GitPrefectError, UsageError
 
 HOOKS = {
     "validate": ("git_prefect.validate", "load flows as an agent loads them"),
@@ -43,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     if sys.platform == "win32":
         print("git-prefect: Windows itself is not supported\nhint: use WSL", file=sys.stderr)
         return ExitCode.USAGE
+    return _guarded(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return ExitCode.OK if arguments else ExitCode.USAGE
@@ -55,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         return ExitCode.USAGE
     if name in {**HOOKS, **CALLED_BY_GIT} and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
         return _skipped(name, rest)
-    return _guarded(name, rest)
+    code: int = import_module({**COMMANDS, **CALLED_BY_GIT}[name][0]).main(rest)
+    return code
 
 
 def _skipped(name: str, arguments: list[str]) -> int:
@@ -73,9 +80,12 @@ def _asks_for_format(arguments: list[str]) -> bool:
     return any(argument.startswith("--format") for argument in arguments)
 
 
-def _guarded(name: str, arguments: list[str]) -> int:
+def _guarded(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else "help"
     try:
-        code: int = import_module({**COMMANDS, **CALLED_BY_GIT}[name][0]).main(arguments)
+        code = _run(arguments)
+        if sys.stdout:
+            sys.stdout.flush()
         return code
     except GitPrefectError as error:
         return _ended(name, arguments, error)
@@ -83,25 +93,51 @@ def _guarded(name: str, arguments: list[str]) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough of it; Python must not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more(sys.stdout)
         return ExitCode.OK
     except OSError as error:
-        return _ended(name, arguments, UsageError(
-            f"{error.filename or 'the system'}: {error.strerror or error}",
-            "free space or mend the permissions there, then try again; nothing was lost",
-        ))  # fmt: skip
+        if _is_output(error):
+            # Python must not try to flush it again.
+            _write_no_more(sys.stdout)
+            arguments = []
+        return _ended(name, arguments, _of_the_machine(error))
     except Exception:
         return _ended(name, arguments, _bug(name))
 
 
+def _is_output(error: OSError) -> bool:
+    """Whether what could not be written is our own output: every file that we write is named in its error."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
+def _of_the_machine(error: OSError) -> GitPrefectError:
+    """An error of the system in words: a full disk, a folder that is read-only, a limit on open files."""
+    place = "standard output" if _is_output(error) else error.filename or "the system"
+    mend = "free space or mend the permissions there"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        mend = "raise the limit on open files (`ulimit -n 256`)"
+    elif error.errno in (errno.EAGAIN, errno.ENOMEM):
+        mend = "end something else that runs"
+    return UsageError(
+        f"{place}: {error.strerror or error}", f"{mend}, then try again; nothing was lost; {TO_PUSH_MEANWHILE}"
+    )
+
+
+def _write_no_more(stream: IO[str]) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _ended(name: str, arguments: list[str], error: GitPrefectError) -> int:
     """Tell what ended a command: on stderr always, and as a report where the command line asks for one."""
-    if sys.stderr.isatty():
-        from .report.options import asked_for, ended
+    try:
+        if sys.stderr.isatty():
+            from .report.options import asked_for, ended
 
-        print(ended(error, asked_for(arguments)), file=sys.stderr)
-    else:
-        print(f"git-prefect: {error}", file=sys.stderr)
+            print(ended(error, asked_for(arguments)), file=sys.stderr, flush=True)
+        else:
+            print(f"git-prefect: {error}", file=sys.stderr, flush=True)
+    except OSError:
+        _write_no_more(sys.stderr)
     if _asks_for_format(arguments):
         from .report.options import asked_for, show_error
 
@@ -119,7 +155,7 @@ def _bug(name: str) -> GitPrefectError:
         log.write(f"git-prefect {__version__} {name}, Python {sys.version}\n\n{redact(traceback.format_exc())}")
     return Bug(
         f"{name} ended by a bug of ours; the traceback is in {log.name}",
-        "please report it with that file; to push meanwhile: GIT_PREFECT_SKIP=1 git push",
+        f"please report it with that file; {TO_PUSH_MEANWHILE}",
     )
 
 

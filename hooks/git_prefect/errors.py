@@ -17,6 +17,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+TO_PUSH_MEANWHILE = "to push meanwhile: GIT_PREFECT_SKIP=1 git push"
+"""The way past all hooks, for what is wrong with the machine and not with the push."""
+
+
 class GitPrefectError(Exception):
     """Ends the command with one paragraph: what is wrong and where, then what to type next."""
 

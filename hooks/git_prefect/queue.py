@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -209,7 +208,6 @@ def resume(repository: git.Repository) -> None:
     from .push import trigger
 
     trigger.take_away(repository)
-    now = time.time()
-    due = [one for one in pending.entries(repository) if one.not_before <= now and not pending.is_being_pushed(one)]
+    due = [one for one in pending.entries(repository) if pending.is_due(one) and not pending.is_being_pushed(one)]
     if due and not _in_ci():
         watcher.leave(repository)

@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from . import __version__, shapes
+from . import __version__, private, shapes
 from .model import RefUpdate
-from .push import git, pending
+from .push import git
 
 AGE_LIMIT = 24 * 3600.0
 """Seconds after which a push is checked in full again."""
@@ -61,8 +62,9 @@ def remember(repository: git.Repository, update: RefUpdate, python: str | None, 
         **outcome._asdict(),
     }
     known = sorted(_read(repository).items(), key=lambda item: -item[1]["at"])[: MOST - 1]
-    os.makedirs(repository.state_dir, mode=0o700, exist_ok=True)
-    pending.write_durably(_file(repository), json.dumps({**dict(known), _key(repository, update): record}))
+    # Where it cannot be written the next push is checked in full.
+    with suppress(OSError):
+        private.replace(_file(repository), json.dumps({**dict(known), _key(repository, update): record}))
 
 
 def differ(repository: git.Repository, old: str, new: str) -> bool:

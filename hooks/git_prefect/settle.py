@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
+from . import private
 from .errors import GitPrefectError, OutOfReach, UnusableCommit, UsageError
 from .model import RefUpdate
 from .push import git, pending, refs, trigger
@@ -77,7 +77,7 @@ def settle(
 def _has_to_wait(entry: Entry, just_pushed: frozenset[str], due_only: bool) -> bool:
     if entry.id not in just_pushed and pending.is_being_pushed(entry):
         return True
-    return due_only and entry.not_before > time.time()
+    return due_only and not pending.is_due(entry)
 
 
 def _postpone(repository: git.Repository, entry: Entry, error: str, tell: Callable[[str], None]) -> None:
@@ -118,7 +118,7 @@ def _sentence(error: GitPrefectError) -> str:
 
 def _crashed(repository: git.Repository) -> str:
     path = Path(repository.state_dir, "crash.log")
-    pending.write_durably(path, redact(traceback.format_exc()))
+    private.replace(path, redact(traceback.format_exc()))
     return f"a bug of git-prefect's; the traceback is in {path}"
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+from . import private
 from .model import RefUpdate
-from .push import git, pending, process
+from .push import git, process
 from .report.command import git_prefect
 from .scope import target_for
 from .validate import settings_at
@@ -55,8 +57,9 @@ def news(repository: git.Repository, shown: RefUpdate) -> list[str]:
     ]
     general = ANY_TAG not in told and any(target.tag for target in settings.target)
     new = {*(name for name, _ in others), ANY_TAG if general else looked_at}
-    os.makedirs(repository.state_dir, mode=0o700, exist_ok=True)
-    pending.write_durably(marker, "\n".join(sorted({*told, *new})))
+    # Where it cannot be written it is said again.
+    with suppress(OSError):
+        private.replace(marker, "\n".join(sorted({*told, *new})))
     lines = []
     if unseen:
         lines.append(

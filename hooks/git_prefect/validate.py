@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import recall
+from . import private, recall
 from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate, TreeEntry
 from .push import git, refs
@@ -370,9 +370,8 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
 
 def _note_refusal(repository: git.Repository, update: RefUpdate) -> None:
     """git's own hook comes before pre-commit's in a push: what it has told need not be told twice."""
-    os.makedirs(repository.state_dir, exist_ok=True, mode=0o700)
-    with open(os.path.join(repository.state_dir, "refused"), "w", encoding="utf-8") as note:
-        note.write(_this_push(update))
+    with suppress(OSError):
+        private.replace(os.path.join(repository.state_dir, "refused"), _this_push(update))
 
 
 def refused_above(repository: git.Repository, update: RefUpdate) -> bool:

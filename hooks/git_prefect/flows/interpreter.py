@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple, Union
 
-from .. import shapes
+from .. import private, shapes
 from ..errors import UsageError
 
 Folder = Union[str, "os.PathLike[str]"]
@@ -215,16 +216,8 @@ class Probes:
         """Write what was learnt; a state folder that cannot be written only costs time."""
         if not self._changed:
             return
-        import tempfile
-
-        try:
-            folder = os.path.dirname(self._file)
-            os.makedirs(folder, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
-                json.dump({**self._known, "format": 1}, file)
-            os.replace(file.name, self._file)
-        except OSError:
-            pass
+        with suppress(OSError):
+            private.replace(self._file, json.dumps({**self._known, "format": 1}))
 
     def _signature(self, path: str, folders: list[str]) -> list[Any]:
         binary = os.path.realpath(path)

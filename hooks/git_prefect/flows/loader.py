@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import private
 from .environment import worker_environment
 
 if TYPE_CHECKING:
@@ -66,13 +67,17 @@ class Loader:
         self._control = Path(os.path.realpath(tempfile.mkdtemp(prefix="git-prefect-")))
         (self._control / "work").mkdir()
         (self._control / "home").mkdir()
-        self._library_cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        library_cache = self._library_cache
+        try:
+            private.make_folder(library_cache)
+        except OSError:
+            library_cache = self._control / "library-cache"
         with open(self._control / "worker.log", "wb") as log:
             self._process = subprocess.Popen(
                 [self._python, str(WORKER), str(self._control)],
                 cwd=self._control / "work",
                 env=worker_environment(
-                    os.environ, self._python, self._control / "home", self._library_cache, self._env
+                    os.environ, self._python, self._control / "home", library_cache, self._env
                 ),
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
                 preexec_fn=_adopt_orphans if sys.platform == "linux" else None,
@@ -141,7 +146,8 @@ class Loader:
         process, control = self._process, self._control
         assert process is not None and process.stdin is not None
         entries = control / "entries"
-        entries.write_bytes("\0".join(files).encode("utf-8", "surrogateescape"))
+        _still_has_room(control)
+        private.replace(entries, "\0".join(files).encode("utf-8", "surrogateescape"))
         orders = {
             "root": str(root),
             "entries": str(entries),
@@ -150,7 +156,7 @@ class Loader:
             "timeout": timeout,
             "import_roots": [os.path.normpath(os.path.join(root, one)) for one in import_roots],
         }
-        (control / "jobs.json").write_text(json.dumps(orders), "utf-8", "surrogateescape")
+        private.replace(control / "jobs.json", json.dumps(orders).encode("utf-8", "surrogateescape"))
         try:
             process.stdin.write(b"go\n")
             process.stdin.flush()
@@ -164,6 +170,7 @@ class Loader:
         answers = {}
         begun = set()
         names = set(os.listdir(control))
+        _still_has_room(control)
         if "queue" not in names:
             raise EnvironmentBroken((control / "worker.log").read_text("utf-8", "replace"))
         for number, job in enumerate(jobs):
@@ -173,6 +180,18 @@ class Loader:
             if f"{number}.begun" in names:
                 begun.add(job.path)
         return answers, begun
+
+
+def _still_has_room(control: Path) -> None:
+    """A full disk takes answers away: that is told as what it is, and not held against a flow file.
+
+    Raises:
+        OSError: nothing can be written there any more; it names the folder.
+    """
+    try:
+        private.replace(control / "room", b"x" * 4096)
+    except OSError as error:
+        raise private.named(error, control.parent) from error
 
 
 def _adopt_orphans() -> None:

@@ -6,13 +6,13 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .. import private
 from ..model import ERROR, Finding, LoadedFlow, TreeEntry
 from ..shapes import Row, loads, misfit
 from .discovery import Memory
@@ -140,7 +140,6 @@ class Store:
     def save(self) -> None:
         """Write what is new, in one go and beside others that do so at the same time."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _locked(self._folder / "lock"):
                 if len(self.sources) > self._sources_before:
                     _write_sources(self._folder / "sources", self.sources)
@@ -245,7 +244,10 @@ def _write_sources(file: Path, sources: Memory) -> None:
 
 def _prune(folder: Path) -> None:
     contexts = sorted(folder.glob("context-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    limit = time.time() - AGE_LIMIT
+    now = time.time()
+    limit = now - AGE_LIMIT
+    # What a clock that was ahead has left would else outlive all others.
+    contexts.sort(key=lambda file: file.stat().st_mtime > now + 60)
     for number, file in enumerate(contexts):
         if number >= MOST_CONTEXTS or file.stat().st_mtime < limit:
             file.unlink(missing_ok=True)
@@ -257,21 +259,12 @@ def _prune(folder: Path) -> None:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with private.open_lock(file) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Atomically and for this user only; a folder that cannot be written is none of the push's business."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(data)
-        os.replace(name, file)
-    except OSError:
-        pass
+    """A folder that cannot be written is none of the push's business."""
+    with suppress(OSError):
+        private.replace(file, data)

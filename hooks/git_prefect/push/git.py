@@ -78,12 +78,24 @@ def open_repository(folder: str = ".") -> Repository:
     lines = result.stdout.split("\n")[:-1]
     if len(lines) < 2:
         reason = result.stderr.strip().splitlines()[0] if result.stderr.strip() else "git could not tell why"
+        trusted = _to_trust(result.stderr)
+        if trusted:
+            raise UsageError(
+                f"{os.path.abspath(folder)}: git does not use this repository, since it belongs to another user",
+                f"if you trust whoever it belongs to: {trusted}",
+            )
         raise UsageError(
             f"{os.path.abspath(folder)}: no git repository that can be used here ({reason})",
             "run this inside a clone of the repository that holds your flows",
         )
     common = os.path.normpath(os.path.join(os.path.abspath(folder), lines[1]))
     return Repository(lines[0], common, lines[2] if len(lines) > 2 else None)
+
+
+def _to_trust(said: str) -> str | None:
+    """The command with which git is told to use another user's repository all the same, if that is what it asks for."""
+    lines = [line.strip() for line in said.splitlines()]
+    return next((line for line in lines if line.startswith("git config --global --add safe.directory")), None)
 
 
 def run_git(

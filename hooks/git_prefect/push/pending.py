@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from .. import private
 from ..model import RefUpdate
 from ..shapes import Name, loads
 from .git import Repository
@@ -106,22 +107,9 @@ def find(repository: Repository, update: RefUpdate, pusher: Process | None) -> E
 
 
 def _write(repository: Repository, entry: Entry) -> None:
-    folder = _folder(repository)
-    os.makedirs(folder, exist_ok=True, mode=0o700)
     document = {"format": FORMAT, **entry._asdict(), "pusher": entry.pusher and entry.pusher._asdict()}
-    write_durably(_file(folder, entry.id), json.dumps(document, indent=1))
-
-
-def write_durably(path: str | os.PathLike[str], text: str) -> None:
-    """Replace a file as a whole, private to the user: a reader sees the old one or the new one."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    path = _file(_folder(repository), entry.id)
+    private.replace(path, json.dumps(document, indent=1), durable=True)
 
 
 def entries(repository: Repository) -> list[Entry]:
@@ -160,6 +148,11 @@ def postpone(repository: Repository, entry: Entry, error: str) -> Entry:
     return later
 
 
+def is_due(entry: Entry) -> bool:
+    """Whether it is time to try an entry again. One that were to wait for longer than any was written by a wrong clock."""
+    return not 0 < entry.not_before - time.time() <= LAST_RETRY
+
+
 def close(repository: Repository, entry: Entry, result: str, detail: dict[str, Any]) -> dict[str, Any]:
     """Take an entry away and log what became of it: first the log, so that a kill in between loses nothing.
 
@@ -174,13 +167,10 @@ def close(repository: Repository, entry: Entry, result: str, detail: dict[str, A
 
 def log(repository: Repository, line: dict[str, Any]) -> None:
     """Append a line to the log, one JSON object with its time."""
-    os.makedirs(repository.state_dir, exist_ok=True, mode=0o700)
     path = os.path.join(repository.state_dir, "log.jsonl")
     if os.path.exists(path) and os.path.getsize(path) > LOG_LIMIT:
         os.replace(path, os.path.join(repository.state_dir, "log.1.jsonl"))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with open(descriptor, "a", encoding="utf-8") as file:
-        file.write(json.dumps({"format": FORMAT, "time": time.time(), **line}) + "\n")
+    private.append_line(path, json.dumps({"format": FORMAT, "time": time.time(), **line}))
 
 
 def settled(repository: Repository) -> list[dict[str, Any]]:
@@ -197,8 +187,7 @@ def settled(repository: Repository) -> list[dict[str, Any]]:
 @contextmanager
 def settling(repository: Repository, wait: bool) -> Iterator[bool]:
     """Hold the lock under which entries are settled; whether it was had (always, when waiting for it)."""
-    os.makedirs(repository.state_dir, exist_ok=True, mode=0o700)
-    with open(os.path.join(repository.state_dir, "settle.lock"), "w") as lock:
+    with private.open_lock(os.path.join(repository.state_dir, "settle.lock")) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -215,7 +204,12 @@ def untold(repository: Repository) -> list[dict[str, Any]]:
             told = float(file.read())
     except (OSError, ValueError):
         told = 0.0
-    lines = [line for line in settled(repository) if line["result"] == "refused" and line["time"] > told]
+    lines = settled(repository)
+    # By their order, not by their times: a clock may be set back. What is not there any more was before all of these.
+    begin = max((number for number, line in enumerate(lines, 1) if line["time"] == told), default=0)
+    lines = [line for line in lines[begin:] if line["result"] == "refused"]
     if lines:
-        write_durably(marker, str(lines[-1]["time"]))
+        # Where it cannot be written they are told again.
+        with suppress(OSError):
+            private.replace(marker, str(lines[-1]["time"]))
     return lines

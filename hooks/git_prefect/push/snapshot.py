@@ -7,6 +7,7 @@ worktree, so nothing of it shows in `git worktree list` or `git status`.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -14,11 +15,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import UsageError
+from .. import private
+from ..errors import TO_PUSH_MEANWHILE, UsageError
 from .git import Repository, clean_environment, run_git
 
 ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding\n"
 """Raw blobs, whatever the repository's own .gitattributes ask for: info/attributes wins over them."""
+
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the system says of a folder that this user may not write."""
 
 
 @contextmanager
@@ -27,21 +32,31 @@ def snapshot_of(repository: Repository, tree: str) -> Iterator[Path]:
 
     A lock is held meanwhile: two pushes at once take turns. Submodules are empty folders, as for an agent.
 
+    In a git directory that is read-only, as where a container mounts it, it is a temporary folder, written anew.
+
     Raises:
-        UsageError: the folder cannot be written (a full disk, a read-only git directory).
+        UsageError: the folder cannot be written (a full disk).
     """
     home = Path(repository.state_dir, "snapshot")
     with ExitStack() as held:
         try:
-            home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = held.enter_context(open(home / "lock", "w"))
+            try:
+                lock = private.open_lock(home / "lock")
+            except OSError as error:
+                if error.errno not in READ_ONLY:
+                    raise
+                from tempfile import TemporaryDirectory
+
+                home = Path(held.enter_context(TemporaryDirectory(prefix="git-prefect-")))
+                lock = private.open_lock(home / "lock")
+            held.enter_context(lock)
             fcntl.flock(lock, fcntl.LOCK_EX)
             folder = _written(repository, home, tree)
         except (OSError, subprocess.CalledProcessError) as error:
             said = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
             raise UsageError(
                 f"{home}: the pushed commit could not be written there ({said})",
-                f"free some space or mend the permissions, or remove {home} and push again",
+                f"free some space or mend the permissions, or remove {home}, then try again; {TO_PUSH_MEANWHILE}",
             ) from error
         yield folder
 
@@ -50,10 +65,12 @@ def _written(repository: Repository, home: Path, tree: str) -> Path:
     bare, folder = home / "repository.git", home / "tree"
     if not (bare / "info" / "attributes").exists():
         _create(repository, bare)
-    # Written each time: a repository may have been moved since.
-    (bare / "objects" / "info" / "alternates").write_text(f"{Path(repository.common_dir, 'objects')}\n")
+    # A repository may have been moved since.
+    alternates, objects = bare / "objects" / "info" / "alternates", f"{Path(repository.common_dir, 'objects')}\n"
+    if not alternates.exists() or alternates.read_text() != objects:
+        private.replace(alternates, objects)
     (bare / "index.lock").unlink(missing_ok=True)
-    folder.mkdir(exist_ok=True)
+    private.make_folder(folder)
     _git(bare, folder, "read-tree", "--reset", "-u", tree)
     _git(bare, folder, "clean", "-ffdxq")
     return folder
@@ -76,8 +93,7 @@ def _create(repository: Repository, bare: Path) -> None:
         ("core.sparseCheckout", "false"), ("core.hooksPath", os.devnull), ("core.fsmonitor", "false"), ("gc.auto", "0"),
     ):  # fmt: skip
         _git(None, None, f"--git-dir={bare}", "config", key, value)
-    (bare / "info").mkdir(exist_ok=True)
-    (bare / "info" / "attributes").write_text(ATTRIBUTES)
+    private.replace(bare / "info" / "attributes", ATTRIBUTES)
 
 
 def _git(bare: Path | None, folder: Path | None, *arguments: str) -> None:
@@ -92,5 +108,5 @@ def _git(bare: Path | None, folder: Path | None, *arguments: str) -> None:
     environment.pop("GIT_CONFIG_PARAMETERS", None)
     subprocess.run(
         ["git", *place, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=True,
+        capture_output=True, text=True, check=True, umask=0o077,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import private
 from .git import Repository
 from .hooks import hooks_folder, is_gits_own
 
@@ -102,10 +103,10 @@ def put_in_place(repository: Repository, pid: int, moves: Sequence[tuple[str, st
     `moves` are pairs of a commit and the tracking ref that the push moves there.
     """
     live = live_folder(repository)
-    live.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_folder(live)
     with _lock(repository):
         listener = _listen(live, f"{pid}.sock")
-        (live / f"{pid}.refs").write_bytes(os.fsencode("".join(f"{commit} {ref}\n" for commit, ref in moves)))
+        private.replace(live / f"{pid}.refs", os.fsencode("".join(f"{commit} {ref}\n" for commit, ref in moves)))
         place = hooks_folder(repository) / NAME
         place.parent.mkdir(exist_ok=True)
         if _is_anothers(place):
@@ -203,6 +204,6 @@ def _is_alive(pid: str) -> bool:
 
 @contextmanager
 def _lock(repository: Repository) -> Iterator[None]:
-    with open(Path(repository.state_dir, "trigger.lock"), "w") as lock:
+    with private.open_lock(Path(repository.state_dir, "trigger.lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .. import private
 from ..errors import GitPrefectError, UsageError
 
 LONGEST_WAIT = 300.0
@@ -45,19 +46,18 @@ def held(address: str, project: str, what: str, longest_wait: float = LONGEST_WA
     key = hashlib.sha256(f"{address.rstrip('/')} {project}".encode()).hexdigest()[:32]
     path = _folder() / f"{key}.lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        opened = private.open_lock(path)
     except OSError as error:
         raise UsageError(
             f"{path.parent}: {error.strerror}, so registrations cannot be kept apart from those of other processes",
             "set XDG_STATE_HOME to a folder that can be written",
         ) from error
-    with open(descriptor, "r+", encoding="utf-8") as file:
+    with opened as file:
         waited = _wait(file, project, longest_wait)
-        file.seek(0)
-        file.truncate()
-        json.dump({"pid": os.getpid(), "what": what}, file)
-        file.flush()
+        # Only for others to read: on a full disk the lock holds without it.
+        with suppress(OSError):
+            os.ftruncate(file.fileno(), 0)
+            os.pwrite(file.fileno(), json.dumps({"pid": os.getpid(), "what": what}).encode(), 0)
         yield waited
 
 
