@@ -13,6 +13,7 @@ from .repository import Clone, bare_remote, clone
 
 if TYPE_CHECKING:
     from .docs.world import Services, World
+    from .proxy import Proxy
 
 KEPT = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 GIT_CONFIG = """\
@@ -57,6 +58,24 @@ def work(tmp_path: Path, remote: Path) -> Clone:
     made.git("push", "--quiet", "-u", "origin", "main")
     made.git("remote", "set-head", "origin", "main")
     return made
+
+
+@pytest.fixture(scope="module")
+def api_url() -> Iterator[str]:
+    """The development API, in a process of its own."""
+    from git_prefect.devserver.process import running
+
+    with running() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def proxy(api_url: str) -> Iterator[Proxy]:
+    """Between a client and that API, to cut, delay and corrupt."""
+    from .proxy import between
+
+    with between(api_url) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ import requests
 from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect import settle
-from git_prefect.devserver.process import running
 from git_prefect.errors import OutOfReach
 from git_prefect.model import RefUpdate
 from git_prefect.push import pending
@@ -28,7 +27,7 @@ from git_prefect.push.git import configuration
 from git_prefect.registration import apply
 from git_prefect.registration.api import Api
 
-from .proxy import Proxy, Trouble, between, with_body
+from .proxy import Proxy, Trouble, with_body
 from .repository import Clone
 
 SETTINGS = """\
@@ -49,18 +48,6 @@ with Flow("etl") as flow:
     one()
 """
 QUERY, MUTATION = "flow_aggregate", "create_flow_from_compressed_string"
-
-
-@pytest.fixture(scope="module")
-def api_url() -> Iterator[str]:
-    with running() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def proxy(api_url: str) -> Iterator[Proxy]:
-    with between(api_url) as proxy:
-        yield proxy
 
 
 class Desk(NamedTuple):

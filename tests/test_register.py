@@ -8,14 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import pytest
 import requests
-
-from git_prefect.devserver.process import running
 
 from .repository import Clone, clone
 
@@ -40,12 +37,6 @@ for number in range({flows}):
     globals()[f"flow_{{number}}"] = flow
 """
 CREATE = "create_flow_from_compressed_string"
-
-
-@pytest.fixture(scope="module")
-def api_url() -> Iterator[str]:
-    with running() as url:
-        yield url
 
 
 class Desk(NamedTuple):

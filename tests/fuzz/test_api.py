@@ -15,14 +15,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prefect.utilities.configuration import set_temporary_config
 
-from git_prefect.devserver.process import running
 from git_prefect.doctor import prefect as doctor
 from git_prefect.errors import GitPrefectError
 from git_prefect.registration import agents, apply
 from git_prefect.registration.api import Api
 from git_prefect.settings import Target
 
-from ..proxy import Proxy, Trouble, between, with_body
+from ..proxy import Proxy, Trouble, with_body
 from ..repository import Clone
 from .conftest import Command
 from .strategies import DEEP, JSON, places, tries
@@ -45,18 +44,6 @@ def one(x): ...
 with Flow("etl", schedule=CronSchedule("0 0 * * *"), run_config=DockerRun(image="x")) as flow:
     one(one(Parameter("x", default={default})))
 """
-
-
-@pytest.fixture(scope="module")
-def api_url() -> Iterator[str]:
-    with running() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def proxy(api_url: str) -> Iterator[Proxy]:
-    with between(api_url) as proxy:
-        yield proxy
 
 
 @pytest.fixture
