@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prefect.utilities.configuration import set_temporary_config
 
-from git_prefect import register, settle
+from git_prefect import registering, settle
 from git_prefect.devserver.process import running
 from git_prefect.model import RefUpdate
 from git_prefect.push import pending
@@ -218,7 +218,7 @@ def test_a_bug_of_ours_loses_no_push(team: Clone, monkeypatch: pytest.MonkeyPatc
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    monkeypatch.setattr(register, "plan_ref", broken)
+    monkeypatch.setattr(registering, "plan_ref", broken)
     settle.settle(team.repository)
     (entry,) = pending.entries(team.repository)
     path = Path(team.repository.state_dir, "crash.log")
@@ -329,7 +329,7 @@ def test_a_branch_that_moves_on_while_it_is_registered_is_registered_as_it_is_th
     entry = queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
     theirs: list[str] = []
-    apply_plan = register.apply_plan
+    apply_plan = registering.apply_plan
 
     def bob_is_quicker(*arguments: Any) -> Any:
         # His push arrives between our look at the remote and our registration; his own registration we overwrite.
@@ -340,7 +340,7 @@ def test_a_branch_that_moves_on_while_it_is_registered_is_registered_as_it_is_th
             bob.git("push", "--quiet")
         return apply_plan(*arguments)
 
-    monkeypatch.setattr(register, "apply_plan", bob_is_quicker)
+    monkeypatch.setattr(registering, "apply_plan", bob_is_quicker)
     if inside_push:
         # Who waits at the end of the push does not wait for another look at the remote.
         settle.settle(team.repository, just_pushed=frozenset([entry.id]), tell=lambda _: None)

@@ -19,7 +19,7 @@ def is_annotated(update: RefUpdate) -> bool:
 
 def companion(repository: git.Repository, update: RefUpdate) -> str:
     """Name of the lightweight tag that stands beside an annotated one, by the setting `companion-tag`; empty: none."""
-    from .validate import settings_at
+    from .trees import settings_at
 
     settings = settings_at(repository, update.commit, update.remote).settings
     return settings.companion_tag.replace("{tag}", update.name) if settings.companion_tag else ""
@@ -30,7 +30,7 @@ def refused(repository: git.Repository, update: RefUpdate) -> list[Finding]:
     if not is_annotated(update) or companion(repository, update):
         return []
     from .registration.targets import target_of
-    from .validate import settings_at
+    from .trees import settings_at
 
     targets = settings_at(repository, update.commit, update.remote).settings.target
     return [] if targets and target_of(targets, update) is None else cannot_run(update)

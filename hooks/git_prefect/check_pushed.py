@@ -152,7 +152,7 @@ def uncommitted(repository: git.Repository) -> list[Finding]:
     """
     from .findings import finding
     from .flows.discovery import flow_paths
-    from .validate import settings_at, tree_of_work_tree
+    from .trees import settings_at, tree_of_work_tree
 
     if repository.top is None:
         return []

@@ -17,7 +17,7 @@ from . import clone_failures
 from .model import CheckedFile, Finding, RefUpdate
 from .push import git, refs
 from .scope import registrable, storage_for
-from .validate import interpreter_for
+from .trees import interpreter_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

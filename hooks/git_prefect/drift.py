@@ -21,7 +21,7 @@ from .report import text
 from .report.command import git_prefect
 from .results import StandingFlow
 from .scope import project_for, storage_for, target_for
-from .validate import check, settings_at, tree_of_commit
+from .trees import check, settings_at, tree_of_commit
 
 if TYPE_CHECKING:
     from .registration.held import HeldFlow

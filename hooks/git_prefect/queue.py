@@ -14,7 +14,8 @@ from .push import git, pending, process
 from .report import text
 from .report.command import executable, git_prefect
 from .scope import count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
-from .validate import base_of, refused_above, settings_at, validate
+from .trees import settings_at
+from .validate import base_of, refused_above, validate
 
 if TYPE_CHECKING:
     from .push.pending import Entry

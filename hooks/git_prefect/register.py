@@ -4,56 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from . import queue, unseen
-from .errors import ExitCode, OutOfReach, UsageError
-from .findings import finding
-from .model import ERROR, CheckedFile, Finding, RefUpdate
+from .errors import ExitCode
+from .model import ERROR, Finding, RefUpdate
 from .push import git, pending, process, refs
+from .registering import Planned, confirmed, plan_ref, register_ref, verified, would_be
 from .report import text
 from .report.command import git_prefect
-from .scope import (
-    concerned_paths,
-    destination,
-    explain,
-    no_longer_defined,
-    refuse_unclonable,
-    registrable,
-    stay_elsewhere,
-    storage_for,
-    unknown_base,
-    who_registers,
-)
-from .validate import check, reported_flows, settings_at, tree_of_commit
+from .scope import explain
+from .trees import settings_at
+from .validate import reported_flows
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from .registration.api import Api, Registered
-    from .registration.plan import Circumstances, Wanted
-    from .results import Graph, PlannedFlow, Registration, Report
-    from .settings import Settings, Source, Target
-
-
-class Planned(NamedTuple):
-    """What registering a ref would do, and all that carrying it out needs."""
-
-    given: Circumstances
-    files: list[CheckedFile]
-    """Those of the ref that its registration concerns."""
-    plan: list[PlannedFlow]
-    registered: Registered
-    left_out: list[Finding]
-    """Why flows are left out: errors of flow files, and an interpreter that could not check them."""
-    remarks: list[Finding]
-    """What else a person has to know before runs go wrong: images that are lost, a clone that is too shallow."""
-    notes: list[str]
-    """A line for each flow that stays in another storage."""
-    parallel: int
-    """Flows that are registered at once."""
+    from .results import Graph, Registration, Report
 
 
 def main(argv: Sequence[str]) -> int:
@@ -122,16 +91,6 @@ def _import_prefect_meanwhile() -> None:
         gc.enable()
 
     Thread(target=load, daemon=True).start()
-
-
-def verified(repository: git.Repository, planned: Planned, settings: Settings) -> list[Finding]:
-    """With the setting `verify-clone`: why an agent would not get what is registered now."""
-    if not settings.verify_clone or not planned.plan:
-        return []
-    from .clone_check import check_clone
-
-    found = check_clone(repository, planned.given.update, settings, planned.files).finding
-    return [found] if found else []
 
 
 def _announce(planned: Planned, settings: str) -> None:
@@ -222,16 +181,6 @@ def _graphs(planned: Planned) -> tuple[Graph, ...]:
     return tuple(drawn)
 
 
-def would_be(one: PlannedFlow, ref: str) -> Registration:
-    """A planned flow as the row of a report, with the version that it would have."""
-    from .results import Registration
-
-    version = (one.registered_version or 0) + one.new_version or None
-    return Registration(
-        ref, one.flow, one.path, one.project, one.action, version, one.changes, one.reason, overrides=one.overrides
-    )
-
-
 def _arguments(argv: Sequence[str]) -> Namespace:
     from .report.options import Parser, reporting
 
@@ -251,196 +200,6 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--pending", action="store_true", help="only settle the pushes that wait, now")
     parser.add_argument("files", nargs="*", help="ignored: pre-commit names files")
     return reporting(parser).parse_args(argv)
-
-
-def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
-    """The ref as the remote has it now: that is what agents run, and what is registered.
-
-    Raises:
-        UsageError: the remote lacks it.
-        OutOfReach: the remote does not answer.
-    """
-    from .push.lsremote import ask_remote, fetch_commits
-
-    answer = ask_remote(repository, update.remote, update.ref)
-    theirs = answer.commit(update.ref)
-    if theirs is None:
-        raise UsageError(
-            f"{text.place(update)} does not exist, and agents clone from there [not-on-remote]",
-            f"push it first: git push {update.remote} {update.name}",
-        )
-    found = update._replace(commit=theirs, pushed_object=answer.refs[update.ref])
-    if not git.has_whole(repository, [theirs]):
-        fetch_commits(repository, update.remote, {update.ref: theirs})
-    return found
-
-
-class Done(NamedTuple):
-    """What became of a ref's registration, and the settings that it was done by."""
-
-    planned: Planned
-    rows: list[Registration]
-    source: Source
-
-
-def register_ref(
-    repository: git.Repository,
-    update: RefUpdate,
-    api: Api,
-    project: str | None = None,
-    look_again: bool = True,
-    announce: Callable[[Planned, str], None] = lambda planned, settings: None,
-) -> Done:
-    """Register a ref whose commit the remote has; a branch that moves on meanwhile is registered as it is then.
-
-    Somebody else may push, and register that, between our look at the remote and our registration, which would put
-    the older commit in its place: so the remote is asked again once another process was waited for, and after
-    something was changed. Without `look_again` the latter is left to `settle.look_again`.
-
-    Raises:
-        UsageError, OutOfReach, NotAuthorised: as `plan_ref`; or the ref is gone by now.
-    """
-    while True:
-        source = settings_at(repository, update.commit, update.remote)
-        with one_at_a_time(repository, update, source, api, project) as waited:
-            now = _by_now(repository, update) if waited else update
-            if now.commit == update.commit:
-                planned = plan_ref(repository, update, source, api, project)
-                announce(planned, source.origin)
-                rows = apply_plan(api, planned)
-                if look_again and any(one.changes_something for one in planned.plan):
-                    now = _by_now(repository, update)
-                if now.commit == update.commit:
-                    return Done(planned, rows, source)
-        update = now
-
-
-def _by_now(repository: git.Repository, update: RefUpdate) -> RefUpdate:
-    """A branch as the remote has it now; as it was when nobody can tell, or it is gone. Tags do not move."""
-    if update.kind != "branch":
-        return update
-    try:
-        return confirmed(repository, update)
-    except (OutOfReach, UsageError):
-        return update
-
-
-@contextmanager
-def one_at_a_time(
-    repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
-) -> Iterator[bool]:
-    """While it is entered, no other process of this user plans or registers anything in the ref's project.
-
-    Whether another process had to be waited for.
-
-    Raises:
-        UnusableCommit: no target takes the ref.
-        StillRegistering: another process holds the project for too long.
-    """
-    from .registration import locks
-
-    _, name = destination(repository, update, source.settings, project)
-    with locks.held(api.address, name, f"{text.place(update)} at {text.short(update.commit)}") as waited:
-        yield waited
-
-
-def plan_ref(
-    repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
-) -> Planned:
-    """Plan the registration of a ref whose commit the remote has. Changes nothing.
-
-    Raises:
-        UsageError: no target takes the ref, its project does not exist, or no agent can clone this remote as it is set.
-        OutOfReach, NotAuthorised: the API.
-    """
-    from .push.lsremote import ask_remote
-    from .registration.apply import check_project
-    from .registration.plan import Circumstances, plan, storages_of
-
-    assert update.commit, "a deletion registers nothing"
-    settings = source.settings
-    target, name = destination(repository, update, settings, project)
-    where = storage_for(repository, update, settings)
-    refuse_unclonable(repository, update, where, settings)
-    files = check(
-        repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True, same_push=True
-    )
-    concerned = concerned_paths(repository, update, settings)
-    default = settings.default_branch or git.default_branch(repository, update.remote)
-    wanted = _wanted(repository, update, source, target, files)
-    registered = api.registered([name], [one.flow for one in wanted], storages_of(update, where, default))
-    lost = no_longer_defined(repository, update.commit, files)
-    given = Circumstances(update, target, name, default, None, where, lost)
-    planned = plan(wanted, registered, given)
-    if any(one.action == "failed" for one in planned):
-        # Whether the branch that holds a name is gone is worth a question only when one is held.
-        given = given._replace(living_refs=ask_remote(repository, update.remote).refs)
-        planned = plan(wanted, registered, given)
-    if planned:
-        check_project(api, registered, target, name)
-    own = [file for file in files if concerned is None or file.path in concerned]
-    left_out = [one for file in own for one in file.findings if one.severity == ERROR]
-    if any(file.unchecked for file in own):
-        # What an interpreter lacks is one finding, at whichever file comes first.
-        left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
-    shallow = unknown_base(repository, update, settings) if planned else None
-    remarks = [*([shallow] if shallow else []), *_lose_their_image(own, wanted)]
-    notes = stay_elsewhere(own, settings)
-    return Planned(given, own, planned, registered, left_out, remarks, notes, settings.parallel)
-
-
-def _wanted(
-    repository: git.Repository, update: RefUpdate, source: Source, target: Target, files: Sequence[CheckedFile]
-) -> list[Wanted]:
-    """The flows of the checked files, as they would be registered."""
-    from .registration import runtimes, storage
-    from .registration.plan import Wanted
-    from .registration.provenance import provenance
-
-    settings, commit = source.settings, update.commit or ""
-    where = storage_for(repository, update, settings)
-    place, who = f"{where.repo_host}/{where.repo}", who_registers(repository, os.environ)
-    configs = runtimes.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
-    concerned = concerned_paths(repository, update, settings)
-    return [
-        Wanted(
-            file.path, flow.name,
-            storage.with_storage(
-                flow, storage.git_storage(where, update, file.path, flow.name),
-                runtimes.run_config_of(flow, file.path, settings.runtime, configs, target.labels),
-            ),
-            concerned is None or file.path in concerned,
-            provenance(update, place, file.path, who),
-        )
-        for file in registrable(files, settings) for flow in sorted(file.flows, key=lambda flow: flow.name)
-    ]  # fmt: skip
-
-
-def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) -> list[Finding]:
-    """Flows whose Docker storage brought the image that they ran in, and that now have none."""
-    docker = {
-        flow.name for file in files for flow in file.flows if (flow.declared_storage or {}).get("type") == "Docker"
-    }
-    return [
-        finding(
-            "image-lost",
-            f"flow {one.flow!r}: ran in the image of its Docker storage, and nothing names one now: what it imports may be "
-            "missing where it runs",
-            "give its files a [[tool.git-prefect.runtime]] with an image",
-            path=one.path,
-            flow=one.flow,
-        )
-        for one in wanted
-        if one.flow in docker and not one.serialized["run_config"].get("image")
-    ]
-
-
-def apply_plan(api: Api, planned: Planned) -> list[Registration]:
-    """Carry a plan out; what became of each flow, as the API holds it afterwards."""
-    from .registration.apply import apply
-    from .report import progress
-
-    return apply(api, planned.plan, planned.registered, planned.given, planned.parallel, progress.watch())
 
 
 def _pending_now(repository: git.Repository, options: Namespace) -> int:

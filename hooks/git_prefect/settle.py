@@ -13,7 +13,7 @@ from .model import RefUpdate
 from .push import git, pending, refs, trigger
 from .push.lsremote import ask_remote, fetch_commits
 from .push.remotes import redact
-from .register import Planned, confirmed, register_ref, verified, would_be
+from .registering import Planned, confirmed, register_ref, verified, would_be
 from .report import text
 from .report.command import git_prefect
 from .report.outcomes import outcome

@@ -16,7 +16,7 @@ from .model import RefUpdate
 from .push import git, process
 from .report.command import git_prefect
 from .scope import target_for
-from .validate import settings_at
+from .trees import settings_at
 
 WITH_VALUE = {"-o", "--push-option", "--repo", "--receive-pack", "--exec"}
 """Options of `git push` whose value is an argument of its own."""

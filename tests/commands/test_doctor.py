@@ -25,7 +25,7 @@ from git_prefect.push import git, refs
 from git_prefect.report.command import executable
 from git_prefect.results import Check
 from git_prefect.settings import Settings
-from git_prefect.validate import settings_at
+from git_prefect.trees import settings_at
 
 from ..repository import Clone
 

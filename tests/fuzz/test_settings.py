@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from git_prefect import settings
 from git_prefect.errors import UsageError
-from git_prefect.validate import settings_at
+from git_prefect.trees import settings_at
 
 from ..repository import Clone
 from .conftest import Command

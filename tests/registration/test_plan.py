@@ -10,7 +10,7 @@ from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.devserver.process import running
 from git_prefect.errors import NotAuthorised, UsageError
-from git_prefect.register import would_be
+from git_prefect.registering import would_be
 from git_prefect.registration.api import Api
 from git_prefect.registration.apply import apply
 from git_prefect.registration.plan import Circumstances, plan

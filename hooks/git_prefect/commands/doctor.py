@@ -18,7 +18,7 @@ from ..report.options import Parser, reporting, show
 from ..results import Check, Report, ReportedRef
 from ..scope import project_for, registrable, storage_for, target_for
 from ..settings import Source, Target
-from ..validate import check, interpreter_for, settings_at, tree_of_commit
+from ..trees import check, interpreter_for, settings_at, tree_of_commit
 
 if TYPE_CHECKING:
     from ..registration.api import Api

@@ -23,7 +23,7 @@ from ..report import look
 from ..report.command import git_prefect
 from ..report.look import PLAIN, Look
 from ..report.options import Parser
-from ..validate import settings_at, tree_of_work_tree
+from ..trees import settings_at, tree_of_work_tree
 from .additions import Addition, hooks_addition, settings_addition
 
 DIFF = {"+": "green", "-": "red", "@": "cyan"}

@@ -15,7 +15,7 @@ from ..report.command import git_prefect
 from ..report.options import Parser, reporting, show
 from ..results import Registration, Report, ReportedRef
 from ..scope import no_longer_defined
-from ..validate import check, settings_at, tree_of_commit
+from ..trees import check, settings_at, tree_of_commit
 
 if TYPE_CHECKING:
     from ..registration.held import HeldFlow
