@@ -82,7 +82,7 @@ def in_push(work: Clone, **more: str) -> dict[str, str]:
             "[[tool.git-prefect.target]]\nbranch = 'x'\nproject = 'x {nope}'",
             "tool.git-prefect.target[1].project: {nope} is not known; {branch}, {user} and {repo} are filled in",
         ),
-        ("flows = [", "not valid TOML"),
+        ("flows = [", "cannot be read as TOML"),
     ],
 )
 @pytest.mark.parametrize("pushing", [False, True])

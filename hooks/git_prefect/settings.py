@@ -109,13 +109,40 @@ def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None) -
     return Source(_with_machine(settings, machine or {}, os.environ), origin)
 
 
-def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
+LARGEST_FILE, MOST_PARTS = 500_000, 32
+"""Bytes of a settings file, and parts of a dotted key: what a parser of TOML needs grows with their product, and beyond."""
+
+_NO_KEYS = re.compile(
+    r'''"""(?:\\.?|[^\\])*?(?:"""|\Z)|\'{3}.*?(?:\'{3}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|#[^\n]*''', re.DOTALL
+)
+"""Strings and comments of TOML: what is left between its signs is a key, a number or a date."""
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """A TOML document, in bounded time and memory.
+
+    Raises:
+        ValueError: it is no TOML, or too large, or too deep.
+    """
+    if len(content) > LARGEST_FILE:
+        raise ValueError(f"it has {len(content)} bytes, and {LARGEST_FILE} are the most that are read")
+    text = content.decode("utf-8")
+    dots = max(one.count(".") for one in re.split(r"[=,\n\[\]{}]", _NO_KEYS.sub("_", text)))
+    if dots >= MOST_PARTS:
+        raise ValueError(f"a key of {dots + 1} parts, and {MOST_PARTS} are the most that are read")
     try:
-        document: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        if name == "pyproject.toml" and b"git-prefect" not in content:
-            return None
-        raise UnusableCommit(f"{name}: not valid TOML ({error}), so no settings can be read", f"mend {name}") from error
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
+    if name == "pyproject.toml" and b"git-prefect" not in content:
+        return None
+    try:
+        document = parse(content)
+    except ValueError as error:
+        raise UnusableCommit(f"{name}: cannot be read as TOML ({error}), so no settings can be read", f"mend {name}") from error
     if name != "pyproject.toml":
         return document
     tool = document.get("tool")

@@ -279,7 +279,7 @@ def test_files_that_cannot_be_read_are_refused_and_left(found: Clone) -> None:
     found.commit({".pre-commit-config.yaml": "repos: []\n", "pyproject.toml": "[tool\n"})
     code, _, err = init(found, "--yes")
     assert code == 2
-    assert err.startswith("git-prefect: pyproject.toml: not valid TOML (")
+    assert err.startswith("git-prefect: pyproject.toml: cannot be read as TOML (")
     assert status(found) == ""
 
 

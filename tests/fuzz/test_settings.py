@@ -96,11 +96,31 @@ def refusal(files: dict[str, bytes]) -> str:
 @example(b"[tool]\ngit-prefect = 1")
 @example(b"timeout = 1e999")
 @example(b"timeout = " + b"9" * 10_000)
+@example(b".".join([b"a"] * 100_000) + b" = 1")
+@example(b"a = {" + b"'.' . \".\".".join([b"a"] * 10_000) + b" = 1}")
 @tries(300)
 def test_any_bytes_are_settings_or_refused(content: bytes) -> None:
     for name in settings.FILES:
         refusal({name: content})
         refusal({name: b"# git-prefect\n" + content})
+
+
+def test_the_largest_settings_are_read_and_larger_ones_are_refused() -> None:
+    """What takes a parser the most memory of all that is read: each line makes a table for each part of a long key."""
+    parts = b".".join([b"a"] * (settings.MOST_PARTS - 1))
+    lines = [b"%015d.%s = 1\n" % (number, parts) for number in range(settings.LARGEST_FILE // (len(parts) + 21))]
+    content = b"".join(lines).ljust(settings.LARGEST_FILE)
+    document = settings.parse(content)
+    assert len(document) == len(lines)
+    assert refusal({".git-prefect.toml": content + b"\n"}) == (
+        ".git-prefect.toml: cannot be read as TOML (it has 500001 bytes, and 500000 are the most that are read), so no "
+        "settings can be read"
+    )
+    assert list(settings.parse(b"x = { 'b.c' . " + parts + b" = 1.5 }")["x"]) == ["b.c"]
+    assert refusal({".git-prefect.toml": b"a.b = [\"" + parts * 9 + b"\"]\n# " + parts * 9 + b"\nx.a." + parts + b" = 1"}) == (
+        ".git-prefect.toml: cannot be read as TOML (a key of 33 parts, and 32 are the most that are read), so no settings "
+        "can be read"
+    )
 
 
 @given(SETTINGS, st.sampled_from(settings.FILES))

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ..settings import parse
 
 HOOKS = ("prefect-validate", "prefect-check-pushed", "prefect-register")
 
@@ -84,9 +79,9 @@ def settings_addition(top: Path, lines: Sequence[str]) -> Addition:
 
 def _toml(content: bytes, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{name}: not valid TOML ({error}), so nothing can be added to it", f"mend {name}") from error
+        return parse(content)
+    except ValueError as error:
+        raise UsageError(f"{name}: cannot be read as TOML ({error}), so nothing can be added to it", f"mend {name}") from error
 
 
 def _appended(before: bytes, text: str) -> bytes:
