@@ -176,7 +176,7 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     # A person who waits at the end of the push does not wait for a second connection.
     planned, rows, source = register_ref(
         repository, update, Api(), entry.project, look_again=tell is _nobody,
-        announce=lambda planned, _: _tell_what_is_replaced(planned, tell),
+        announce=lambda planned, _: _tell_plan(planned, tell),
     )  # fmt: skip
     update = planned.given.update
     detail: dict[str, Any] = {
@@ -222,11 +222,11 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
             pending.record(repository, now, None, None, entry.project)
 
 
-def _tell_what_is_replaced(planned: Planned, tell: Callable[[str], None]) -> None:
-    """Before it is done; what is new is told when it is registered."""
+def _tell_plan(planned: Planned, tell: Callable[[str], None]) -> None:
+    """Tell what will be changed, before it is."""
     from .report import terminal
 
-    rows = [one for one in planned.plan if one.changes_something and one.action != "created"]
+    rows = [one for one in planned.plan if one.changes_something]
     if rows:
         tell("\n".join(terminal.registrations([would_be(one, planned.given.update.ref) for one in rows], True)))
 

@@ -41,6 +41,7 @@ def test_the_push_ends_with_what_was_registered(native: Team, remote: Path) -> N
         f"To {remote}",
         " * [new branch]      feature/x -> feature/x",
         f"origin/feature/x at {head[:7]}: registering",
+        f"  create: etl → {project}, version 1",
         f"origin/feature/x at {head[:7]}: registered: etl → {project}, version 1",
     ]
     # At the end of the push all is done: nothing waits, and the idle repository has no trigger.
@@ -75,6 +76,7 @@ def test_branches_and_tags_of_one_push_are_told_together(native: Team) -> None:
         )
         for line in (
             f"{place} at {head}: registering",
+            f"  create: etl → {native.project}-{project}, version 1",
             f"{place} at {head}: registered: etl → {native.project}-{project}, version 1",
         )
     )
@@ -255,7 +257,12 @@ def test_beside_pre_commit_it_is_told_in_the_push_too(team: Team, ours_first: bo
     before = hooks(team.clone)
     head = team.clone.commit({"flows/etl.py": flow_file()})
     printed = team.push("origin", "feature/x")
-    assert told(printed)[1].startswith(f"origin/feature/x at {head[:7]}: registered: etl → ")
+    project = f"{team.project}-feature--x"
+    assert told(printed) == [
+        f"origin/feature/x at {head[:7]}: registering",
+        f"  create: etl → {project}, version 1",
+        f"origin/feature/x at {head[:7]}: registered: etl → {project}, version 1",
+    ]
     assert printed.count("1 flow → project") == 1
     assert hooks(team.clone) == before
     assert [line["result"] for line in team.log()] == ["registered"]
