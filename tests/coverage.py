@@ -39,14 +39,15 @@ exclude_also =
     assert_never
 """
 START = """\
-import os, sys
-os.environ["COVERAGE_PROCESS_START"] = {configuration!r}
-import coverage
-coverage.process_startup()
-del os.environ["COVERAGE_PROCESS_START"]
+import os, resource, sys
+if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY:
+    os.environ["COVERAGE_PROCESS_START"] = {configuration!r}
+    import coverage
+    coverage.process_startup()
+    del os.environ["COVERAGE_PROCESS_START"]
 sys.addaudithook = lambda hook, add=sys.addaudithook: (setattr(hook, "__cantrace__", True), add(hook))[1]
 """
-"""What every process begins with. CPython traces an audit hook only when the hook says so."""
+"""What every process begins with, but for those that may write no files. CPython traces an audit hook only when the hook says so."""
 
 LINE = "import os; os.path.exists({start!r}) and exec(open({start!r}).read())\n"
 """As `site` takes it; of no effect when it was left behind by a kill."""

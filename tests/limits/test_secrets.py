@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +22,11 @@ from git_prefect.push import pending
 
 from ..end_to_end.conftest import BIN, flow_file, until
 from ..repository import Clone, bare_remote, clone
+from ..servers.conftest import https
+from ..servers.https import HttpsServer
 from .conftest import run
+
+__all__ = ["https"]
 
 SETTINGS = """\
 [tool.git-prefect]
@@ -83,7 +90,7 @@ def watched() -> Iterator[dict[str, bytes]]:
                         seen[f"environment of {folder.name}"] = (folder / "environ").read_bytes()
                 except OSError:
                     continue
-            over.wait(0.005)
+            over.wait(0.02)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -152,15 +159,55 @@ def left(user: User, world: Path) -> dict[str, bytes]:
     }
 
 
-def test_no_secret_is_left_or_shown(user: User, world: Path) -> None:
-    here, printed = user.clone.path, {}
+EVERY_FORMAT = """\
+import sys
+from git_prefect import cli
 
-    def call(*command: str, codes: tuple[int, ...] = (0,), **environ: str) -> str:
-        ran = run(here, *command, **environ)
-        assert ran.code in codes, (command, ran)
-        printed[f"{command} {environ}"] = ran.output.encode()
+forms = ("text", "json", "github", "gitlab", "markdown")
+sys.exit(max(cli.main([*sys.argv[1:], "--format", form]) for form in forms))
+"""
+"""A command in all formats, in one process: Prefect is imported once."""
+
+
+class Calls(NamedTuple):
+    """Commands of a user, and all that they have printed."""
+
+    user: User
+    printed: dict[str, bytes]
+    bugs: bool = False
+    """Whether bugs are provoked."""
+
+    def __call__(self, *command: str, codes: tuple[int, ...] = (0,), **environ: str) -> str:
+        """What a command prints that ends with one of these codes."""
+        ran = run(self.user.clone.path, *command, bugs=self.bugs, **environ)
+        assert ran.code in codes, f"{command}: {ran}"
+        self.printed[f"{command} {environ}"] = ran.output.encode()
         return ran.output
 
+    def in_every_format(self, *command: str, code: int = 0, **environ: str) -> str:
+        """What a command of ours prints in all formats together."""
+        return self(sys.executable, "-c", EVERY_FORMAT, *command, codes=(code,), **environ)
+
+    def search(self, seen: dict[str, bytes], world: Path) -> None:
+        """Fail when a secret is in what was printed, seen or left."""
+        everything = {**self.printed, **seen, **left(self.user, world)}
+        found = {name: self.user.planted.found(content) for name, content in everything.items()}
+        assert {name: places for name, places in found.items() if places} == {}
+        # There was something to search, and what is searched for would be found.
+        assert self.user.database.stat().st_size > 0 and any(name.startswith("environment of") for name in seen)
+        told = b"x:" + self.user.planted["header"].encode()
+        assert self.user.planted.found(base64.b64encode(told)) == {"header"}
+
+
+def but_gits_own(seen: dict[str, bytes]) -> dict[str, bytes]:
+    """Without the command lines in which git itself has the URL of a remote, login and all (SECURITY.md): of its helpers
+    and of pre-push hooks."""
+    own = re.compile(rb"\0?((git-)?remote-https|send-pack)\0|/pre-push(\.legacy)?\0|\0hook-impl\0|\0pre-push\0")
+    return {name: content for name, content in seen.items() if not own.search(content)}
+
+
+def test_no_secret_is_left_or_shown(user: User, world: Path) -> None:
+    call = Calls(user, {})
     quoted, down = quote(user.planted["clone url"], safe=""), {"PREFECT__SERVER__ENDPOINT": "http://127.0.0.1:9"}
     wrong = {"PREFECT__CONTEXT__SECRETS__CLONE_URL": f"https://oauth2:{quoted}@127.0.0.1:9/team/etl.git"}
     unquoted = {"PREFECT__CONTEXT__SECRETS__CLONE_URL": f"https://x:{user.planted['unquoted']}@127.0.0.1:9/team/etl.git"}
@@ -170,11 +217,9 @@ def test_no_secret_is_left_or_shown(user: User, world: Path) -> None:
         call("git", "tag", "v1")
         call("git", "push", "origin", "v1")
         until(lambda: not pending.entries(user.clone.repository))
-        for form in ("text", "json", "github", "gitlab", "markdown"):
-            call("git", "prefect", "status", "--format", form)
-            call("git", "prefect", "validate", "--format", form)
-            call("git", "prefect", "register", "--dry-run", "--format", form, codes=(4,), **down)
-        call("git", "prefect", "check-pushed")
+        for command in ("status", "validate", "check-pushed"):
+            call.in_every_format(command)
+        call.in_every_format("register", "--dry-run", code=4, **down)
         for secret in (wrong, unquoted):
             assert "clone-fails" in call("git", "prefect", "doctor", "--format", "json", codes=(1,), **secret)
         user.clone.commit({"flows/etl.py": flow_file().replace("extract", "fetch")})
@@ -188,16 +233,146 @@ def test_no_secret_is_left_or_shown(user: User, world: Path) -> None:
         # Without its stand-in the remote is one that is out of reach.
         user.clone.git("config", "--global", "--unset-all", f"url.file://{user.folder}/remote.git.insteadOf")
         user.clone.git("config", "--global", "http.proxy", "http://127.0.0.1:9")
-        call("git", "prefect", "register", codes=(4,))
-        call("git", "prefect", "status", codes=(4,))
-    # git itself tells its helper the URL, login and all; whoever minds uses a credential helper (SECURITY.md).
-    seen = {name: content for name, content in seen.items() if b"remote-https\0" not in content}
-    found = {name: user.planted.found(content) for name, content in {**printed, **seen, **left(user, world)}.items()}
-    assert {name: places for name, places in found.items() if places} == {}
-    assert user.database.stat().st_size > 0 and any(name.startswith("environment of") for name in seen)
-    # What is searched for would be found.
-    assert user.planted.found(base64.b64encode(b"x:" + user.planted["header"].encode())) == {"header"}
+        for command in ("register", "status", "check-pushed"):
+            call.in_every_format(command, code=4)
+    call.search(but_gits_own(seen), world)
     assert os.listdir(user.folder / "tmp") == []
+
+
+@pytest.fixture
+def over_https(user: User, https: HttpsServer, monkeypatch: pytest.MonkeyPatch) -> User:
+    """The same user; the remote is a real host, and its URL and the agents' secret have the logins that it wants."""
+    name = f"team/{user.folder.name}"
+    https.repository(name)
+    https.admit("bot", user.planted["remote url"].encode())
+    # dulwich sends what an agent has in its URL in another encoding than git.
+    https.admit("agent", user.planted["clone url"].encode("latin-1"))
+    user.clone.git("remote", "set-url", "origin", https.url(name, "bot", user.planted["remote url"]))
+    monkeypatch.setenv("PREFECT__CONTEXT__SECRETS__CLONE_URL", https.url(name, "agent", user.planted["clone url"]))
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(https.ca))
+    monkeypatch.setenv("SSL_CERT_FILE", str(https.ca))
+    return user
+
+
+def test_no_secret_of_a_login_over_https(over_https: User, https: HttpsServer, world: Path) -> None:
+    user, call = over_https, Calls(over_https, {})
+    with watched() as seen:
+        call("git", "prefect", "install")
+        assert "registered: etl" in call("git", "push", "-u", "origin", "main")
+        for command in ("status", "check-pushed", "register"):
+            call.in_every_format(command)
+        assert "cloned as an agent does it, and loaded etl" in call.in_every_format("doctor", code=1)
+        # Someone takes the agents' login away, then the user's.
+        https.admit("agent", b"another")
+        assert "wrong: clone, agents" in call("git", "prefect", "doctor", codes=(1,))
+        https.admit("bot", b"another")
+        user.clone.commit({"flows/etl.py": flow_file().replace("extract", "pull")})
+        assert "Authentication failed" in call("git", "push", "origin", "main", codes=(128,))
+        for command in ("register", "check-pushed"):
+            call.in_every_format(command, code=4)
+        assert "not arrived" not in call.in_every_format("status", code=4)
+    call.search(but_gits_own(seen), world)
+
+
+def test_no_secret_where_git_has_the_login_elsewhere(over_https: User, https: HttpsServer, world: Path) -> None:
+    """With a credential helper, nobody's command line has it."""
+    user, call = over_https, Calls(over_https, {})
+    url = user.clone.git("remote", "get-url", "origin")
+    name = url.rpartition("@")[2]
+    login = url.removesuffix(name[name.index("/") :]).replace(f":{https.port}", f"%3a{https.port}")
+    with open(world / ".git-credentials", "a") as store:
+        store.write(f"{login}\n")
+    user.clone.git("remote", "set-url", "origin", f"https://{name}")
+    with watched() as seen:
+        call("git", "prefect", "install")
+        assert "registered: etl" in call("git", "push", "-u", "origin", "main")
+        call("git", "prefect", "status")
+    assert any(b"remote-https" in content for content in seen.values())
+    call.search(seen, world)
+
+
+CONFIG = """\
+repos:
+  - repo: local
+    hooks:
+      - {id: prefect-validate, name: v, entry: git-prefect validate, language: system, always_run: true, log_file: hooks.log}
+      - {id: prefect-check-pushed, name: c, entry: git-prefect check-pushed, language: system, always_run: true,
+         pass_filenames: false, log_file: hooks.log, verbose: true}
+      - {id: prefect-register, name: r, entry: git-prefect register, language: system, always_run: true,
+         pass_filenames: false, log_file: hooks.log, verbose: true}
+"""
+
+
+def test_no_secret_of_a_run_inside_pre_commit(over_https: User, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its log, in its cache, and in what it keeps of changes that it puts away."""
+    user, call = over_https, Calls(over_https, {}, bugs=True)
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(user.folder / "pre-commit"))
+    user.clone.commit({".pre-commit-config.yaml": CONFIG})
+    with watched() as seen:
+        call("pre-commit", "install", "--hook-type", "pre-push")
+        assert "once origin has" in call("git", "push", "-u", "origin", "main")
+        until(lambda: not pending.entries(user.clone.repository))
+        user.clone.write({"flows/etl.py": flow_file().replace("extract", "pull"), "README": "unstaged\n"})
+        user.clone.git("add", "flows")
+        call("pre-commit", "run", "--hook-stage", "manual", "--all-files", codes=(1,))
+        user.clone.git("add", "README")
+        user.clone.write({"README": "other\n"})
+        call("pre-commit", "run", "--hook-stage", "manual", codes=(1,))
+        broken = {"BROKEN": "git_prefect.push.git:setting", "PYTHONPATH": str(broken_product(user))}
+        call("pre-commit", "run", "--hook-stage", "manual", "--all-files", codes=(1,), **broken)
+        assert "pre-commit.log" in call("pre-commit", "run", "--config", "/nonexistent", codes=(1,))
+    logs = [user.clone.path / "hooks.log", user.folder / "pre-commit" / "pre-commit.log"]
+    assert all(log.stat().st_size for log in logs) and list((user.folder / "pre-commit").glob("patch*"))
+    shutil.rmtree(user.folder / "broken")
+    call.search(but_gits_own(seen), world)
+
+
+BREAKS = """\
+import importlib, os
+
+if "BROKEN" in os.environ:
+    module, name = os.environ["BROKEN"].split(":")
+
+
+    def broken(*_, **__):
+        raise ZeroDivisionError({said!r})
+
+
+    setattr(importlib.import_module(module), name, broken)
+"""
+
+
+def broken_product(user: User) -> Path:
+    """A folder for PYTHONPATH with which the function that BROKEN names has a bug, whose exception says all it knows."""
+    url = user.clone.git("remote", "get-url", "origin")
+    said = f"{['git', 'fetch', url]}: {url}: {os.environ['PREFECT__CONTEXT__SECRETS__CLONE_URL']}"
+    folder = user.folder / "broken"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(BREAKS.format(said=said))
+    return folder
+
+
+def test_no_secret_in_what_a_bug_leaves(over_https: User, world: Path) -> None:
+    """The log of a crash, whatever it was that crashed, has the traceback and no login."""
+    user, call = over_https, Calls(over_https, {}, bugs=True)
+    path = {"PYTHONPATH": str(broken_product(user))}
+    ends = "ended by a bug of ours; the traceback is in "
+    with watched() as seen:
+        call("git", "prefect", "install")
+        for command in ("validate", "status", "check-pushed", "doctor", "register"):
+            printed = call.in_every_format(command, code=70, BROKEN="git_prefect.push.git:setting", **path)
+            assert printed.count(f"{command} {ends}") > 1
+        push = call("git", "push", "origin", "main", codes=(1,), BROKEN="git_prefect.push.git:setting", **path)
+        assert f"pre-push {ends}" in push
+        # One that comes after the push has arrived leaves its traceback below the git directory.
+        push = call("git", "push", "origin", "main", BROKEN="git_prefect.registration.api:Api", **path)
+        assert "not registered yet: a bug of git-prefect's" in push
+        assert "crash.log" in call.in_every_format("status", code=1)
+    shutil.rmtree(user.folder / "broken")
+    logs = [*(user.folder / "tmp").iterdir(), Path(user.clone.repository.state_dir, "crash.log")]
+    assert len(logs) > 20 and {log.name[:12] for log in logs} == {"git-prefect-", "crash.log"}
+    assert all("ZeroDivisionError: ['git', 'fetch', 'https://localhost:" in log.read_text() for log in logs)
+    call.search(but_gits_own(seen), world)
 
 
 LOOKS = """\
