@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+
+LINE = "import os, sys; os.path.isdir({hooks!r}) and sys.path.insert(0, {hooks!r})\n"
+"""As `site` takes it in every process of this environment, so that hooks and watchers are the broken product too; of no
+effect when it was left behind by a kill."""
 
 
 class Mutation(NamedTuple):
@@ -42,9 +46,7 @@ def survives(copy: Path, one: Mutation) -> str:
     module.write_text(source.replace(one.before, one.after))
     tests = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", "--tb=line", *one.tests]
     try:
-        done = subprocess.run(
-            tests, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy / "hooks")}, capture_output=True, text=True
-        )
+        done = subprocess.run(tests, cwd=copy, capture_output=True, text=True)
     finally:
         module.write_text(source)
     failed = next((line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
@@ -56,10 +58,15 @@ def main() -> int:
     """Run all, or those whose module or sentence has the word that is given; 1 when one survives."""
     word = " ".join(sys.argv[1:])
     chosen = [one for one in mutations() if word in f"{one.module}: {one.said}"]
+    line = Path(sysconfig.get_path("purelib"), "git_prefect_mutations.pth")
     with tempfile.TemporaryDirectory(prefix="git-prefect-mutations-") as folder:
         copy = Path(folder, "copy")
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__"))
-        alive = {f"{one.module}: {one.said}": wrong for one in chosen if (wrong := survives(copy, one))}
+        try:
+            line.write_text(LINE.format(hooks=str(copy / "hooks")))
+            alive = {f"{one.module}: {one.said}": wrong for one in chosen if (wrong := survives(copy, one))}
+        finally:
+            line.unlink()
     print(f"\n{len(chosen) - len(alive)} of {len(chosen)} are noticed")
     for name, wrong in alive.items():
         print(f"  {name}: {wrong}")
