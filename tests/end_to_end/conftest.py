@@ -18,6 +18,7 @@ import pytest
 from git_prefect.devserver.process import running
 from git_prefect.push import pending
 
+from ..coverage import measure_too
 from ..repository import Clone
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -186,6 +187,8 @@ def team(work: Clone, remote: Path, tools: Tools, shell: None, monkeypatch: pyte
         ["pre-commit", "install", "--hook-type", "pre-push", "--install-hooks"],
         cwd=work.path, check=True, capture_output=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+    for site in tools.pre_commit_home.glob("*/py_env-*/lib/python*/site-packages"):
+        measure_too(site)
     return made
 
 

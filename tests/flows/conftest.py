@@ -16,6 +16,7 @@ from git_prefect.model import CheckedFile
 from git_prefect.settings import Settings
 
 from ..corpus.repositories import Content, make_repository, tree_of
+from ..coverage import measure_too
 
 FLOW = "from prefect import Flow\nflow = Flow('flow')\n"
 
@@ -60,6 +61,7 @@ def make_venv(place: Path, *, prefect: bool = True) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     if prefect:
         (site_of(place) / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        measure_too(site_of(place))
     return place / "bin" / "python"
 
 

@@ -157,7 +157,8 @@ def test_an_installed_module_that_fails_or_starts_threads_is_left_to_each_file(
     (site / "threads.py").write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
-    for module, codes in (("fails_once", ["does-not-load"]), ("threads", [])):
+    (site / "fine.py").write_text("")
+    for module, codes in (("fails_once", ["does-not-load"]), ("threads", []), ("fine", [])):
         files = {f"{number}.py": f"import {module}\n" + flow(str(number)) for number in range(4)}
         found = [[one.code for one in file.findings] for file in repository.check(files, python=python)]
         assert found == [codes] * 4, module
