@@ -127,3 +127,57 @@ def test_several_requests_may_come_in_one_body(api_url):
     batch = [{"query": "{ first: hello }"}, {"query": "{ tenant(limit: 0) { id } }"}]
     answers = requests.post(api_url, json=batch, timeout=30).json()
     assert [list(answer["data"]) for answer in answers] == [["first"], ["tenant"]]
+
+
+STATE = {"type": "Success"}
+
+
+@pytest.mark.parametrize(
+    ("mutation", "payload", "given", "said"),
+    [
+        ("set_project_name", "id", {"project_id": UNKNOWN, "name": "x"}, "Update failed"),
+        ("register_agent", "id", {"type": "Local"}, "No tenant found."),
+        ("set_task_run_name", "success", {"task_run_id": UNKNOWN, "name": ""}, "Invalid name"),
+        ("cancel_flow_run", "state", {"flow_run_id": UNKNOWN}, f"Invalid flow run ID: {UNKNOWN}."),
+        (
+            "set_flow_run_states", "states { id }", {"states": [{"flow_run_id": UNKNOWN, "state": STATE}]},
+            f"State update failed for flow run ID {UNKNOWN}",
+        ),
+        (
+            "set_task_run_states", "states { id }", {"states": [{"task_run_id": UNKNOWN, "state": STATE}]},
+            f"State update failed for task run ID {UNKNOWN}",
+        ),
+        (
+            "create_task_run_artifact", "id", {"task_run_id": UNKNOWN, "kind": "markdown", "data": {}},
+            "Invalid task run ID",
+        ),
+        ("get_or_create_task_run", "id", {"flow_run_id": UNKNOWN, "task_id": UNKNOWN}, "Invalid task ID"),
+    ],
+)  # fmt: skip
+def test_what_does_not_exist_is_named(post, mutation, payload, given, said):
+    query = f"mutation($input: {mutation}_input!) {{ {mutation}(input: $input) {{ {payload} }} }}"
+    answer = post(query, input=given)
+    body = answer.json()
+    assert (answer.status_code, body["data"]) == (200, {mutation: None})
+    assert [error["message"] for error in body["errors"]] == [said]
+
+
+def test_task_run_information_of_a_run_that_does_not_exist(post):
+    query = "query($id: UUID!) { get_task_run_info(task_run_id: $id) { id } }"
+    (error,) = post(query, id=UNKNOWN).json()["errors"]
+    assert error["message"] == "Invalid task run ID"
+
+
+def test_agents_and_their_configurations_that_are_gone_answer_success_false(mutate):
+    assert mutate("delete_agent", agent_id=UNKNOWN) == {"success": False}
+    assert mutate("delete_agent_config", agent_config_id=UNKNOWN) == {"success": False}
+    assert mutate("update_agent_config", agent_config_id=UNKNOWN, name="x") == {"success": False}
+
+
+def test_variables_that_are_no_json_and_a_request_without_a_query(api_url):
+    for request, said in (
+        ({"query": "{ tenant { id } }", "variables": "{"}, "Variables are invalid JSON."),
+        ({"variables": {}}, "Must provide query string."),
+    ):
+        answer = requests.post(api_url, json=request, timeout=30)
+        assert (answer.status_code, [error["message"] for error in answer.json()["errors"]]) == (400, [said])

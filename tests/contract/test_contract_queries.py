@@ -136,3 +136,49 @@ def test_one_query_tells_the_whole_state_of_a_project(register, ask, project):
             "flow_runs_aggregate": {"aggregate": {"count": 10}},
         }
     ]
+
+
+@pytest.mark.parametrize(
+    "moment", ["2020-01-01", "2020-01-01T10:00+0130", "2020-01-01 10:00:00.5+02", "2020-01-01T10:00:00Z"]
+)
+def test_times_are_taken_in_every_iso_form(register, ask, moment):
+    flow = register(serialized("etl"))
+    query = "query($id: uuid, $t: timestamptz) { flow(where: {id: {_eq: $id}, created: {OPERATOR: $t}}) { id } }"
+    assert ask(query.replace("OPERATOR", "_gt"), id=flow, t=moment)["flow"] == [{"id": flow}]
+    assert ask(query.replace("OPERATOR", "_lt"), id=flow, t=moment)["flow"] == []
+
+
+def test_what_is_no_time_is_refused(post):
+    query = "query($t: timestamptz) { tenant(where: {created: {_gt: $t}}) { id } }"
+    (error,) = post(query, t="nonsense").json()["errors"]
+    assert error["message"] == 'invalid input syntax for type timestamptz: "nonsense"'
+
+
+def test_order_by_two_columns_is_in_the_order_that_is_written(register, ask, project):
+    for name in ("b", "a", "b"):
+        register({**serialized(name), "more": name + str(len(name))})
+    where = f'where: {{project: {{name: {{_eq: "{project}"}}}}}}'
+
+    def rows(order: str) -> list[tuple[str, int]]:
+        found = ask(f"{{ flow({where}, order_by: {order}) {{ ...both }} }} fragment both on flow {{ name version }}")
+        return [(row["name"], row["version"]) for row in found["flow"]]
+
+    by_version = [("b", 2), ("a", 1), ("b", 1)]
+    assert rows("{version: desc, name: asc}") == by_version
+    assert rows("[{version: desc}, {name: asc}]") == by_version
+    assert rows("{name: asc, version: desc}") == [("a", 1), ("b", 2), ("b", 1)]
+
+
+def test_distinct_on_has_to_agree_with_the_order(post):
+    (error,) = post("{ flow(distinct_on: [name], order_by: [{version: desc}]) { id } }").json()["errors"]
+    assert error["message"] == '"distinct_on" columns must match initial "order_by" columns'
+
+
+def test_json_contains_as_postgres_has_it(register, ask):
+    flow = register({**serialized("etl"), "found": {"list": [{"a": 1, "b": 2}, 3]}})
+    query = "query($id: uuid, $part: jsonb) { flow(where: {id: {_eq: $id}, serialized_flow: {_contains: $part}}) { id } }"
+    for part, is_there in (
+        ({"found": {"list": [{"a": 1}]}}, True), ({"found": {"list": [3]}}, True), ({"name": "etl"}, True),
+        ({"found": {"list": [{"a": 2}]}}, False), ({"found": {"list": 3}}, False), ({"gone": 1}, False),
+    ):  # fmt: skip
+        assert ask(query, id=flow, part=part)["flow"] == [{"id": flow}] * is_there, part
