@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from git_prefect.flows.checks import folder_of_module
 from git_prefect.model import GitStorage
 from git_prefect.report import problems
 from git_prefect.report.look import PLAIN
@@ -134,3 +137,34 @@ def test_no_flow(repository: Checked) -> None:
     assert [(file.path, [(one.code, one.severity) for one in file.findings]) for file in explicit] == [
         ("helper.py", [("no-flow", "warning")]), ("hidden.py", [("no-flow", "error")]),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "path", "paths", "folder"),
+    [
+        ("lib.io", "flows/etl.py", ["lib/io.py"], ""),
+        ("lib", "flows/a/etl.py", ["flows/lib.py", "flows/a/lib/__init__.py", "lib.py"], "flows/a"),
+        ("lib", "flows/etl.py", ["other/deep/lib.py", "src/lib.py", "etc/lib.txt"], "src"),
+        ("etl", "flows/etl.py", ["flows/etl.py"], None),
+        ("lib", "flows/etl.py", ["flows/library.py"], None),
+    ],
+)
+def test_the_folder_that_would_have_to_be_on_the_path(module: str, path: str, paths: list[str], folder: str | None) -> None:
+    assert folder_of_module(module, path, paths) == folder
+
+
+def test_a_flow_file_that_is_a_pointer_of_lfs(repository: Checked) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12\n"
+    files = repository.check({"a.py": pointer}, Settings(flows=["*.py"]))
+    assert [[one.code for one in file.findings] for file in files] == [["lfs-pointer", "does-not-load"]]
+
+
+def test_a_relative_path_into_a_folder_of_the_repository(repository: Checked) -> None:
+    """What the folder holds says that it is the repository's; a file of nobody's is merely missing."""
+    files = {
+        "flows/a.py": "import os\n" + FLOW + "os.listdir('sql')\n",
+        "flows/sql/rows.csv": "",
+        "b.py": FLOW + "open('nowhere/rows.csv')\n",
+    }
+    found = {file.path: [one.code for one in file.findings] for file in repository.check(files)}
+    assert found == {"flows/a.py": ["file-not-on-agent"], "b.py": ["does-not-load"]}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
+import pytest
 from prefect import Flow
+from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.registration.api import Api
+from git_prefect.registration.client import ApiRefused
 
 from .conftest import WHERE, update
 
@@ -37,3 +41,28 @@ def test_an_archived_version_is_gone_and_archiving_again_changes_nothing(api: Ap
     assert [api.archive(flow), api.archive(flow), api.archive(str(uuid.uuid4()))] == [True, True, False]
     assert api.registered([project]).flows == ()
     assert [api.delete(flow), api.delete(flow)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("https://api.prefect.io", "https://cloud.prefect.io/team/flow/1"),
+        ("https://api-hybrid.prefect.io", "https://hybrid.prefect.io/team/flow/1"),
+        ("http://localhost:4200", "http://localhost:8080/team/flow/1"),
+    ],
+)
+def test_the_page_of_a_flow_is_where_prefect_register_links_to(address: str, page: str, tmp_path: Path) -> None:
+    settings = {"backend": "server", "server.endpoint": address, "cloud.api": address, "home_dir": str(tmp_path)}
+    with set_temporary_config({**settings, "cloud.api_key": None}):
+        made = Api()
+        assert made.page("team", "1") == page
+        assert made.page("", "1") == page.replace("/team", "")
+
+
+def test_a_project_that_another_client_has_made_meanwhile_is_found(api: Api) -> None:
+    project = f"dev-{uuid.uuid4().hex}"
+    tenant = api.registered([], []).tenant_id
+    made = api.create_project(project, tenant)
+    assert api.create_project(project, tenant) == made
+    with pytest.raises(ApiRefused):
+        api.create_project(project, str(uuid.uuid4()))
