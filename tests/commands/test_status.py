@@ -380,3 +380,21 @@ main → {desk.project}
 """,
     )
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_path_that_no_agent_finds(desk: Desk) -> None:
+    desk.commit(etl=flow("etl"))
+    where = {"repo_host": "localhost", "repo": str(desk.clone.path.parent / "remote").strip("/")}
+    prefect.Client().create_project(desk.project)
+    register_by_hand(desk, "etl", **where, flow_path="/flows/etl.py")
+    code, out, _ = desk("status")
+    assert (code, out) == (
+        1,
+        f"""\
+main → {desk.project}
+  etl  v1  no schedule  never ran
+    /flows/etl.py: is registered as '/flows/etl.py': agents join that to their clone and find no such file [wrong-flow-path]
+      hint: git prefect register --ref main
+1 runtime serves 1 flow: UniversalRun (1)
+""",
+    )

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -194,10 +195,11 @@ def test_torn_and_foreign_files(repository: Checked) -> None:
         assert repository.loaded({"a.py": FLOW}, with_flows=True) == []
 
 
-def test_serialized_flows_that_are_gone(repository: Checked) -> None:
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"[]")], ids=["gone", "others"])
+def test_serialized_flows_that_are_gone(repository: Checked, spoil: Callable[[Path], Any]) -> None:
     repository.check({"a.py": FLOW})
     for file in (repository.state / "verdicts" / "flows").iterdir():
-        file.unlink()
+        spoil(file)
     assert repository.loaded({"a.py": FLOW}) == []
     (file,) = repository.check({"a.py": FLOW}, with_flows=True)
     assert (file.cached, file.flows[0].serialized["name"]) == (False, "flow")

@@ -324,3 +324,27 @@ def test_a_cloud_style_key_and_tenant_are_passed_on(tmp_path: Path, wanted: Any)
         f"the Prefect API at {url} does not accept the API key (HTTP 401)\n"
         "hint: log in with `prefect auth login --key KEY`, or set PREFECT__CLOUD__API_KEY"
     )
+
+
+def test_nothing_is_archived_that_this_ref_has_not_registered(api: Api, register: Any, wanted: Any, target: Target) -> None:
+    register([wanted(etl(name="of the branch"), BRANCH)])
+    known = api.registered([target.project])
+    ours = wanted(etl(), BRANCH).serialized["storage"]
+    for name, storage in (
+        ("in an image", {"type": "Docker", "flows": {"in an image": "/flow.py"}}),
+        ("of another repository", {**ours, "repo": "others/etl"}),
+        ("of another branch", {**ours, "branch_name": "feature/y"}),
+    ):
+        serialized = {**wanted(etl(name=name), BRANCH).serialized, "storage": storage}
+        api.create_flow(known.project_ids[target.project], serialized, True)
+
+    def archived(ref: str, **rules: Any) -> list[str]:
+        given = Circumstances(
+            update(ref), rule(target, prune=True, **rules), target.project, where=WHERE,
+            lost=lambda path, flow: f"{path} is gone",
+        )  # fmt: skip
+        return [one.flow for one in plan([], api.registered([target.project]), given) if one.action == "archived"]
+
+    assert archived("refs/tags/v1", branch=None, tag="v*") == []
+    assert archived("refs/heads/feature/z") == []
+    assert archived("refs/heads/feature/x") == ["of the branch"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 _ISO = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d{2}(?::?\d{2})?)?$"
@@ -18,11 +18,6 @@ def text_of(moment: datetime) -> str:
 def now() -> str:
     """The present moment, as text."""
     return text_of(datetime.now(timezone.utc))
-
-
-def ago(**span: float) -> str:
-    """The moment that lies this ``timedelta`` back, as text."""
-    return text_of(datetime.now(timezone.utc) - timedelta(**span))
 
 
 def parse(text: str) -> datetime:

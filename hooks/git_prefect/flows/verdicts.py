@@ -74,7 +74,7 @@ def context_of(
 ) -> str | None:
     """What all verdicts of a run rest on: interpreter, packages, settings, import roots, and our own code.
 
-    None when that cannot be told: an import root outside of the repository, or with files without an object name.
+    None when that cannot be told: an import root has files without an object name.
     """
     content = hashlib.sha256(
         json.dumps([FORMAT, fingerprint, sorted(env.items()), list(import_roots), timeout]).encode()
@@ -82,8 +82,6 @@ def context_of(
     for name in ("worker.py", "child.py", "checks.py", "flow_checks.py", "discovery.py", "environment.py"):
         content.update(Path(__file__).with_name(name).read_bytes())
     roots = [os.path.normpath(root) for root in import_roots]
-    if any(root.startswith(("/", "..")) for root in roots):
-        return None
     if roots:
         folders = tuple("" if root == "." else root + "/" for root in roots)
         for entry in entries:
