@@ -13,6 +13,7 @@ import pytest
 
 from git_prefect.cli import main
 from git_prefect.findings import CODES
+from git_prefect.report.command import git_prefect as as_typed
 
 from .repository import Clone
 
@@ -404,3 +405,16 @@ def test_no_target_is_told_with_its_remedy_every_time(work: Clone) -> None:
     assert git_prefect(work.path, "register", **pushing) == (0, expected, "")
     assert git_prefect(work.path, "validate", **pushing)[0] == 0
     assert git_prefect(work.path, "register", **pushing) == (0, expected, "")
+
+
+def test_what_only_git_calls_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["arrived"]) == 2
+    assert capsys.readouterr().err == (
+        "git-prefect: arrived is called by git, inside a push that waits to be registered\n"
+        f"hint: to register what waits now: {as_typed('register', '--pending')}\n"
+    )
+
+
+def test_a_trigger_whose_watcher_is_gone_lets_the_push_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["arrived", str(tmp_path / "gone")]) == 0
+    assert capsys.readouterr() == ("", "")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from git_prefect.model import GitStorage
-from git_prefect.push import refs
+from git_prefect.push import hosts, refs
 from git_prefect.push.clone_url import secret_value, storage_of, why_not_clonable
 from git_prefect.scope import how_to_clone
 from git_prefect.settings import Settings
@@ -199,3 +199,18 @@ def test_the_page_about_remotes_is_the_code(url: str, setting: str, clones: str)
     storage = storage_of(url, "TOKEN" if setting == "token-secret" else None)
     assert why_not_clonable(url, storage) is None
     assert cloned(storage).replace("t0ken", "TOKEN") == clones
+
+
+@pytest.mark.parametrize(
+    ("host", "https", "ssh"),
+    [
+        ("dev.azure.com", "org/proj/_git/repo", "v3/org/proj/repo"),
+        ("org.visualstudio.com", "proj/_git/repo", "v3/org/proj/repo"),
+        ("bitbucket.corp:7999", "scm/team/repo", "team/repo"),
+        ("github.com", "team/repo", "team/repo"),
+    ],
+)
+def test_paths_over_ssh_are_others_than_over_https(host: str, https: str, ssh: str) -> None:
+    assert hosts.ssh_path(host, https) == ssh
+    if host != "org.visualstudio.com":
+        assert hosts.web_path(host, ssh) == https
