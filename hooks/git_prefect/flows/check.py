@@ -110,38 +110,38 @@ def _load(
     from .loader import Job
 
     contents = tree.read(sorted({file.blob for file in files}))
-    jobs = [
-        Job(file.path, tuple(leading_imports(contents[file.blob])), looks_around(contents[file.blob])) for file in files
-    ]
+    looks = {file.path: looks_around(contents[file.blob]) for file in files}
+    jobs = [Job(file.path, tuple(leading_imports(contents[file.blob])), looks[file.path]) for file in files]
     paths = [entry.path for entry in tree.entries]
-    with tree.root() as root:
-        answers = loader.load(
-            root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload, watch=watch
-        )
     where = Repository(
         frozenset(paths), [entry.path for entry in tree.entries if entry.mode == SUBMODULE], settings.import_roots,
         interpreter.describe(), interpreter.own,
     )  # fmt: skip
     blobs = {entry.path: entry.blob for entry in tree.entries}
+    by_path = {file.path: file for file in files}
     now = time.time()
-    return [
-        _judged(
-            file,
-            contents[file.blob],
-            {**answers[file.path], "seconds": settings.timeout},
-            where,
-            tree,
-            blobs,
-            store,
-            now,
-        )
-        for file in files
-    ]
+    with tree.root() as root:
+        return [
+            _judged(
+                by_path[path],
+                contents[by_path[path].blob],
+                {**answer, "seconds": settings.timeout},
+                looks[path],
+                where,
+                tree,
+                blobs,
+                store,
+                now,
+            )
+            for path, answer in loader.load(
+                root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload, watch=watch
+            )
+        ]
 
 
 def _judged(
-    file: FlowFile, content: bytes, answer: dict[str, Any], where: Any, tree: Tree, blobs: dict[str, str], store: Store,
-    now: float,
+    file: FlowFile, content: bytes, answer: dict[str, Any], looks: bool, where: Any, tree: Tree, blobs: dict[str, str],
+    store: Store, now: float,
 ) -> Known:  # fmt: skip
     from .checks import judge, lfs_pointers
 
@@ -155,7 +155,7 @@ def _judged(
         LoadedFlow(one["name"], one["tasks"], one.get("serialized") or {}, one["storage"], one["run_config"])
         for one in answer.get("flows", ())
     )
-    depends = _depends_on_tree(content, answer, tree, blobs)
+    depends = looks or _depends_on_tree(answer, tree, blobs)
     verdict = Verdict(
         file.blob, tree.id if depends else "", now, tuple(KnownFlow(one.name, one.tasks, one.declared_storage) for one in flows),
         findings, judged.missing, "", answer.get("outside", {}), not judged.lasting,
@@ -165,10 +165,10 @@ def _judged(
     return Known(file, verdict, flows, False)
 
 
-def _depends_on_tree(content: bytes, answer: dict[str, Any], tree: Tree, blobs: dict[str, str]) -> bool:
+def _depends_on_tree(answer: dict[str, Any], tree: Tree, blobs: dict[str, str]) -> bool:
     from .discovery import looks_around
 
-    if answer.get("touched") or answer.get("starts_process") or looks_around(content):
+    if answer.get("touched") or answer.get("starts_process"):
         return True
     sources = [blobs[path] for path in answer.get("sources", ()) if path in blobs]
     return any(looks_around(source) for source in tree.read(sources).values()) if sources else False

@@ -316,9 +316,11 @@ def take(flow: Any) -> dict[str, Any]:
                 taken["storage"] = {"type": type(storage).__name__}
         serialized = serialize(flow)
         serialized.pop("storage", None)
-        text = _dumps(serialized, allow_nan=False)
+        _dumps(serialized, allow_nan=False)
         # Tasks and edges are plain text and numbers by now; what can fail to come back is the rest.
-        kept(FlowSchema, exclude=["tasks", "edges", "reference_tasks"]).load(json.loads(text))
+        plain = ["tasks", "edges", "reference_tasks"]
+        rest = _dumps({key: value for key, value in serialized.items() if key not in plain})
+        kept(FlowSchema, exclude=plain).load(json.loads(rest))
         taken["serialized"] = serialized
         if flow.run_config is not None:
             taken["run_config"] = serialized["run_config"]

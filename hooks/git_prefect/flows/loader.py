@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -79,15 +80,16 @@ class Loader:
                 env=worker_environment(
                     os.environ, self._python, self._control / "home", library_cache, self._env
                 ),
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
                 preexec_fn=_adopt_orphans if sys.platform == "linux" else None,
             )  # fmt: skip
 
     def _end(self) -> None:
         process = self._process
         if process is not None:
-            if process.stdin:
-                process.stdin.close()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
                 try:
@@ -107,8 +109,8 @@ class Loader:
         timeout: float,
         preload: bool = True,
         watch: Watch | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """What the worker answers for each path; `files` are all files of the tree below `root`.
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each path with what the worker answers for it, as they come; `files` are all files of the tree below `root`.
 
         A file whose load kills the process that watches it is loaded alone, so that the others are told well.
 
@@ -116,7 +118,6 @@ class Loader:
             EnvironmentBroken: Prefect cannot be imported there.
         """
         root = Path(os.path.realpath(root))
-        found: dict[str, dict[str, Any]] = {}
         waiting = list(jobs)
         alone: list[Job] = []
         while waiting or alone:
@@ -124,12 +125,15 @@ class Loader:
             tried_alone = not waiting
             if self._process is None:
                 self._start()
-            answers, begun = self._run(root, batch, files, import_roots, timeout, preload, watch)
-            found.update(answers)
-            left = [job for job in batch if job.path not in answers]
+            begun: set[str] = set()
+            answered: set[str] = set()
+            for path, answer in self._run(root, batch, files, import_roots, timeout, preload, watch, begun):
+                answered.add(path)
+                yield path, answer
+            left = [job for job in batch if job.path not in answered]
             if tried_alone:
                 for job in left:
-                    found[job.path] = _killed(job)
+                    yield job.path, _killed(job)
                 waiting = []
             else:
                 suspects = [job for job in left if job.path in begun] or left[:1]
@@ -137,14 +141,13 @@ class Loader:
                 waiting = [job for job in left if job not in suspects]
             if waiting or alone:
                 self._end()
-        return found
 
     def _run(
         self, root: Path, jobs: Sequence[Job], files: Sequence[str], import_roots: Sequence[str], timeout: float,
-        preload: bool, watch: Watch | None,
-    ) -> tuple[dict[str, dict[str, Any]], set[str]]:  # fmt: skip
+        preload: bool, watch: Watch | None, begun: set[str],
+    ) -> Iterator[tuple[str, dict[str, Any]]]:  # fmt: skip
         process, control = self._process, self._control
-        assert process is not None and process.stdin is not None
+        assert process is not None and process.stdin is not None and process.stdout is not None
         entries = control / "entries"
         _still_has_room(control)
         private.replace(entries, "\0".join(files).encode("utf-8", "surrogateescape"))
@@ -162,24 +165,40 @@ class Loader:
             process.stdin.flush()
         except BrokenPipeError:
             pass
-        with watch("Loading flow files", lambda: _answered(control), len(jobs)) if watch else nullcontext():
+        left = dict(enumerate(jobs))
+        with watch("Loading flow files", lambda: len(jobs) - len(left), len(jobs)) if watch else nullcontext():
+            for kind, number in _told(process, process.stdout.fileno()):
+                if kind == b"+":
+                    begun.add(jobs[number].path)
+                elif (answer := _take(control, number)) is not None:
+                    # The caller works on it while the next are loaded.
+                    yield left.pop(number).path, answer
             process.wait()
         broken = _read(control / "environment.json")
         if broken is not None:
             raise EnvironmentBroken(broken["error"])
-        answers = {}
-        begun = set()
-        names = set(os.listdir(control))
         _still_has_room(control)
-        if "queue" not in names:
+        if not (control / "queue").exists():
             raise EnvironmentBroken((control / "worker.log").read_text("utf-8", "replace"))
-        for number, job in enumerate(jobs):
-            answer = _read(control / f"{number}.json") if f"{number}.json" in names else None
+        # Whoever was to tell of these was killed.
+        for number, job in left.items():
+            answer = _take(control, number)
             if answer is not None:
-                answers[job.path] = answer
-            if f"{number}.begun" in names:
-                begun.add(job.path)
-        return answers, begun
+                yield job.path, answer
+
+
+def _told(process: subprocess.Popen[bytes], pipe: int) -> Iterator[tuple[bytes, int]]:
+    """What the worker tells of jobs (worker.py), until it has ended; a process that an import leaves may hold the pipe."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while True:
+        if poll.poll(1000.0):
+            record = os.read(pipe, 5)
+            if not record:
+                return
+            yield record[:1], int.from_bytes(record[1:], "big")
+        elif process.poll() is not None:
+            return
 
 
 def _still_has_room(control: Path) -> None:
@@ -208,14 +227,18 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _answered(control: Path) -> int:
-    return sum(name.endswith(".json") and name[0].isdigit() for name in os.listdir(control))
-
-
 def _killed(job: Job) -> dict[str, Any]:
     return {
         "path": job.path, "status": "died", "signal": int(signal.SIGKILL), "trace": "", "output": "", "touched": ["?"],
     }  # fmt: skip
+
+
+def _take(control: Path, number: int) -> dict[str, Any] | None:
+    path = control / f"{number}.json"
+    answer = _read(path)
+    with suppress(OSError):
+        path.unlink()
+    return answer
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -9,6 +9,8 @@ and prefect only. `python worker.py CONTROL` imports prefect, then waits for a l
 
 The answer for job `n` is `CONTROL/<n>.json`, whatever becomes of the load; its `status` is `loaded`,
 `failed`, `exited`, `died` or `timeout`. Without an answer the process that was to write it was killed.
+On stdout a record of 5 bytes tells when a job is begun (`+`) and when it is answered (`=`): its number follows, the
+highest of 4 bytes first.
 """
 
 from __future__ import annotations
@@ -56,6 +58,9 @@ def main() -> None:
     # would touch, and so copy, what it shares with its children; they have a collector again.
     gc.disable()
     control = os.path.abspath(sys.argv[1])
+    # What is imported may print.
+    told = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     # `python worker.py` puts our folder first on sys.path, where the agent has its working directory.
     sys.path[0] = os.path.join(control, "work")
     sys.argv[:] = ["prefect", "execute", "flow-run"]
@@ -72,7 +77,7 @@ def main() -> None:
     if not sys.stdin.readline():
         return
     with open(os.path.join(control, "jobs.json"), encoding="utf-8", errors="surrogateescape") as file:
-        orders = json.load(file)
+        orders = dict(json.load(file), told=told)
     with child.loading():
         gc.collect()
         gc.freeze()
@@ -98,13 +103,17 @@ class Lane:
         self.woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(self.woken, False)
-        self.descriptors = (self.woken, wake, queue)
+        self.descriptors = (self.woken, wake, queue, orders["told"])
         """What a flow file has no business with."""
         # A child's end wakes the `select` that waits for it.
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.useless: set[tuple[str, ...]] = set()
         """Imports that cannot be done ahead: they fail, hang or start threads."""
+
+    def tell(self, kind: bytes, number: int) -> None:
+        """Say that a job is begun (`+`) or answered (`=`)."""
+        os.write(self.orders["told"], kind + number.to_bytes(4, "big"))
 
     def next_job(self) -> int | None:
         """Index of the next job; None when there are none left, or nobody waits for them any more."""
@@ -303,7 +312,7 @@ def serve_apart(lane: Lane, ahead: tuple[str, ...], job: int) -> int | None:
 
 def load_apart(lane: Lane, number: int) -> None:
     """Load one file in a child and see to it that there is an answer."""
-    os.close(os.open(os.path.join(lane.control, f"{number}.begun"), os.O_WRONLY | os.O_CREAT, 0o600))
+    lane.tell(b"+", number)
     root = lane.orders["root"]
     code = child.compiled(os.path.join(root, *lane.orders["jobs"][number]["path"].split("/")))
     end = watch(lane, number, root, False, code)
@@ -317,6 +326,7 @@ def load_apart(lane: Lane, number: int) -> None:
             shutil.rmtree(private, ignore_errors=True)
     if end:
         child.answer(lane.control, number, end)
+    lane.tell(b"=", number)
 
 
 def copy_files(root: str, listing: str, target: str) -> None:
