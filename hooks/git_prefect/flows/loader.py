@@ -89,7 +89,9 @@ class Loader:
         if process is not None:
             for pipe in (process.stdin, process.stdout):
                 if pipe:
-                    pipe.close()
+                    # What was still to be written to a worker that has ended is told when it is closed.
+                    with suppress(BrokenPipeError):
+                        pipe.close()
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
                 try:
