@@ -8,13 +8,11 @@ standard library and prefect only, as in worker.py, which runs this.
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import functools
 import gc
 import json
 import os
 import shutil
-import signal
 import sys
 import traceback
 import warnings
@@ -47,9 +45,7 @@ def answer(control: str, name: object, result: dict[str, Any]) -> None:
     _replace(path + ".part", path)
 
 
-def be_child(
-    lane: Any, number: int, root: str, private: bool, code: CodeType | None, output: int, reader: int
-) -> NoReturn:
+def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: int, reader: int) -> NoReturn:
     """Become what an agent's flow-run process is, load the file, answer, and go without atexit."""
     try:
         gc.enable()
@@ -61,18 +57,14 @@ def be_child(
         for descriptor in (nothing, output, reader, *lane.descriptors):
             if descriptor > 2:
                 os.close(descriptor)
-        faulthandler.enable(lane.trace, all_threads=False)
-        faulthandler.register(signal.SIGUSR2, file=lane.trace, all_threads=False)
         os.environ["HOME"] = lane.home
         os.chdir(lane.work)
         job = lane.orders["jobs"][number]
-        roots = [os.path.join(root, os.path.relpath(one, lane.orders["root"])) for one in lane.orders["import_roots"]]
         # The agent has its working directory first, and what the image adds (PYTHONPATH) after it.
-        sys.path[0:1] = [lane.work, *roots]
+        sys.path[0:1] = [lane.work, *seen.import_roots]
         # What is imported from the repository leaves nothing there.
-        sys.dont_write_bytecode = bool(roots) or job["looks_around"]
-        seen = Seen(root, roots, lane.control, private)
-        result = load(os.path.join(root, *job["path"].split("/")), code, seen)
+        sys.dont_write_bytecode = bool(seen.import_roots) or job["looks_around"]
+        result = load(os.path.join(seen.root, *job["path"].split("/")), code, seen)
         answer(lane.control, number, result)
     except BaseException:
         _write(2, traceback.format_exc().encode("utf-8", "replace"))
@@ -94,9 +86,10 @@ class Seen:
         "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn",
     }  # fmt: skip
 
-    def __init__(self, root: str, roots: list[str], control: str, private: bool) -> None:
+    def __init__(self, root: str, import_roots: list[str], control: str, private: bool) -> None:
         self.root = root + os.sep
-        self.roots = tuple(one + os.sep for one in roots)
+        self.import_roots = import_roots
+        self.roots = tuple(one + os.sep for one in import_roots)
         self.control = control
         self.private = private
         self.touched: set[str] = set()
@@ -297,7 +290,8 @@ def loading() -> Iterator[None]:
 
 def take(flow: Any) -> dict[str, Any]:
     """A flow as the API would store it, its storage apart; `error` says why it cannot be."""
-    from prefect.serialization.flow import FlowSchema
+    from prefect.serialization.run_config import RunConfigSchema
+    from prefect.serialization.schedule import ScheduleSchema
     from prefect.serialization.storage import StorageSchema
 
     taken: dict[str, Any] = {
@@ -317,10 +311,10 @@ def take(flow: Any) -> dict[str, Any]:
         serialized = serialize(flow)
         serialized.pop("storage", None)
         _dumps(serialized, allow_nan=False)
-        # Tasks and edges are plain text and numbers by now; what can fail to come back is the rest.
-        plain = ["tasks", "edges", "reference_tasks"]
-        rest = _dumps({key: value for key, value in serialized.items() if key not in plain})
-        kept(FlowSchema, exclude=plain).load(json.loads(rest))
+        # The rest is plain text and numbers by now; only these have code that can refuse them when they come back.
+        for key, schema in (("schedule", ScheduleSchema), ("run_config", RunConfigSchema)):
+            if serialized[key] is not None:
+                kept(schema).load(json.loads(_dumps(serialized[key])))
         taken["serialized"] = serialized
         if flow.run_config is not None:
             taken["run_config"] = serialized["run_config"]

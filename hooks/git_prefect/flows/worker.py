@@ -16,6 +16,7 @@ highest of 4 bytes first.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import fcntl
 import gc
 import importlib
@@ -79,7 +80,6 @@ def main() -> None:
     with open(os.path.join(control, "jobs.json"), encoding="utf-8", errors="surrogateescape") as file:
         orders = dict(json.load(file), told=told)
     with child.loading():
-        gc.collect()
         gc.freeze()
         run_lanes(control, orders)
     kill_orphans()
@@ -108,8 +108,19 @@ class Lane:
         # A child's end wakes the `select` that waits for it.
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # For its children: where one was when it crashed, or was still running at its deadline.
+        faulthandler.enable(self.trace, all_threads=False)
+        faulthandler.register(signal.SIGUSR2, file=self.trace, all_threads=False)
+        self.seen = self.seeing(orders["root"])
+        """What no load has been seen to do yet."""
         self.useless: set[tuple[str, ...]] = set()
         """Imports that cannot be done ahead: they fail, hang or start threads."""
+
+    def seeing(self, root: str) -> Any:
+        """What is to be seen of a load below `root`, which is the repository or a copy that one load has for itself."""
+        shared = self.orders["root"]
+        roots = [os.path.join(root, os.path.relpath(one, shared)) for one in self.orders["import_roots"]]
+        return child.Seen(root, roots, self.control, root != shared)
 
     def tell(self, kind: bytes, number: int) -> None:
         """Say that a job is begun (`+`) or answered (`=`)."""
@@ -160,7 +171,6 @@ def be_trunk(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str,
             importlib.import_module(name)
         signal.alarm(0)
         if threading.active_count() == 1:
-            gc.collect()
             gc.freeze()
             status = 0
             fork_lanes(control, orders, queue, ahead)
@@ -281,7 +291,6 @@ def serve_apart(lane: Lane, ahead: tuple[str, ...], job: int) -> int | None:
             lane.useless = set()
             importlib.import_module(ahead[-1])
             if threading.active_count() == 1:
-                gc.collect()
                 gc.freeze()
                 os.write(writer, b"+")
                 unserved = serve(lane, ahead, job)
@@ -315,13 +324,13 @@ def load_apart(lane: Lane, number: int) -> None:
     lane.tell(b"+", number)
     root = lane.orders["root"]
     code = child.compiled(os.path.join(root, *lane.orders["jobs"][number]["path"].split("/")))
-    end = watch(lane, number, root, False, code)
+    end = watch(lane, number, lane.seen, code)
     if end.get("status") == "touches":
         # It was about to change the repository's files, which others still load from: give it its own.
         private = os.path.join(lane.control, f"private-{number}")
         try:
             copy_files(root, lane.orders["entries"], private)
-            end = watch(lane, number, private, True, code)
+            end = watch(lane, number, lane.seeing(private), code)
         finally:
             shutil.rmtree(private, ignore_errors=True)
     if end:
@@ -341,7 +350,7 @@ def copy_files(root: str, listing: str, target: str) -> None:
             shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def watch(lane: Lane, number: int, root: str, private: bool, code: CodeType | None) -> dict[str, Any]:
+def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str, Any]:
     """Fork, wait, and tell how the child ended when it did not answer by itself; else an empty dict."""
     for folder in (lane.work, lane.home):
         if not os.path.isdir(folder) or os.listdir(folder):
@@ -354,7 +363,7 @@ def watch(lane: Lane, number: int, root: str, private: bool, code: CodeType | No
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        child.be_child(lane, number, root, private, code, writer, reader)
+        child.be_child(lane, number, seen, code, writer, reader)
     lane.child = pid
     os.close(writer)
     output = bytearray()
@@ -374,7 +383,7 @@ def watch(lane: Lane, number: int, root: str, private: bool, code: CodeType | No
     path = os.path.join(lane.control, f"{number}.json")
     if status is None:
         return dict(report, status="timeout")
-    if status == child.TOUCHES << 8 and not private:
+    if status == child.TOUCHES << 8 and not seen.private:
         return {"status": "touches"}
     if os.path.exists(path):
         return {}
