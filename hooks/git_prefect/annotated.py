@@ -5,7 +5,7 @@ dulwich's clone in the agent takes what the tag points at for a commit, and find
 
 from __future__ import annotations
 
-from .errors import OutOfReach, UnusableCommit
+from .errors import UnusableCommit
 from .model import Finding, RefUpdate
 from .push import git
 from .push.remotes import redact
@@ -71,7 +71,7 @@ def as_agents_clone_it(repository: git.Repository, update: RefUpdate, push: bool
 
     Raises:
         UnusableCommit: it is annotated, and the settings name no companion.
-        OutOfReach: the companion could not be pushed.
+        OutOfReach, NotAuthorised: the companion could not be pushed.
     """
     if not is_annotated(update):
         return update
@@ -92,7 +92,7 @@ def _push(repository: git.Repository, update: RefUpdate, ref: str, theirs: str) 
     """Push the companion without a prompt, and without hooks and settings that would push more than it."""
     import subprocess
 
-    from .push.lsremote import TIMEOUT, without_prompts
+    from .push.lsremote import TIMEOUT, failure, without_prompts
 
     try:
         git.run_git(
@@ -101,9 +101,7 @@ def _push(repository: git.Repository, update: RefUpdate, ref: str, theirs: str) 
             environ=without_prompts(repository), timeout=TIMEOUT,
         )  # fmt: skip
     except (git.GitError, subprocess.TimeoutExpired) as error:
-        said = error.stderr.splitlines() if isinstance(error, git.GitError) else ["no answer"]
-        raise OutOfReach(
-            f"{redact(update.remote)}: the lightweight tag {ref[len('refs/tags/') :]} could not be pushed beside "
-            f"{update.name} ({(said or ['it did not say why'])[-1]})",
-            f"push it by hand: git push {redact(update.remote)} '{update.name}^{{}}:{ref}'",
-        ) from error
+        raise failure(
+            f"{redact(update.remote)}: the lightweight tag {ref[len('refs/tags/') :]} could not be pushed beside {update.name}",
+            error, f"push it by hand: git push {redact(update.remote)} '{update.name}^{{}}:{ref}'",
+        ) from error  # fmt: skip

@@ -53,7 +53,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser = Parser(
         prog="git prefect check-pushed",
         description="Ask the remote whether it has this branch or tag, and whether it is the code that is here.",
-        epilog="Exit codes: 0 the same code, 1 findings, 2 usage, 4 the remote is out of reach.",
+        epilog="Exit codes: 0 the same code, 1 findings, 2 usage, 3 the remote refuses the login, 4 it is out of reach.",
     )
     parser.add_argument("--ref", help="branch or tag; default: BUILD_TAG, GIT_BRANCH, else the active branch")
     parser.add_argument("--remote", help="default: the one that git push would use")

@@ -98,7 +98,7 @@ def standing(repository: git.Repository, remote: str, asked: Asked) -> list[Stan
     """Every flow with its drift, in the order of refs and projects; without a remote to compare with there is none.
 
     Raises:
-        OutOfReach: a ref of the remote could not be fetched.
+        OutOfReach, NotAuthorised: a ref of the remote could not be fetched.
     """
     default = default_branch_of(repository, remote, asked.remote)
     by_ref: dict[str, list[HeldFlow]] = {}
@@ -136,7 +136,7 @@ def commits_here(repository: git.Repository, remote: str, answer: RemoteRefs, wa
     """The commits of refs as the remote has them, fetched where this clone lacks them; refs that are gone are left out.
 
     Raises:
-        OutOfReach: one could not be fetched.
+        OutOfReach, NotAuthorised: one could not be fetched.
     """
     found = {ref: commit for ref in wanted if (commit := answer.commit(ref))}
     known = git.commits_of(repository, *found.values()) if found else []

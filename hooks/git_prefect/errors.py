@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every command and hook; the README documents them."""
+    """Exit codes of every command and hook; docs/hooks.md documents them."""
 
     OK = 0
     FINDINGS = 1
@@ -15,6 +15,11 @@ class ExitCode(IntEnum):
     OUT_OF_REACH = 4
     BUG = 70
     INTERRUPTED = 130
+
+    @property
+    def word(self) -> str:
+        """As a report names it where no finding's code tells it better: `not-authorised`."""
+        return self.name.lower().replace("_", "-")
 
 
 TO_PUSH_MEANWHILE = "to push meanwhile: GIT_PREFECT_SKIP=1 git push"

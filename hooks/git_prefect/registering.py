@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
-from .errors import OutOfReach, UsageError
+from .errors import NotAuthorised, OutOfReach, UsageError
 from .findings import finding
 from .model import ERROR, CheckedFile, Finding, RefUpdate
 from .push import git
@@ -96,7 +96,7 @@ def _by_now(repository: git.Repository, update: RefUpdate) -> RefUpdate:
         return update
     try:
         return confirmed(repository, update)
-    except (OutOfReach, UsageError):
+    except (NotAuthorised, OutOfReach, UsageError):
         return update
 
 
@@ -124,7 +124,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
 
     Raises:
         UsageError: the remote lacks it.
-        OutOfReach: the remote does not answer.
+        OutOfReach, NotAuthorised: the remote does not answer, or refuses the login.
     """
     from .push.lsremote import ask_remote, fetch_commits
 
@@ -148,7 +148,7 @@ def plan_ref(
 
     Raises:
         UsageError: no target takes the ref, its project does not exist, or no agent can clone this remote as it is set.
-        OutOfReach, NotAuthorised: the API.
+        OutOfReach, NotAuthorised: the API or the remote.
     """
     from .push.lsremote import ask_remote
     from .registration.apply import check_project

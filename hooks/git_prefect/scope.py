@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
-from .errors import OutOfReach, UnusableCommit
+from .errors import NotAuthorised, OutOfReach, UnusableCommit
 from .model import CheckedFile, Finding, GitStorage, RefUpdate
 from .push import git, refs
 
@@ -185,7 +185,7 @@ def unknown_base(repository: git.Repository, update: RefUpdate, settings: Settin
     if default is None:
         try:
             default = ask_remote(repository, update.remote, "HEAD").head
-        except OutOfReach:
+        except (NotAuthorised, OutOfReach):
             return None
     if update.name == default:
         return None

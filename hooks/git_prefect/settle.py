@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import private
-from .errors import GitPrefectError, OutOfReach, UnusableCommit, UsageError
+from .errors import GitPrefectError, NotAuthorised, OutOfReach, UnusableCommit, UsageError
 from .model import RefUpdate
 from .push import git, pending, refs, trigger
 from .push.lsremote import ask_remote, fetch_commits
@@ -130,7 +130,7 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
 
     Raises:
         NotArrived: the remote lacks the ref, or has something else.
-        OutOfReach: the remote does not answer.
+        OutOfReach, NotAuthorised: the remote does not answer, or refuses the login.
     """
     update = RefUpdate(
         entry.remote, entry.url, entry.ref, entry.commit, entry.pushed_object, entry.tracking_before, "push"
@@ -146,7 +146,7 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
         return update
     try:
         answer = ask_remote(repository, entry.remote, entry.ref)
-    except OutOfReach as error:
+    except (NotAuthorised, OutOfReach) as error:
         if configured:
             raise
         again = git_prefect("register", "--remote", entry.remote, "--ref", update.name)
@@ -216,7 +216,7 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
         update = RefUpdate(entry.remote, entry.url, entry.ref, line["commit"], line["commit"], None, "push")
         try:
             now = confirmed(repository, update) if update.kind == "branch" else update
-        except (OutOfReach, UsageError):
+        except (NotAuthorised, OutOfReach, UsageError):
             continue
         if now.commit != update.commit:
             pending.record(repository, now, None, None, entry.project)

@@ -269,8 +269,8 @@ def test_no_secret_of_a_login_over_https(over_https: User, https: HttpsServer, w
         user.clone.commit({"flows/etl.py": flow_file().replace("extract", "pull")})
         assert "Authentication failed" in call("git", "push", "origin", "main", codes=(128,))
         for command in ("register", "check-pushed"):
-            call.in_every_format(command, code=4)
-        assert "not arrived" not in call.in_every_format("status", code=4)
+            call.in_every_format(command, code=3)
+        assert "not arrived" not in call.in_every_format("status", code=3)
     call.search(but_gits_own(seen), world)
 
 

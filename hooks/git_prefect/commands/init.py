@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import __version__
-from ..errors import ExitCode, OutOfReach, UsageError
+from ..errors import ExitCode, NotAuthorised, OutOfReach, UsageError
 from ..flows import interpreter
 from ..flows.discovery import flow_paths
 from ..model import GitStorage
@@ -119,7 +119,7 @@ def look_around(repository: git.Repository) -> Found:
     known = git.default_branch(repository, remote)
     try:
         default = ask_remote(repository, remote, "HEAD").head or known
-    except OutOfReach:
+    except (NotAuthorised, OutOfReach):
         default = known
     active = git.ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
     projects: dict[str, str] = {}

@@ -111,9 +111,10 @@ def _before_the_run(
     repository: git.Repository, asked: drift.Asked, ref: str, update: RefUpdate, flow: HeldFlow
 ) -> list[Finding]:
     """What the run will not do as the code here says: drift, changes that are not pushed or not even committed."""
-    trouble = asked.remote_trouble
     if asked.remote is None:
-        return [Finding("out-of-reach", WARNING, trouble.message, trouble.hint)] if trouble else []
+        trouble = asked.remote_trouble
+        assert trouble, "a remote that has no answer has a reason"
+        return [Finding(ExitCode(trouble.exit_code).word, WARNING, trouble.message, trouble.hint)]
     here = drift.commits_here(repository, update.remote, asked.remote, [ref])
     there = drift.ref_update(repository, update.remote, ref, here.get(ref), asked.remote)
     found = drift.of_ref(repository, there, [flow])[flow.flow.id]

@@ -19,7 +19,7 @@ from ..results import Registration, Report, ReportedRef
 def main(argv: Sequence[str]) -> int:
     """Settle what waits and is due, then tell how pushes and registered flows stand; exit code 1 when something is wrong.
 
-    Without the API or the remote, what can be told without them is told, and the exit code is 4.
+    Without the API or the remote, what can be told without them is told, and the exit code is 3 or 4.
     """
     parser = Parser(
         prog="git prefect status",
@@ -61,8 +61,7 @@ def report(repository: git.Repository, remote: str) -> Report:
 
 
 def _trouble(error: GitPrefectError) -> Finding:
-    code = ExitCode(error.exit_code).name.lower().replace("_", "-")
-    return Finding(code, ERROR, error.message, error.hint)
+    return Finding(ExitCode(error.exit_code).word, ERROR, error.message, error.hint)
 
 
 def of_pushes(

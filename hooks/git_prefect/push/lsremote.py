@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..errors import OutOfReach
+from ..errors import NotAuthorised, OutOfReach
 from .git import GitError, Repository, has_whole, run_git, setting
 from .remotes import has_unquoted_login, redact, without_credentials
 
 TIMEOUT = 60.0
 """Seconds that a remote may take to answer."""
+
+REFUSED = re.compile(
+    r"Authentication failed for|could not read (Username|Password) for|returned error: 403"
+    r"|Permission denied \(|Too many authentication failures"
+)
+"""What git and ssh say of a login that the remote refuses, or that they lack."""
 
 
 class RemoteRefs(NamedTuple):
@@ -30,7 +37,7 @@ class RemoteRefs(NamedTuple):
 
 
 def without_prompts(repository: Repository) -> dict[str, str]:
-    """Variables that keep git and ssh from asking a person anything: they fail instead.
+    """Variables that keep git and ssh from asking a person anything: they fail instead, and say why in English.
 
     Without `GIT_TERMINAL_PROMPT=0`, an empty askpass and ssh's `BatchMode`, a process in the
     background would wait for an answer that nobody gives, or open a window.
@@ -48,6 +55,7 @@ def without_prompts(repository: Repository) -> dict[str, str]:
         "SSH_ASKPASS_REQUIRE": "never",
         "GCM_INTERACTIVE": "never",
         "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes",
+        "LANGUAGE": "C",
     }
 
 
@@ -55,7 +63,8 @@ def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
     """What `git ls-remote` says of these refs (all heads and tags when none is named), without prompts.
 
     Raises:
-        OutOfReach: the remote did not answer within a minute, or refused; or its URL is none that git can use.
+        NotAuthorised: the remote refused the login that git has for it, or git has none.
+        OutOfReach: the remote did not answer within a minute, or not as one; or its URL is none that git can use.
     """
     _refuse_unquoted(repository, remote)
     # `HEAD` brings the symref line that names the default branch.
@@ -65,16 +74,11 @@ def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
             repository, "ls-remote", "--symref", "--", remote, *patterns,
             environ=without_prompts(repository), timeout=TIMEOUT,
         ).decode("utf-8", "surrogateescape")  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise OutOfReach(
-            f"{redact(remote)}: the remote did not answer within {TIMEOUT:.0f} s",
-            f"check the connection with `git ls-remote {redact(remote)}`",
-        ) from None
-    except GitError as error:
-        raise OutOfReach(
-            f"{redact(remote)}: the remote could not be asked ({_last_line(error.stderr)})",
+    except (GitError, subprocess.TimeoutExpired) as error:
+        raise failure(
+            f"{redact(remote)}: the remote could not be asked", error,
             f"check that `git ls-remote {redact(remote)}` works without a password prompt",
-        ) from error
+        ) from error  # fmt: skip
     found: dict[str, str] = {}
     head = None
     for line in answer.split("\n")[:-1]:
@@ -93,6 +97,7 @@ def fetch_commits(repository: Repository, remote: str, wanted: Mapping[str, str]
     other's way; git keeps what no ref leads to for two weeks.
 
     Raises:
+        NotAuthorised: the remote refused the login that git has for it, or git has none.
         OutOfReach: the remote did not answer, lacks one of the refs, or has moved one elsewhere meanwhile.
     """
     _refuse_unquoted(repository, remote)
@@ -103,11 +108,10 @@ def fetch_commits(repository: Repository, remote: str, wanted: Mapping[str, str]
             environ=without_prompts(repository), timeout=10 * TIMEOUT,
         )  # fmt: skip
     except (GitError, subprocess.TimeoutExpired) as error:
-        said = _last_line(error.stderr) if isinstance(error, GitError) else "no answer"
-        raise OutOfReach(
-            f"{redact(remote)}: {', '.join(wanted)} could not be fetched ({said})",
+        raise failure(
+            f"{redact(remote)}: {', '.join(wanted)} could not be fetched", error,
             f"check that `git fetch {redact(remote)}` works",
-        ) from error
+        ) from error  # fmt: skip
     for ref, commit in wanted.items():
         if not has_whole(repository, [commit]):
             raise OutOfReach(f"{redact(remote)}: {ref} was moved while it was fetched", "try again")
@@ -123,7 +127,14 @@ def _refuse_unquoted(repository: Repository, remote: str) -> None:
         )
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
+def failure(
+    fact: str, error: GitError | subprocess.TimeoutExpired, hint: str
+) -> NotAuthorised | OutOfReach:
+    """The error for what a remote did not let git do: a fact, with the line that says why."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return OutOfReach(f"{fact} (no answer within {error.timeout:.0f} s)", hint)
+    lines = [line for line in error.stderr.splitlines() if line.strip()]
+    refused = [line for line in lines if REFUSED.search(line)]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-    return (fatal or lines or ["it did not say why"])[0]
+    said = (refused or fatal or lines or ["it did not say why"])[0]
+    return (NotAuthorised if refused else OutOfReach)(f"{fact} ({said})", hint)

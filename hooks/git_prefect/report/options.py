@@ -106,5 +106,5 @@ def show_error(command: str, error: GitPrefectError, options: Namespace) -> None
         return
     code = ExitCode(error.exit_code)
     told = re.fullmatch(r"(.+) \[([a-z]+(?:-[a-z]+)*)\]", error.message, re.DOTALL)
-    message, name = told.groups() if told else (error.message, code.name.lower().replace("_", "-"))
+    message, name = told.groups() if told else (error.message, code.word)
     show(Report(command, code, findings=(Finding(name, ERROR, message, error.hint),)), options)
