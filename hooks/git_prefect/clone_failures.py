@@ -10,6 +10,8 @@ from .registration.secrets import how_to_set
 
 QUOTE = """python -c 'from getpass import getpass; from urllib.parse import quote; print(quote(getpass("token: "), safe=""))'"""
 """Asks for a token, and prints it as a URL wants it."""
+ASCII_ALONE = "give agents a token, or a password, of ASCII characters alone"
+"""What dulwich (by urllib3, whose basic auth is Latin-1) and git (which leaves it to libcurl as it is) send alike."""
 
 
 def explain(kind: str, place: str, text: str, where: GitStorage, update: RefUpdate, url: str) -> Finding:
@@ -49,7 +51,7 @@ def _explained(
 ) -> tuple[str, str]:
     login = where.git_token_username or where.repo.partition("/")[0]
     over_token = where.git_token_secret_name is not None
-    if kind in ("unauthorised", "unauthorised-percent", "forbidden") and secret is None:
+    if kind in ("unauthorised", "forbidden") and secret is None:
         return (
             f"{at} wants a login, and agents would clone it without one",
             "set `token-secret` to the name of the Prefect secret with a token that may read the repository",
@@ -58,6 +60,18 @@ def _explained(
         return (
             f"{at} refuses the login in {secret}; the token has a % that is decoded before it is sent",
             f"store the token as a URL wants it, quoted: {QUOTE}",
+        )
+    if kind == "unauthorised-latin-1":
+        return (
+            f"{at} refuses the login in {secret}; it has a letter beyond ASCII, which agents send in Latin-1 and git in UTF-8: "
+            "every run would fail with HTTPUnauthorized, even where git gets in with it",
+            ASCII_ALONE,
+        )
+    if kind == "not-latin-1":
+        return (
+            f"the login in {secret} has a letter that is not in Latin-1: agents cannot send it and take the URL for a place "
+            "over ssh, so every run would fail, even where git gets in with it",
+            ASCII_ALONE,
         )
     if kind == "unauthorised":
         who = (

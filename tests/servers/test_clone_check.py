@@ -116,6 +116,29 @@ def test_a_token_that_is_not_quoted(host: HttpsServer, work: Clone, monkeypatch:
     assert "has a % that is decoded before it is sent" in told(check_clone(work.repository, ref(), deploy, FILES))[1]
 
 
+def test_a_letter_beyond_ascii(host: HttpsServer, work: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git gets in with a password that agents cannot send; the host has it in UTF-8."""
+    name = f"team/{work.path.parent.name}"
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(host.ca))
+    by_url = Settings(clone_url_secret="URL")
+    for password, told_of_it in (
+        ("motdepassé", f"https://{host.host}/{name}.git refuses the login in URL; it has a letter beyond ASCII, which agents send "
+         "in Latin-1 and git in UTF-8: every run would fail with HTTPUnauthorized, even where git gets in with it"),
+        ("hasło", "the login in URL has a letter that is not in Latin-1: agents cannot send it and take the URL for a place over "
+         "ssh, so every run would fail, even where git gets in with it"),
+    ):  # fmt: skip
+        host.admit("letters", password.encode())
+        url = host.url(name, "letters", password)
+        assert work.head() in work.git("ls-remote", url)
+        monkeypatch.setenv("PREFECT__CONTEXT__SECRETS__URL", url)
+        found = check_clone(work.repository, ref(), by_url, FILES)
+        assert told(found) == ("clone-fails", told_of_it, "give agents a token, or a password, of ASCII characters alone")
+        assert password not in repr(found)
+    host.admit("letters", "motdepassé".encode("latin-1"))
+    monkeypatch.setenv("PREFECT__CONTEXT__SECRETS__URL", host.url(name, "letters", "motdepassé"))
+    assert check_clone(work.repository, ref(), by_url, FILES).finding is None
+
+
 def test_a_branch_or_tag_that_the_remote_lacks(host: HttpsServer, work: Clone) -> None:
     at = f"https://{host.host}/team/{work.path.parent.name}.git"
     for name, kind in (("refs/heads/feature/x", "branch"), ("refs/tags/v1", "tag")):

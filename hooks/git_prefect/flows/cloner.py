@@ -60,11 +60,16 @@ def answer_to(orders: dict[str, Any]) -> dict[str, str]:
         if re.search(r"[@/?#\[\]\s]", password):
             # Not even tried: a part of the token would be looked up as a host.
             return {"kind": "unquoted", "place": "", "text": ""}
+        if any(ord(letter) > 255 for letter in unquote(login)):
+            # dulwich cannot send it, then takes the URL for `host:path` and asks ssh for a host that is called https.
+            return {"kind": "not-latin-1", "place": "", "text": ""}
         try:
             _get(storage, orders["flow"])
         except BaseException as error:
             kind = _kind(error)
-            if kind == "unauthorised" and unquote(password) != password:
+            if kind == "unauthorised" and not unquote(login).isascii():
+                kind = "unauthorised-latin-1"
+            elif kind == "unauthorised" and unquote(password) != password:
                 kind = "unauthorised-percent"
             return {"kind": kind, "place": place, "text": _without(_last_line(error), (url, login, password))}
     return {"kind": "done", "place": place, "text": ""}
