@@ -91,7 +91,8 @@ CODES: dict[str, Code] = {
         ERROR,
         "Prefect cannot turn the flow into JSON, or not read it back.",
         "The API stores flows as JSON: it would refuse the registration, or the agent could not read it.",
-        "Mostly a Parameter's default, or a schedule's: use text, numbers, lists and dictionaries.",
+        "Mostly a Parameter's default, or a schedule's: use text, numbers, lists and dictionaries. A task whose retries were set "
+        "after it was made also needs a delay: give both to `@task`.",
     ),
     "schedule-needs-parameter": Code(
         WARNING,

@@ -299,6 +299,8 @@ KINDS = [
     one("labels as one text", "from prefect.run_configs import LocalRun\n" + FLOW + "flow = Flow('flow', run_config=LocalRun(labels='production'))\n", LOADS, "string-labels"),
     flow_with("parameters", "from prefect.core.parameter import DateTimeParameter\nwith Flow('flow') as flow:\n    say([Parameter('a'), Parameter('b', default={'c': [1, None]}), DateTimeParameter('d', required=False)])\n"),
     one("a default that is not JSON", FLOW + TASK + "import datetime\nwith Flow('flow') as flow:\n    say(Parameter('x', default=datetime.date(2020, 1, 1)))\n", LOADS, "not-serializable"),
+    one("retries without a delay, set later", FLOW + TASK + "with Flow('flow') as flow:\n    said = say()\nsaid.max_retries = 3\n", LOADS, "not-serializable"),
+    one("retries with a delay, set later", FLOW + TASK + "import datetime\nwith Flow('flow') as flow:\n    said = say()\nsaid.max_retries, said.retry_delay = 3, datetime.timedelta(seconds=1)\n", LOADS),
     one("a default that is not a number", FLOW + TASK + "with Flow('flow') as flow:\n    say(Parameter('x', default=float('nan')))\n", LOADS, "not-serializable"),
     one("two parameters of one name", FLOW + TASK + "with Flow('flow') as flow:\n    say([Parameter('x'), Parameter('x')])\n", FAILS, "does-not-load"),
     one("a cycle", FLOW + TASK + "a, b = say.copy(), say.copy()\nflow = Flow('flow')\nflow.add_edge(a, b)\nflow.add_edge(b, a)\n", LOADS, "not-serializable"),

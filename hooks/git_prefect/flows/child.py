@@ -290,8 +290,6 @@ def loading() -> Iterator[None]:
 
 def take(flow: Any) -> dict[str, Any]:
     """A flow as the API would store it, its storage apart; `error` says why it cannot be."""
-    from prefect.serialization.run_config import RunConfigSchema
-    from prefect.serialization.schedule import ScheduleSchema
     from prefect.serialization.storage import StorageSchema
 
     taken: dict[str, Any] = {
@@ -311,10 +309,7 @@ def take(flow: Any) -> dict[str, Any]:
         serialized = serialize(flow)
         serialized.pop("storage", None)
         _dumps(serialized, allow_nan=False)
-        # The rest is plain text and numbers by now; only these have code that can refuse them when they come back.
-        for key, schema in (("schedule", ScheduleSchema), ("run_config", RunConfigSchema)):
-            if serialized[key] is not None:
-                kept(schema).load(json.loads(_dumps(serialized[key])))
+        read_back(serialized)
         taken["serialized"] = serialized
         if flow.run_config is not None:
             taken["run_config"] = serialized["run_config"]
@@ -322,6 +317,25 @@ def take(flow: Any) -> dict[str, Any]:
         taken["error"] = "".join(traceback.format_exception_only(type(error), error)).strip()
         taken.pop("serialized", None)
     return taken
+
+
+def read_back(serialized: dict[str, Any]) -> None:
+    """Load what Prefect can refuse of a flow as it is stored; its `Client.register` loads all of it.
+
+    That is a schedule, a run config, and a task's retries: when they were set after the task was made, they may have
+    no delay, which `Task()` refuses and the first retry fails on (engine/task_runner.py). The rest is text by now.
+    """
+    from prefect.serialization.run_config import RunConfigSchema
+    from prefect.serialization.schedule import ScheduleSchema
+    from prefect.serialization.task import TaskSchema
+
+    read = [(ScheduleSchema, serialized["schedule"]), (RunConfigSchema, serialized["run_config"])]
+    read += [(TaskSchema, task) for task in serialized["tasks"] if task["max_retries"] or task["retry_delay"] is not None]
+    for schema, stored in read:
+        if stored is not None:
+            # Without a context: it has tasks that were read before, and a slug is not read twice.
+            kept(schema).context = {}
+            kept(schema).load(json.loads(_dumps(stored)))
 
 
 def kept(schema: Any, **options: Any) -> Any:

@@ -26,7 +26,8 @@ def flow_findings(path: str, content: bytes, answer: dict[str, Any]) -> list[Fin
             found.append(finding(
                 "not-serializable",
                 f"flow {flow['name']!r}: Prefect cannot store it ({flow['error'].splitlines()[0]}), so it cannot be registered",
-                "use text, numbers, lists and dictionaries for what the API stores: parameter defaults, schedules, run configs",
+                "use text, numbers, lists and dictionaries for what the API stores: parameter defaults, schedules, run configs; "
+                "give a task its retries, delay and timeout where it is made: @task(max_retries=…, retry_delay=…)",
                 path=path, flow=flow["name"], detail="\n".join(flow["error"].splitlines()[1:]),
             ))  # fmt: skip
             continue
