@@ -90,7 +90,7 @@ def nested(levels: int) -> str:
     inner = "id"
     for level in range(levels):
         inner = f"{'flows' if level % 2 else 'project'} {{ {inner} }}"
-    return f"query {{ {'project' if inner.startswith('flows') else 'flow'}(limit: 0) {{ {inner} }} }}"
+    return f"query {{ ... {{ {'project' if inner.startswith('flows') else 'flow'}(limit: 0) {{ {inner} }} }} }}"
 
 
 def test_queries_may_be_seven_levels_deep(post):
@@ -111,6 +111,21 @@ def test_a_body_that_is_not_json_is_an_html_error(api_url):
     assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
     answer = requests.post(api_url, data="query { hello }", headers={"content-type": "text/plain"}, timeout=30)
     assert answer.status_code == 500
+    answer = requests.post(api_url, json="{ hello }", timeout=30)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    answer = requests.get(api_url, timeout=30)
+    assert (answer.status_code, answer.text) == (400, "GET query missing.")
+
+
+def test_an_argument_of_json_is_a_string_of_json_and_one_of_uuid_is_an_id(post):
+    def create(parameters: str, flow_id: str) -> requests.Response:
+        given = f'flow_id: "{flow_id}", parameters: {parameters}'
+        return post(f"mutation {{ create_flow_run(input: {{{given}}}) {{ id }} }}")
+
+    answer = create(r'"{\"n\": 1}"', UNKNOWN)
+    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (200, f"Flow {UNKNOWN} not found")
+    assert create("{n: 1}", UNKNOWN).status_code == 400
+    assert create(r'"{}"', "mine").status_code == 400
 
 
 def test_an_id_that_is_none_is_an_error_of_the_field(post):
@@ -152,6 +167,13 @@ STATE = {"type": "Success"}
             "Invalid task run ID",
         ),
         ("get_or_create_task_run", "id", {"flow_run_id": UNKNOWN, "task_id": UNKNOWN}, "Invalid task ID"),
+        (
+            "update_flow_project", "id", {"flow_id": UNKNOWN, "project_id": UNKNOWN}, "Invalid flow or project ID.",
+        ),
+        ("enable_flow_heartbeat", "success", {"flow_id": UNKNOWN}, "Invalid flow ID."),
+        ("register_edges", "success", {"flow_id": UNKNOWN, "serialized_edges": []}, "Invalid flow."),
+        ("create_flow_run", "id", {}, "A flow id or version group ID must be provided."),
+        ("create_project", "id", {"tenant_id": UNKNOWN, "name": "x"}, "Foreign key violation."),
     ],
 )  # fmt: skip
 def test_what_does_not_exist_is_named(post, mutation, payload, given, said):

@@ -44,6 +44,10 @@ def select(ask, project, register):
         ("_or: []", []),
         ("_and: []", ["C1", "a1", "a2", "b1"]),
         ("name: {_eq: null}", ["C1", "a1", "a2", "b1"]),
+        ("version: null", ["C1", "a1", "a2", "b1"]),
+        ('storage: {_has_key: "repo"}', ["C1", "a1", "a2", "b1"]),
+        ('storage: {_has_key: "image"}', []),
+        ('schedule: {_has_key: "clocks"}', []),
         ("flow_group: {flows: {version: {_eq: 2}}}", ["a1", "a2"]),
         ('tasks: {slug: {_like: "%ract-1"}}', ["C1", "a1", "a2", "b1"]),
         ("_not: {flow_group: {flows: {archived: {_eq: true}}}}", ["C1", "b1"]),
@@ -64,6 +68,7 @@ def test_where(select, where, found):
         ("order_by: {created: asc}", ["a1", "a2", "b1", "C1"]),
         ("order_by: {version: desc, created: asc}", ["a2", "a1", "b1", "C1"]),
         ("order_by: [{version: asc}, {created: desc}]", ["C1", "b1", "a1", "a2"]),
+        ("order_by: {name: null, created: asc}", ["a1", "a2", "b1", "C1"]),
         ("order_by: {created: asc}, limit: 2", ["a1", "a2"]),
         ("order_by: {created: asc}, limit: 2, offset: 1", ["a2", "b1"]),
         ("order_by: {created: asc}, offset: 3", ["C1"]),
@@ -86,6 +91,8 @@ def test_aggregates(select, ask, project):
     query = """query($project: String) { project(where: {name: {_eq: $project}}) {
       flows_aggregate { aggregate { count max { version } min { name } } }
       names: flows_aggregate(distinct_on: name) { aggregate { count } }
+      distinct: flows_aggregate { aggregate { count(columns: [name], distinct: true) } }
+      described: flows_aggregate { aggregate { count(columns: [description]) } }
       active: flows_aggregate(where: {archived: {_eq: false}}) { nodes { name } aggregate { count } }
     } }"""
     (found,) = ask(query, project=project)["project"]
@@ -94,6 +101,8 @@ def test_aggregates(select, ask, project):
     assert found == {
         "flows_aggregate": {"aggregate": {"count": 4, "max": {"version": 2}}},
         "names": {"aggregate": {"count": 3}},
+        "distinct": {"aggregate": {"count": 3}},
+        "described": {"aggregate": {"count": 2}},
         "active": {"aggregate": {"count": 3}},
     }
 
@@ -166,7 +175,13 @@ def test_order_by_two_columns_is_in_the_order_that_is_written(register, ask, pro
     by_version = [("b", 2), ("a", 1), ("b", 1)]
     assert rows("{version: desc, name: asc}") == by_version
     assert rows("[{version: desc}, {name: asc}]") == by_version
+    assert rows("[{archived: asc, version: desc}, {version: desc, name: asc}]") == by_version
     assert rows("{name: asc, version: desc}") == [("a", 1), ("b", 2), ("b", 1)]
+    for declared, given in (("flow_order_by!", "[$order]"), ("[flow_order_by!]", "$order")):
+        # What comes as a variable has no order of its own: here any is right.
+        query = f"query($order: {declared}) {{ flow({where}, order_by: {given}) {{ name version }} }}"
+        found = ask(query, order={"archived": "asc", "version": "desc"})["flow"]
+        assert [(row["name"], row["version"]) for row in found] == by_version
 
 
 def test_distinct_on_has_to_agree_with_the_order(post):

@@ -7,7 +7,7 @@ import prefect
 import pytest
 from contract_flows import serialized, with_parameter
 from prefect.backend import FlowRunView, FlowView, TenantView
-from prefect.engine.state import Failed, Pending, Retrying, Running, Scheduled, Submitted, Success
+from prefect.engine.state import Cancelled, Failed, Pending, Retrying, Running, Scheduled, Submitted, Success
 from prefect.exceptions import ClientError
 from prefect.run_configs import LocalRun
 
@@ -211,6 +211,30 @@ def test_cancelling(client, run, before, after, message, tasks):
     assert {type(task.state).__name__ for task in info.task_runs} == {tasks}
 
 
+def test_a_cancelled_run_leaves_what_is_finished(client, run):
+    first, second = sorted(client.get_flow_run_info(run).task_runs, key=lambda info: info.task_slug)
+    client.set_flow_run_state(run, Running())
+    client.set_task_run_state(first.id, Success("Done."))
+    client.set_flow_run_state(run, Cancelled("Enough."))
+    assert (kind(client.get_task_run_state(first.id)), kind(client.get_task_run_state(second.id))) == (
+        ("Success", "Done."),
+        ("Cancelled", "Enough."),
+    )
+
+
+def test_a_task_run_keeps_the_inputs_that_it_had(client, run, mutate, ask):
+    task = client.get_flow_run_info(run).task_runs[0]
+    inputs = {"rows": {"type": "NoResultType", "__version__": "1"}}
+    for state in ({"type": "Pending", "cached_inputs": inputs}, {"type": "Retrying"}):
+        mutate("set_task_run_states", "states { status }", states=[{"task_run_id": task.id, "state": state}])
+    query = "query($id: uuid!) { task_run_by_pk(id: $id) { state state_start_time serialized_state } }"
+    found = ask(query, id=task.id)["task_run_by_pk"]
+    assert found["serialized_state"] == {"type": "Retrying", "cached_inputs": inputs}
+    # One that says not when it starts starts now.
+    begun = pendulum.parse(found["state_start_time"])
+    assert abs(pendulum.now("UTC") - begun) < datetime.timedelta(minutes=1)
+
+
 def queue(client, mutate, labels, **when):
     answer = mutate("get_runs_in_queue", "flow_run_ids", tenant_id=client.tenant_id, labels=labels, **when)
     return answer["flow_run_ids"]
@@ -302,6 +326,15 @@ def test_settings_of_a_flow(flow_id, mutate, ask):
         "heartbeat_enabled": False,
         "disable_heartbeat": True,
         "lazarus_enabled": False,
+        "version_locking_enabled": False,
+        "idempotency_key": None,
+    }
+    assert mutate("enable_flow_heartbeat", flow_id=flow_id) == {"success": True}
+    assert mutate("enable_flow_lazarus_process", flow_id=flow_id) == {"success": True}
+    assert ask(query, id=flow_id)["flow_by_pk"]["flow_group"]["settings"] == {
+        "heartbeat_enabled": True,
+        "disable_heartbeat": False,
+        "lazarus_enabled": True,
         "version_locking_enabled": False,
         "idempotency_key": None,
     }

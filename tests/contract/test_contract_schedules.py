@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from contract_flows import hourly, serialized, with_parameter
@@ -36,6 +36,20 @@ def test_runs_are_created_at_the_times_of_the_schedule(register, flows):
     assert [(moment.minute, moment.second) for moment in times] == [(0, 0)] * 10
     assert {later - earlier for earlier, later in zip(times, times[1:])} == {timedelta(hours=1)}
     assert {(run["state"], run["auto_scheduled"]) for run in flow["flow_runs"]} == {("Scheduled", True)}
+
+
+def test_a_cron_schedule_runs_from_its_start_to_its_end(register, flows):
+    start = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    schedule = CronSchedule("0 * * * *", start_date=start, end_date=start + timedelta(hours=2, minutes=30))
+    register(serialized("etl", schedule=schedule))
+    (flow,) = flows("flow_runs(order_by: {scheduled_start_time: asc}) { scheduled_start_time }")
+    times = [datetime.fromisoformat(run["scheduled_start_time"]) for run in flow["flow_runs"]]
+    assert times == [start, start + timedelta(hours=1), start + timedelta(hours=2)]
+
+
+def test_a_schedule_that_cannot_be_read_creates_no_run(register, flows):
+    register({**serialized("etl", schedule=hourly()), "schedule": {"type": "Schedule", "clocks": [{"type": "Sundial"}]}})
+    assert flows(AHEAD) == [state(True, 0)]
 
 
 def test_a_schedule_can_be_left_inactive(register, flows):

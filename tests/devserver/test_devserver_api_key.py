@@ -49,6 +49,12 @@ def test_the_key_has_a_tenant(cloud):
     assert cloud.switch_tenant(tenant_slug="default") == tenants[0]["id"]
 
 
+def test_a_tenant_that_is_not_there_is_not_authorised(cloud_url, post):
+    headers = {"Authorization": "Bearer sesame", "X-Prefect-Tenant-Id": "00000000-0000-4000-8000-000000000000"}
+    answer = post("{ auth_info { tenant_id } }", url=cloud_url, headers=headers).json()
+    assert [(one["message"], one["extensions"]["code"]) for one in answer["errors"]] == [("Unauthorized", "UNAUTHENTICATED")]
+
+
 def test_key_value_store(cloud):
     first = kv_store.set_key_value("a", {"x": [1]})
     assert kv_store.set_key_value("a", {"x": [2]}) == first

@@ -33,7 +33,7 @@ def started(environment):
 
     yield call
     for process in processes:
-        process.kill()
+        process.terminate()
         process.communicate()
 
 
@@ -95,6 +95,15 @@ def test_without_the_extra(environment, tmp_path, module):
         "Install it with the extra that brings it: pip install 'git-prefect[demo]'\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+
+
+def test_a_module_that_is_missing_elsewhere_is_told_as_it_is(environment, tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "uvicorn.py").write_text("import no_such_module_of_uvicorns\n")
+    environment["PYTHONPATH"] = f"{blocked}:{environment['PYTHONPATH']}"
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "ModuleNotFoundError: No module named 'no_such_module_of_uvicorns'")
 
 
 def test_help_says_what_it_is_not(environment):

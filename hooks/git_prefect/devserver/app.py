@@ -58,9 +58,8 @@ class Server:
         inner = Starlette(routes=routes, exception_handlers={Exception: _bug})
 
         async def outer(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
-                # uvicorn's send is a method of the object that holds the connection; it is what drops it
-                scope["connection"] = getattr(getattr(send, "__self__", None), "transport", None)
+            # uvicorn's send is a method of the object that holds the connection; it is what drops it
+            scope["connection"] = getattr(getattr(send, "__self__", None), "transport", None)
             await inner(scope, receive, send)
 
         return outer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import takewhile
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -83,9 +84,8 @@ def _cron_clock_class() -> Any:
             if self.start_date:
                 # the start itself is a firing if it falls on one
                 begin = max(begin, self.start_date - timedelta(seconds=1))
-            for moment in croniter(self.cron, begin, ret_type=datetime, day_or=self.day_or):
-                if self.end_date and moment > self.end_date:
-                    return
+            moments = croniter(self.cron, begin, ret_type=datetime, day_or=self.day_or)
+            for moment in takewhile(lambda one: not self.end_date or one <= self.end_date, moments):
                 yield ClockEvent(
                     start_time=pendulum.instance(moment),
                     parameter_defaults=self.parameter_defaults,
