@@ -366,5 +366,5 @@ def test_what_an_update_changes_is_told_before_it_is_done(team: Clone, tmp_path:
         f"{place}: registering",
         f"  update: etl → {project}, version 2",
         "    task added: one-2",
-        f"{place}: registered: etl → {project}, version 2",
+        f"  registered: etl → {project}, version 2",
     ]

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hooks" / "git_prefect"
 WINGS = ("push", "flows", "registration")
 SHARED = ("model", "results", "settings", "findings", "errors", "shapes", "private", "")
 HOOKS = (
-    "validate", "check_pushed", "register", "trees", "registering", "settle", "pre_push", "queue", "scope", "recall", "watcher", "arrived",
+    "validate", "check_pushed", "register", "trees", "registering", "settle", "pre_push", "queue", "scope", "recall", "said", "watcher", "arrived",
     "clone_check", "clone_failures", "drift", "annotated", "unseen", "left_behind",
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .push.lsremote import RemoteRefs
 
 
+
 def main(argv: Sequence[str]) -> int:
     """The hook `prefect-check-pushed`, and `git prefect check-pushed`: exit code 1 when agents would run other code.
 
@@ -66,12 +67,22 @@ def _push(repository: git.Repository, update: RefUpdate) -> int:
 
     found = annotated.refused(repository, update)
     if found:
-        from .report import look, problems
-
-        print(problems.findings(found, look.of()))
+        refuse(repository, update, found)
         return ExitCode.FINDINGS
     print(text.fitted(what_it_does(repository, update)))
     return ExitCode.OK
+
+
+def refuse(repository: git.Repository, update: RefUpdate, found: Sequence[Finding]) -> None:
+    """Say why a push is refused; in a few words where git's own hook has said it."""
+    from . import said
+    from .report import look, problems
+
+    if said.is_refused(repository, update, said.CHECK_PUSHED):
+        print(f"refused above, by git's own hook: {', '.join(one.code for one in found)}")
+    else:
+        print(problems.findings(found, look.of()))
+        said.note_refusal(repository, update, said.CHECK_PUSHED)
 
 
 def what_it_does(repository: git.Repository, update: RefUpdate) -> str:

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Sequence
 
 from . import annotated
-from .check_pushed import what_it_does
+from .check_pushed import refuse, what_it_does
 from .errors import ExitCode, UsageError
 from .model import RefUpdate
 from .push import git, refs
 from .queue import newest_tags, queue, resume
 from .report import text
+from .report.command import git_prefect
 from .validate import check_push
 
 
@@ -44,9 +45,8 @@ def main(argv: Sequence[str]) -> int:
     pushed = [update for update in updates if update.commit is not None and update.kind != "other"]
     registered, older = newest_tags(repository, pushed)
     for update in older:
-        print(
-            f"{text.place(update)}: not registered, this push has a newer tag; git prefect register --ref {update.name}"
-        )
+        again = git_prefect("register", "--ref", update.name)
+        print(text.fitted(f"{text.place(update)}: not registered, this push has a newer tag; {again}"))
     skipped = os.environ.get("SKIP", "").split(",")
     code = max([_check(repository, update, skipped) for update in registered], default=ExitCode.OK)
     if code != ExitCode.OK or "prefect-register" in skipped:
@@ -57,8 +57,6 @@ def main(argv: Sequence[str]) -> int:
 def _check(repository: git.Repository, update: RefUpdate, skipped: Sequence[str]) -> int:
     found = [] if "prefect-check-pushed" in skipped else annotated.refused(repository, update)
     if found:
-        from .report import look, problems
-
-        print(problems.findings(found, look.of()))
+        refuse(repository, update, found)
     code = ExitCode.OK if "prefect-validate" in skipped else check_push(repository, update, brief=True)
     return ExitCode.FINDINGS if found else code

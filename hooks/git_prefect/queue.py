@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import annotated, left_behind, recall, watcher
+from . import annotated, left_behind, recall, said, validate, watcher
 from .errors import ExitCode
 from .model import WARNING, RefUpdate
 from .push import git, pending, process
@@ -15,7 +15,6 @@ from .report import text
 from .report.command import executable, git_prefect
 from .scope import count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
 from .trees import settings_at
-from .validate import base_of, refused_above, validate
 
 if TYPE_CHECKING:
     from .push.pending import Entry
@@ -29,27 +28,33 @@ def queue(
     With `inside_push` the trigger is put in place where it can stand, so that branches are registered before
     `git push` ends.
     """
-    lines = [*untold_failures(repository), *_refusals(repository)]
+    lines: list[str] = []
     pusher = process.pushing_process()
     inside_push = inside_push and pusher is not None and not _in_ci() and _trigger_can_stand(repository)
     queued: list[Entry] = []
     moves: list[tuple[str, str]] = []
+    told_soon = set()
+    failures = pending.entries(repository)
     for update in updates:
-        if update.commit is None or update.kind == "other" or pending.find(repository, update, pusher):
-            # An entry that is there is the work of git's own hook, which pre-commit runs before us.
+        if update.commit is None or update.kind == "other":
             continue
-        known = recall.recall(repository, update) if project is None else None
+        if pending.find(repository, update, pusher):
+            # The work of git's own hook, which pre-commit runs before us.
+            told_soon.add((update.remote, update.ref))
+            continue
+        expected = _expected(repository, update, project, lines)
+        if expected is None:
+            continue
         tracking = git.tracking_ref(repository, update.remote, update.ref)
         before = git.commit_of(repository, tracking) if tracking else None
-        told_live = inside_push and bool(tracking) and before != update.commit
-        told_live = told_live and not _is_registered(repository, update)
-        if _is_for_registration(repository, update, project, known, told_live, lines):
-            if annotated.is_annotated(update):
-                beside = annotated.companion(repository, update)
-                lines.append(f"  it is annotated: the lightweight tag {beside} is pushed beside it, for agents")
-            queued.append(pending.record(repository, update, before, pusher, project))
-            moves += [(update.commit, tracking)] if told_live and tracking else []
-    if not _in_ci() and (queued or pending.entries(repository)):
+        if expected.flows or expected.remarks or _has_registered(repository, update):
+            told_live = inside_push and before != update.commit and not _is_registered(repository, update)
+            if told_live and tracking:
+                moves.append((update.commit, tracking))
+                told_soon.add((update.remote, update.ref))
+            lines += [_promise(update, expected, told_live and bool(tracking)), *(f"  {one}" for one in expected.remarks)]
+        queued.append(pending.record(repository, update, before, pusher, project))
+    if not _in_ci() and (queued or failures):
         listener = None
         if moves and pusher:
             # Where it cannot stand (a folder that is read-only, a file system without sockets) the watcher serves alone.
@@ -58,8 +63,11 @@ def queue(
             with suppress(OSError):
                 listener = trigger.put_in_place(repository, pusher.pid, moves, executable())
         watcher.leave(repository, queued, listener)
-    if lines:
-        print(text.fitted("\n".join(lines)))
+    # What becomes of a ref that is told in this very push makes up for what was wrong with it before.
+    waiting = [one for one in failures if (one.remote, one.ref) not in told_soon]
+    told = said.news(repository, [*_failures(waiting), *_refusals(repository), *lines])
+    if told:
+        print(text.fitted("\n".join(told)))
     return ExitCode.OK
 
 
@@ -67,6 +75,12 @@ def _trigger_can_stand(repository: git.Repository) -> bool:
     from .push import trigger
 
     return trigger.can_stand(repository)
+
+
+def _has_registered(repository: git.Repository, update: RefUpdate) -> bool:
+    """Whether this clone has registered a flow from the ref before, which may be gone now."""
+    ref = (update.remote, update.ref)
+    return any((one["remote"], one["ref"]) == ref and one.get("flows") for one in pending.settled(repository))
 
 
 def _is_registered(repository: git.Repository, update: RefUpdate) -> bool:
@@ -96,10 +110,10 @@ def newest_tags(repository: git.Repository, updates: Sequence[RefUpdate]) -> tup
     return chosen, [one for one in updates if one not in chosen]
 
 
-def untold_failures(repository: git.Repository) -> list[str]:
+def _failures(waiting: Sequence[Entry]) -> list[str]:
     """What went wrong after earlier pushes and still waits, in words for the next one."""
     lines = []
-    for entry in pending.entries(repository):
+    for entry in waiting:
         if entry.error:
             ref = RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push")
             lines.append(
@@ -120,75 +134,84 @@ def _refusals(repository: git.Repository) -> list[str]:
     return lines
 
 
-def _is_for_registration(
-    repository: git.Repository,
-    update: RefUpdate,
-    project: str | None,
-    known: recall.Recalled | None,
-    told_live: bool,
-    lines: list[str],
-) -> bool:
-    """Whether a ref is to be registered once it has arrived; what there is to say of that goes to `lines`.
+class _Expected(NamedTuple):
+    """What is to be registered of a ref once it has arrived."""
+
+    flows: int
+    project: str
+    remarks: Sequence[str] = ()
+    """What else there is to say of it. pre-commit hides what the hooks before have said, so all of it is said here."""
+
+
+def _expected(
+    repository: git.Repository, update: RefUpdate, project: str | None, lines: list[str]
+) -> _Expected | None:
+    """What a ref is to be registered with; None when it is not, and what there is to say of that goes to `lines`.
 
     Raises:
         UsageError: it could never be registered: its settings, its templates, its remote.
     """
     where = text.place(update)
     if annotated.refused(repository, update):
-        lines.append(f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
-        return False
-    if known and known.project is None:
-        lines.append(_no_target(update))
-        return False
+        if not said.is_refused(repository, update, said.CHECK_PUSHED):
+            lines.append(f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]")
+        return None
+    known = recall.recall(repository, update) if project is None else None
     if known and known.project:
-        lines.append(_promise(update, known.flows, known.project, told_live))
-        return True
-    source = settings_at(repository, update.commit, update.remote)
-    target = target_for(source.settings, update, project)
-    if target is None:
-        lines.append(_no_target(update))
-        return False
+        return _Expected(known.flows, known.project, _of_the_tag(repository, update))
+    source = None if known else settings_at(repository, update.commit, update.remote)
+    target = target_for(source.settings, update, project) if source else None
+    if source is None or target is None:
+        lines += _no_target(repository, update)
+        return None
     refuse_unclonable(repository, update, storage_for(repository, update, source.settings), source.settings)
     if source.settings.runtime:
         from .registration.runtimes import check_runtimes
 
         commit = update.commit or ""
         check_runtimes(source.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
-    found = validate(repository, update, source, same_push=True)
-    if found.refused and "prefect-validate" not in os.environ.get("SKIP", "").split(","):
+    found = validate.validate(repository, update, source, same_push=True)
+    if found.refused and said.VALIDATE not in os.environ.get("SKIP", "").split(","):
         errors = text.plural(len(found.refused), "error")
-        if not refused_above(repository, update):
+        if not said.is_refused(repository, update, said.VALIDATE):
             lines.append(
                 f"{where}: nothing is queued: {errors} in what this push changes or breaks: {git_prefect('validate')}"
             )
-        return False
-    count = count_flows(repository, update, source.settings, found.files)
-    lines.append(_promise(update, count, project_for(repository, update, target, source.settings), told_live))
+        return None
+    remarks = _of_the_tag(repository, update)
     if found.refused:
-        lines.append(f"  left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
-    # pre-commit hides what a hook that passed has said; this one's output is always shown.
-    base = base_of(repository, update)
-    changed = git.changed_paths(repository, base, update.commit or "")
-    lines += [f"  {text.headline(one)}" for one in found.remarks if one.path in changed and one.severity == WARNING]
-    lines += [
-        f"  {text.headline(one)}\n    hint: {one.hint}" for one in found.remarks if one.code == "environment-broken"
+        remarks.append(f"left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
+    remarks += [validate.older(found)] if found.older else []
+    changed = git.changed_paths(repository, validate.base_of(repository, update), update.commit or "")
+    remarks += [
+        f"{text.headline(one)}\n    hint: {one.hint}"
+        for one in found.remarks
+        if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
     ]
-    lines += [
-        f"  {note}" for note in stay_elsewhere([file for file in found.files if file.path in changed], source.settings)
-    ]
+    remarks += stay_elsewhere([file for file in found.files if file.path in changed], source.settings)
     names = {flow.name for file in found.files for flow in file.flows}
-    lines += [f"  {line}" for line in left_behind.by_change(repository, update, target, names)]
-    return True
+    remarks += left_behind.by_change(repository, update, target, names)
+    count = count_flows(repository, update, source.settings, found.files)
+    return _Expected(count, project_for(repository, update, target, source.settings), remarks)
 
 
-def _no_target(update: RefUpdate) -> str:
-    return (
-        f"{text.place(update)}: not registered, no target takes it [no-target]; to change that, add to pyproject.toml: "
-        f'[[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project'
-    )
+def _of_the_tag(repository: git.Repository, update: RefUpdate) -> list[str]:
+    if not annotated.is_annotated(update):
+        return []
+    beside = annotated.companion(repository, update)
+    return [f"it is annotated: the lightweight tag {beside} is pushed beside it, for agents"]
 
 
-def _promise(update: RefUpdate, flows: int, project: str, told_live: bool) -> str:
+def _no_target(repository: git.Repository, update: RefUpdate) -> list[str]:
+    """That a ref is not registered; nothing where the push changes nothing that could be."""
+    if update.remote_commit and not recall.differ(repository, update.remote_commit, update.commit or ""):
+        return []
+    explained = git_prefect("register", "--explain", "--ref", update.name)
+    return [f"{text.place(update)}: not registered, no target takes it [no-target]\n  hint: which target takes what: {explained}"]
+
+
+def _promise(update: RefUpdate, expected: _Expected, told_live: bool) -> str:
+    flows, project = expected.flows, expected.project
     what = (
         f"{text.plural(flows, 'flow')} → project {project}"
         if flows

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from . import queue, unseen
+from . import queue, said, unseen
 from .errors import ExitCode
 from .model import ERROR, Finding, RefUpdate
 from .push import git, pending, process, refs
@@ -36,8 +36,10 @@ def main(argv: Sequence[str]) -> int:
         project = _arguments(argv).project if argv else None
         updates = refs.from_pre_commit(repository, os.environ)
         code = queue.queue(repository, updates, project)
-        for line in unseen.news(repository, updates[0]):
-            print(line)
+        refused = said.is_refused(repository, updates[0], said.VALIDATE, said.CHECK_PUSHED)
+        left_out = [] if refused else unseen.news(repository, updates[0])
+        if left_out:
+            print(text.fitted("\n".join(left_out)))
         return code
     options = _arguments(argv)
     repository = git.open_repository()

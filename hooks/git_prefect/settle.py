@@ -67,11 +67,16 @@ def settle(
                         arrivals[ref] = entry.commit
                 except GitPrefectError as error:
                     undecided.add(ref)
-                    _postpone(repository, entry, _sentence(error), tell)
+                    _postpone(repository, entry, _sentence(error), tell, f"{_place(entry)}: ")
                 except Exception:
                     undecided.add(ref)
-                    _postpone(repository, entry, _crashed(repository), tell)
+                    _postpone(repository, entry, _crashed(repository), tell, f"{_place(entry)}: ")
     return True
+
+
+def _place(entry: Entry) -> str:
+    ref = RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push")
+    return f"{text.place(ref)} at {text.short(entry.commit)}"
 
 
 def _has_to_wait(entry: Entry, just_pushed: frozenset[str], due_only: bool) -> bool:
@@ -80,11 +85,13 @@ def _has_to_wait(entry: Entry, just_pushed: frozenset[str], due_only: bool) -> b
     return due_only and not pending.is_due(entry)
 
 
-def _postpone(repository: git.Repository, entry: Entry, error: str, tell: Callable[[str], None]) -> None:
+def _postpone(
+    repository: git.Repository, entry: Entry, error: str, tell: Callable[[str], None], head: str = "  "
+) -> None:
+    """Keep an entry, to be tried again. Without a head it stands below the line that tells it is being registered."""
     pending.postpone(repository, entry, error)
-    ref = text.place(RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push"))
     tell(
-        f"{ref} at {text.short(entry.commit)}: not registered yet: {error}\n"
+        f"{head}not registered yet: {error}\n"
         f"  hint: it is tried again; now: {git_prefect('register', '--pending')}"
     )
 
@@ -98,7 +105,8 @@ def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool, tel
     try:
         update = arrived(repository, entry, just_pushed)
     except NotArrived as reason:
-        tell(outcome(pending.close(repository, entry, "not arrived", {"reason": str(reason)})))
+        pending.close(repository, entry, "not arrived", {"reason": str(reason)})
+        tell(f"{_place(entry)}: not arrived: {reason}")
         return False
     tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
     try:
@@ -176,7 +184,7 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     # A person who waits at the end of the push does not wait for a second connection.
     planned, rows, source = register_ref(
         repository, update, Api(), entry.project, look_again=tell is _nobody,
-        announce=lambda planned, _: _tell_plan(planned, tell),
+        announce=lambda planned, _: _announce(planned, update, tell),
     )  # fmt: skip
     update = planned.given.update
     detail: dict[str, Any] = {
@@ -185,8 +193,9 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     }
     if planned.left_out:
         detail["left_out"] = [text.headline(one) for one in planned.left_out]
-    if planned.notes or planned.remarks:
-        detail["notes"] = [*planned.notes, *(f"{text.headline(one)}\n    hint: {one.hint}" for one in planned.remarks)]
+    remarks = [f"{text.headline(one)}\n    hint: {one.hint}" for one in planned.remarks]
+    if planned.notes or remarks:
+        detail["notes"] = [*planned.notes, *remarks]
     unclonable = verified(repository, planned, source.settings)
     if unclonable:
         detail["unclonable"] = [f"{text.headline(one)}\n    hint: {one.hint}" for one in unclonable]
@@ -200,7 +209,9 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
         _postpone(repository, entry, "; ".join(waiting), tell)
         return
     result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
-    tell(outcome(pending.close(repository, entry, result, detail)))
+    line = pending.close(repository, entry, result, detail)
+    # What stays in another storage was told before the push.
+    tell(outcome({**line, "notes": remarks}))
 
 
 def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
@@ -222,13 +233,16 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
             pending.record(repository, now, None, None, entry.project)
 
 
-def _tell_plan(planned: Planned, tell: Callable[[str], None]) -> None:
-    """Tell what will be changed, before it is."""
+def _announce(planned: Planned, told: RefUpdate, tell: Callable[[str], None]) -> None:
+    """Tell what will be changed, before it is; with its commit, where a branch has moved on since that was told."""
     from .report import terminal
 
+    update = planned.given.update
+    if update.commit != told.commit:
+        tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
     rows = [one for one in planned.plan if one.changes_something]
     if rows:
-        tell("\n".join(terminal.registrations([would_be(one, planned.given.update.ref) for one in rows], True)))
+        tell("\n".join(terminal.registrations([would_be(one, update.ref) for one in rows], True)))
 
 
 def _told(row: Registration) -> dict[str, Any]:

@@ -63,10 +63,10 @@ def news(repository: git.Repository, shown: RefUpdate) -> list[str]:
     lines = []
     if unseen:
         lines.append(
-            f"pre-commit showed only {shown.name} of this push, so not checked and not registered: {', '.join(unseen)}"
+            f"of this push pre-commit showed only {shown.name}, so not checked and not registered: {', '.join(unseen)}"
         )
     if general:
-        lines.append(f"pre-commit does not show {ANY_TAG}: they are not registered by the push")
+        lines.append(f"not shown by pre-commit: {ANY_TAG}; they are not registered by the push")
     return [*lines, f"  hint: so that every ref of a push is seen: {git_prefect('install')}"] if lines else []
 
 

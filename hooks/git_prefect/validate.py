@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import private, recall
+from . import recall, said
 from .errors import ExitCode, UsageError
 from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate
 from .push import git, refs
@@ -213,7 +212,7 @@ def _from_top(repository: git.Repository, files: Sequence[str]) -> set[str]:
 def check_push(repository: git.Repository, update: RefUpdate, brief: bool = False) -> int:
     """Check what is pushed to one ref and say what was found; exit code 1 when it refuses the push.
 
-    With `brief` nothing is said of flows that load.
+    With `brief` only of what refuses it: what else there is to say, `queue` does.
     """
     if update.commit is None or update.kind == "other":
         return ExitCode.OK
@@ -227,55 +226,35 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
     source = settings_at(repository, update.commit, update.remote)
     found = validate(repository, update, source)
     if not found.refused:
-        older = _older(found) if found.older else ""
         summary = _summary(found.files, len(found.older), interpreter_for(repository, source.settings))
         remarks = problems.findings(found.remarks, look.of())
-        said = _joined([remarks, older, summary])
-        _print([remarks, older] if brief else [said])
+        told = _joined([remarks, older(found), summary])
+        _print(["" if brief else told])
         alone = all(file.lasting for file in found.files) and not source.settings.import_roots
-        if alone and not remarks and not older:
+        if alone and not remarks and not found.older:
             target = target_of(source.settings.target, update)
             project = project_for(repository, update, target, source.settings) if target else None
             flows = count_flows(repository, update, source.settings, found.files)
-            outcome = recall.Recalled(said, project, flows)
+            outcome = recall.Recalled(told, project, flows)
             recall.remember(repository, update, source.settings.python, outcome)
         return ExitCode.OK
-    if not brief and refused_above(repository, update):
+    if said.is_refused(repository, update, said.VALIDATE):
         _print([f"refused above, by git's own hook: {text.plural(len(found.refused), 'error')}"])
         return ExitCode.FINDINGS
-    if brief:
-        _note_refusal(repository, update)
+    said.note_refusal(repository, update, said.VALIDATE)
     _print([
         problems.findings([*found.refused, *found.remarks], look.of()),
-        _older(found) if found.older else "",
+        older(found),
         f"push refused: {text.plural(len(found.refused), 'error')} in what this push changes or breaks; nothing was sent to "
         f"{update.remote}. To push all the same: SKIP=prefect-validate git push",
     ])  # fmt: skip
     return ExitCode.FINDINGS
 
 
-def _note_refusal(repository: git.Repository, update: RefUpdate) -> None:
-    """git's own hook comes before pre-commit's in a push: what it has told need not be told twice."""
-    with suppress(OSError):
-        private.replace(os.path.join(repository.state_dir, "refused"), _this_push(update))
-
-
-def refused_above(repository: git.Repository, update: RefUpdate) -> bool:
-    """Whether git's own hook has refused this ref of this push, and said why."""
-    try:
-        with open(os.path.join(repository.state_dir, "refused"), encoding="utf-8") as note:
-            return note.read() == _this_push(update)
-    except OSError:
-        return False
-
-
-def _this_push(update: RefUpdate) -> str:
-    from .push.process import pushing_process
-
-    return f"{pushing_process()} {update.remote} {update.ref} {update.commit}"
-
-
-def _older(found: Validation) -> str:
+def older(found: Validation) -> str:
+    """One line on the errors that were there before a push; empty when there are none."""
+    if not found.older:
+        return ""
     paths = sorted({one.path or "the repository" for one in found.older})
     shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     return (
@@ -303,6 +282,6 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _print(parts: Sequence[str]) -> None:
-    said = _joined(parts)
-    if said:
-        print(text.fitted(said), flush=True)
+    told = _joined(parts)
+    if told:
+        print(text.fitted(told), flush=True)

@@ -42,7 +42,7 @@ def test_the_push_ends_with_what_was_registered(native: Team, remote: Path) -> N
         " * [new branch]      feature/x -> feature/x",
         f"origin/feature/x at {head[:7]}: registering",
         f"  create: etl → {project}, version 1",
-        f"origin/feature/x at {head[:7]}: registered: etl → {project}, version 1",
+        f"  registered: etl → {project}, version 1",
     ]
     # At the end of the push all is done: nothing waits, and the idle repository has no trigger.
     assert [line["result"] for line in native.log()] == ["registered"]
@@ -77,7 +77,7 @@ def test_branches_and_tags_of_one_push_are_told_together(native: Team) -> None:
         for line in (
             f"{place} at {head}: registering",
             f"  create: etl → {native.project}-{project}, version 1",
-            f"{place} at {head}: registered: etl → {native.project}-{project}, version 1",
+            f"  registered: etl → {native.project}-{project}, version 1",
         )
     )
     assert "origin/elsewhere: not registered, no target takes it [no-target]" in printed
@@ -92,7 +92,7 @@ def test_a_branch_that_the_remote_refuses_is_not_told_as_registered(native: Team
     native.clone.git("branch", "feature/no")
     printed = native.push("origin", "feature/x", "feature/no", check=False)
     assert "! [remote rejected] feature/no -> feature/no (hook declined)" in printed
-    assert f"origin/feature/x at {head[:7]}: registered" in printed
+    assert f"origin/feature/x at {head[:7]}: registering\n  registered: etl" in printed
     assert "origin/feature/no at" not in printed
     native.settled()
     assert sorted((line["ref"], line["result"]) for line in native.log()) == [
@@ -106,9 +106,7 @@ def test_what_goes_wrong_is_told_at_once(native: Team) -> None:
     printed = native.push("origin", "feature/x", PREFECT__SERVER__ENDPOINT="http://127.0.0.1:9")
     registering, failure, hint = told(printed)
     assert registering == f"origin/feature/x at {head[:7]}: registering"
-    assert failure.startswith(
-        f"origin/feature/x at {head[:7]}: not registered yet: the Prefect API at http://127.0.0.1:9"
-    )
+    assert failure.startswith("  not registered yet: the Prefect API at http://127.0.0.1:9")
     assert hint == "  hint: it is tried again; now: git prefect register --pending"
     until(lambda: not watchers(native))
     assert [entry.attempts for entry in pending.entries(native.clone.repository)] == [1]
@@ -140,8 +138,8 @@ def test_what_failed_before_is_news_also_where_nothing_has_changed(native: Team)
     native.clone.commit({"README": "1"})
     native.push("origin", "feature/x", PREFECT__SERVER__ENDPOINT="http://127.0.0.1:9")
     until(lambda: [entry.error for entry in pending.entries(native.clone.repository)] not in ([], [""]))
-    head = native.clone.commit({"README": "2"})
-    assert told(native.push("origin", "feature/x"))[1].startswith(f"origin/feature/x at {head[:7]}: unchanged: etl → ")
+    native.clone.commit({"README": "2"})
+    assert told(native.push("origin", "feature/x"))[1].startswith("  unchanged: etl → ")
 
 
 def test_where_the_trigger_cannot_stand_the_watcher_serves(native: Team) -> None:
@@ -207,7 +205,7 @@ def test_the_hook_of_others_sees_every_transaction_and_is_put_back(native: Team,
     before = hooks(native.clone)
     head = native.clone.commit({"flows/etl.py": flow_file()})
     printed = native.push("origin", "feature/x")
-    assert f"origin/feature/x at {head[:7]}: registered" in printed
+    assert f"origin/feature/x at {head[:7]}: registering\n  registered: etl" in printed
     assert f"committed {'0' * 40} {head} refs/remotes/origin/feature/x" in (tmp_path / "theirs").read_text()
     assert hooks(native.clone) == before
 
@@ -261,7 +259,7 @@ def test_beside_pre_commit_it_is_told_in_the_push_too(team: Team, ours_first: bo
     assert told(printed) == [
         f"origin/feature/x at {head[:7]}: registering",
         f"  create: etl → {project}, version 1",
-        f"origin/feature/x at {head[:7]}: registered: etl → {project}, version 1",
+        f"  registered: etl → {project}, version 1",
     ]
     assert printed.count("1 flow → project") == 1
     assert hooks(team.clone) == before

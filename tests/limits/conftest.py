@@ -117,7 +117,7 @@ def pushed(team: Team, before: str, after: str, project: str, version: int, numb
         f"origin/feature/x at {after}: registering",
         f"  update: etl → {project}, version {version}",
         f"    task renamed: {names[0]} → {names[1]}",
-        f"origin/feature/x at {after}: registered: etl → {project}, version {version}",
+        f"  registered: etl → {project}, version {version}",
     ])  # fmt: skip
 
 

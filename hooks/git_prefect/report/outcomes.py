@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..model import RefUpdate
 from ..results import CHANGES, Registration
-from . import text
 from .terminal import registrations
 
 
@@ -30,23 +28,14 @@ def remarks(line: Mapping[str, Any]) -> list[str]:
 
 
 def outcome(line: Mapping[str, Any]) -> str:
-    """The push and what became of its flows: those of which the same is to be said in one line, without what is changed.
+    """What became of the flows of a push, below the line that told it is being registered (`settle`).
 
-    That was told before it was done (`settle`).
+    Without what was told before it was done, and without what the push was told before it was sent: flows that are left out.
     """
-    ref = text.place(RefUpdate(line["remote"], "", line["ref"], None, None, None, "push"))
-    head = f"{ref} at {text.short(line.get('commit'))}"
     if line.get("reason"):
-        return f"{head}: {line['result']}: {line['reason']}"
-    told = registrations([announced(row) for row in rows(line)], plan=False)
-    if line["result"] == "registered" and sum(not one.startswith("   ") for one in told) == 1:
-        head, told = f"{head}: {told[0].strip()}", told[1:]
-    else:
-        head = f"{head}: {line['result']}"
-    # The errors were told before the push, and `git prefect status` tells them again.
-    files = dict.fromkeys(one.partition(":")[0] for one in line.get("left_out", []))
-    left_out = [f"  left out: {', '.join(files)}"] if files else []
-    return "\n".join([head, *told, *left_out, *remarks({**line, "left_out": []})])
+        return f"  {line['result']}: {line['reason']}"
+    told = registrations([announced(row) for row in rows(line)], plan=False) or [f"  {line['result']}"]
+    return "\n".join([*told, *remarks({**line, "left_out": ()})])
 
 
 def announced(row: Registration) -> Registration:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..results import Registration, Report, ReportedFlow
 from . import checks, codes, problems, standing, text
-from .look import PLAIN, Look, columns, padded
+from .look import PLAIN, Look, columns, padded, whole
 
 MOST_NAMED = 3
 """Flows of which the same is to be said are named up to this number, and counted beyond."""
@@ -55,7 +55,7 @@ def render(report: Report, look: Look) -> str:
     for ref in report.refs:
         rows = [row for row in report.registrations if row.ref == ref.ref and row.flow]
         head, *more = ref.heading.splitlines() or [""]
-        parts += [look.wrap(look.paint("bold", head)) if head else "", *(look.wrap(line) for line in more)]
+        parts += [look.wrap(whole(look.paint("bold", head))) if head else "", *(look.wrap(whole(line)) for line in more)]
         parts += registrations(rows, report.is_plan, look)
     if report.registered:
         parts += [*standing.table(report, look), look.wrap(standing.runtimes(report.registered))]
