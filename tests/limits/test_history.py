@@ -73,7 +73,7 @@ def push_twice(team: Team) -> None:
         " * [new branch]      feature/x -> feature/x",
         f"origin/feature/x at {first}: registering",
         f"  create: etl → {project}, version 1",
-        f"origin/feature/x at {first}: registered: etl → {project}, version 1",
+        f"  registered: etl → {project}, version 1",
     ]))  # fmt: skip
     second = change(team, 1)
     assert told(run(here, "git", "push", "origin", "feature/x")) == (0, pushed(team, first, second, project, 2, 1))
