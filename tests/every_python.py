@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
             told.append(f"{name}: not on this machine")
             continue
         print(f"\n== {name}: {python}", flush=True)
-        tests = [str(environment(name, python) / "bin" / "python"), "-m", "pytest", "-q", "-m", "not slow"]
+        tests = [str(environment(name, python) / "bin" / "python"), "-m", "pytest", "-q", "-m", "not slow", "-n", "auto", "--dist", "loadfile"]
         code = subprocess.run([*tests, "-p", "no:cacheprovider", *handed_on.split()], cwd=PROJECT).returncode
         failed = failed or code != 0
         told.append(f"{name}: {'failed' if code else 'passed'}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import prefect
 import pytest
 
 from git_prefect.push import pending
@@ -81,8 +83,14 @@ def test_a_git_directory_that_is_read_only(begun: Team) -> None:
     subprocess.run(["chmod", "-R", "a-w", ".git"], cwd=here, check=True)
     try:
         assert run(here, *ordinary("git", "prefect", "validate")) == (
-            0, f"1 flow in 1 file loads as on an agent (Prefect 1.4.1 in {sys.executable})",
+            0, f"1 flow in 1 file loads as on an agent (Prefect {prefect.__version__} in {sys.executable})",
         )  # fmt: skip
+        looked_at = json.loads(run(here, *ordinary("git", "prefect", "doctor", "--format", "json")).output)
+        assert [one for one in looked_at["checks"] if one["name"] == "state"] == [{
+            "name": "state", "facts": [],
+            "problem": f"{here}/.git cannot be written: a push could not be remembered, so it is refused",
+            "remedy": f"chmod -R u+rwX {here}/.git",
+        }]  # fmt: skip
         status = told(run(here, *ordinary("git", "prefect", "status")))
         assert status == (0, (
             f"feature/x → {project}\n  etl  v1  no schedule  never ran\n1 runtime serves 1 flow: UniversalRun (1)"

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import prefect
+
 from git_prefect.push import pending
 
 from ..end_to_end.conftest import Team, flow_file, until
@@ -17,7 +19,7 @@ from ..end_to_end.test_push import watchers
 from ..repository import Clone
 from .conftest import Ran, change, ordinary, pushed, run, told
 
-LOADS = f"1 flow in 1 file loads as on an agent (Prefect 1.4.1 in {sys.executable})"
+LOADS = f"1 flow in 1 file loads as on an agent (Prefect {prefect.__version__} in {sys.executable})"
 
 
 def test_a_push_needs_no_home_and_no_temporary_folder(begun: Team, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
     yield machine.ourselves()
     yield machine.git_version()
     yield machine.hooks(repository)
+    yield from machine.kept(repository)
     try:
         subject = _subject(repository, options)
     except GitPrefectError as error:

@@ -89,6 +89,27 @@ def hooks(repository: git.Repository) -> Check:
     return Check("hooks", tuple(facts), problem, f"{install}, or the hooks of pre-commit: {git_prefect('init')}")
 
 
+def kept(repository: git.Repository) -> list[Check]:
+    """That what we keep below the git directory cannot be written; empty when it can."""
+    folder = Path(repository.state_dir)
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    inside = [place for place in folder.glob("*") if place.is_dir()] if there == folder else []
+    for place in (there, *inside):
+        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+            problem = f"{place} cannot be written: a push could not be remembered, so it is refused"
+            return [Check("state", (), problem, _how_to_write(place))]
+    return []
+
+
+def _how_to_write(place: Path) -> str:
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return "mount its file system so that it can be written, or push from a clone elsewhere"
+    quoted = shlex.quote(str(place))
+    if place.stat().st_uid != os.getuid():
+        return f"sudo chown -R {os.getuid()} {quoted}"
+    return f"chmod -R u+rwX {quoted}"
+
+
 def _content(path: Path) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
 
