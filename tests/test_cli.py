@@ -399,8 +399,9 @@ def test_no_target_is_told_with_its_remedy_every_time(work: Clone) -> None:
     work.commit({"flows/good.py": FLOW.format(name="good")})
     pushing = in_push(work, CI="1")
     expected = (
-        "origin/feature/x: not registered, no target takes it [no-target]; to change that, add to pyproject.toml: "
-        '[[tool.git-prefect.target]] with branch = "feature/x" and a project\n'
+        "origin/feature/x: not registered, no target takes it [no-target]\n"
+        '  hint: add a target with branch = "feature/x" and a project to the settings; which target takes what: '
+        f"{as_typed('register', '--explain', '--ref', 'feature/x')}\n"
     )
     assert git_prefect(work.path, "register", **pushing) == (0, expected, "")
     assert git_prefect(work.path, "validate", **pushing)[0] == 0

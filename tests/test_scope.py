@@ -59,6 +59,7 @@ def test_explain_says_when_none_does(work: Clone) -> None:
             'target[1] tag = "v*": takes tags only',
             "target[2] branch = \"feature/**\": does not match 'main'",
             "no target takes main, so it is not registered [no-target]",
+            '  hint: add a target with branch = "main" and a project to the settings',
         ],
     )
 

@@ -272,8 +272,8 @@ def test_a_ref_that_has_lost_its_target_is_refused(team: Clone) -> None:
         (
             "refused",
             head,
-            "feature/x: no target takes this branch, so it is not registered [no-target]; add a "
-            '[[tool.git-prefect.target]] with branch = "feature/x" and a project, or use --project',
+            "feature/x: no target takes this branch, so it is not registered [no-target]; add a target with "
+            'branch = "feature/x" and a project to the settings, or use --project',
         )
     ]
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .push.lsremote import RemoteRefs
 
 
-
 def main(argv: Sequence[str]) -> int:
     """The hook `prefect-check-pushed`, and `git prefect check-pushed`: exit code 1 when agents would run other code.
 

@@ -13,7 +13,7 @@ from .model import WARNING, RefUpdate
 from .push import git, pending, process
 from .report import text
 from .report.command import executable, git_prefect
-from .scope import count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
+from .scope import add_target, count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
 from .trees import settings_at
 
 if TYPE_CHECKING:
@@ -207,7 +207,10 @@ def _no_target(repository: git.Repository, update: RefUpdate) -> list[str]:
     if update.remote_commit and not recall.differ(repository, update.remote_commit, update.commit or ""):
         return []
     explained = git_prefect("register", "--explain", "--ref", update.name)
-    return [f"{text.place(update)}: not registered, no target takes it [no-target]\n  hint: which target takes what: {explained}"]
+    return [
+        f"{text.place(update)}: not registered, no target takes it [no-target]\n"
+        f"  hint: {add_target(update)}; which target takes what: {explained}"
+    ]
 
 
 def _promise(update: RefUpdate, expected: _Expected, told_live: bool) -> str:

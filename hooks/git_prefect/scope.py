@@ -59,9 +59,14 @@ def destination(
     if target is None:
         raise UnusableCommit(
             f"{update.name}: no target takes this {update.kind}, so it is not registered [no-target]",
-            f'add a [[tool.git-prefect.target]] with {update.kind} = "{update.name}" and a project, or use --project',
+            f"{add_target(update)}, or use --project",
         )
     return target, project_for(repository, update, target, settings)
+
+
+def add_target(update: RefUpdate) -> str:
+    """What to do where no target takes a ref, whichever file the settings are in."""
+    return f'add a target with {update.kind} = "{update.name}" and a project to the settings'
 
 
 def explain(repository: git.Repository, update: RefUpdate, settings: Settings) -> tuple[str | None, list[str]]:
@@ -75,12 +80,13 @@ def explain(repository: git.Repository, update: RefUpdate, settings: Settings) -
     from .registration import targets
 
     if not settings.target:
-        return None, ["there is no target, so no ref is registered [no-target]"]
+        return None, ["there is no target, so no ref is registered [no-target]", f"  hint: {add_target(update)}"]
     repo = storage_for(repository, update, settings).repo
     lines = targets.explain(settings.target, update, _user(repository), repo)
     target = targets.target_of(settings.target, update)
     if target is None:
-        return None, [*lines, f"no target takes {update.name}, so it is not registered [no-target]"]
+        untaken = f"no target takes {update.name}, so it is not registered [no-target]"
+        return None, [*lines, untaken, f"  hint: {add_target(update)}"]
     lines.append(f"flows: {_flows_in_words(repository, update, settings)}")
     return project_for(repository, update, target, settings), lines
 

@@ -54,7 +54,7 @@ def test_a_push_through_prek(with_prek: Team, remote: Path) -> None:
         "- description: registers the pushed flows once the remote has them\n\n"
         f"  origin/feature/x: 1 flow → project {team.project}-feature--x, once origin has {head[:7]}. "
         "What became of it: git prefect status\n"
-        "  pre-commit does not show a push of a tag alone, and a new branch without new commits: "
+        "  not shown by pre-commit: a push of a tag alone, and a new branch without new commits; "
         "they are not registered by the push\n"
         "    hint: so that every ref of a push is seen: git prefect install\n"
         f"To {remote}\n"

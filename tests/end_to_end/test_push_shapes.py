@@ -64,10 +64,11 @@ def _place(name: str, remote: str, tag: bool) -> tuple[str, str]:
     return (f"tag {name} on {remote}", "P-production") if tag else (f"{remote}/{name}", f"P-{name.replace('/', '--')}")
 
 
-def no_target(place: str, name: str) -> list[str]:
+def no_target(place: str, kind: str, name: str) -> list[str]:
     return [
         f"{place}: not registered, no target takes it [no-target]",
-        f"  hint: which target takes what: git prefect register --explain --ref {name}",
+        f'  hint: add a target with {kind} = "{name}" and a project to the settings; which target takes what: '
+        f"git prefect register --explain --ref {name}",
     ]
 
 
@@ -227,7 +228,7 @@ SHAPES = [
         "an expression of words", ("origin", ":/add the flow:refs/heads/feature/y"), live("feature/y"),
         ["feature/y registered"], ["etl 1 feature--y feature/y"],
     ),
-    Shape("a ref without a target", ("origin", "HEAD:x"), no_target("origin/x", "x")),
+    Shape("a ref without a target", ("origin", "HEAD:x"), no_target("origin/x", "branch", "x")),
     Shape("a ref that is no branch", ("origin", "HEAD:refs/notes/x")),
     Shape(
         "a deletion", ("origin", ":feature/x"),
@@ -265,7 +266,7 @@ SHAPES = [
     ),
     Shape(
         "an annotated tag without a target", ("origin", "build-7"),
-        no_target("tag build-7 on origin", "build-7"), before=git("tag -a build-7 -m seven"),
+        no_target("tag build-7 on origin", "tag", "build-7"), before=git("tag -a build-7 -m seven"),
     ),
     Shape(
         "a tag moved by force", ("--force", "origin", "v1"), later("v1", tag=True), ["v1 registered", "v1 registered"],

@@ -42,10 +42,11 @@ REGISTERED = [
 ]
 
 
-def no_target(place: str, name: str) -> list[str]:
+def no_target(place: str, kind: str, name: str) -> list[str]:
     return [
         f"{place}: not registered, no target takes it [no-target]",
-        f"  hint: which target takes what: git prefect register --explain --ref {name}",
+        f'  hint: add a target with {kind} = "{name}" and a project to the settings; which target takes what: '
+        f"git prefect register --explain --ref {name}",
     ]
 
 
@@ -74,7 +75,7 @@ CASES = [
         files={"flows/broken.py": BROKEN},
     ),
     Case(
-        "a branch without a target", [*no_target("origin/x", "x"), *INSTALL], no_target("origin/x", "x"), files=FLOW,
+        "a branch without a target", [*no_target("origin/x", "branch", "x"), *INSTALL], no_target("origin/x", "branch", "x"), files=FLOW,
         push=("origin", "HEAD:refs/heads/x"),
     ),
     Case(
@@ -86,7 +87,7 @@ CASES = [
         before=("tag", "-a", "v1", "-m", "one"), push=("origin", "v1"),
     ),
     Case(
-        "a tag without a target", [*no_target("tag x on origin", "x"), *INSTALL], no_target("tag x on origin", "x"), files=FLOW,
+        "a tag without a target", [*no_target("tag x on origin", "tag", "x"), *INSTALL], no_target("tag x on origin", "tag", "x"), files=FLOW,
         before=("tag", "x"), push=("origin", "x"),
     ),
     Case(
@@ -95,6 +96,11 @@ CASES = [
         files=FLOW, environ={"PREFECT__SERVER__ENDPOINT": "http://127.0.0.1:9"},
     ),
 ]  # fmt: skip
+
+
+def some(*core: str) -> list[object]:
+    """All cases; only those that are named are quick enough for each run, since each is a push of a new team."""
+    return [pytest.param(one, id=one.what, marks=[] if one.what in core else pytest.mark.slow) for one in CASES]
 
 
 def ours(team: Team, printed: str) -> list[str]:
@@ -117,18 +123,18 @@ def both(team: Team) -> Team:
     return team
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+@pytest.mark.parametrize("case", some("an API that is down"))
 def test_with_pre_commit(team: Team, case: Case) -> None:
     # The first push through pre-commit also tells what pre-commit does not show.
     assert push(team, case) == list(case.by_pre_commit)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+@pytest.mark.parametrize("case", some("a new flow"))
 def test_with_the_native_hook(native: Team, case: Case) -> None:
     assert push(native, case) == list(case.by_git)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+@pytest.mark.parametrize("case", some("a flow that fails", "a branch without a target", "another storage"))
 def test_with_both(both: Team, case: Case) -> None:
     # pre-commit runs git's own hook first, then its hooks; what is registered is told after both.
     assert push(both, case) == [*case.by_git, *case.in_pre_commit]
@@ -142,6 +148,7 @@ def test_what_went_wrong_before_is_told_by_the_push_that_makes_up_for_it(both: T
     assert push(both, again._replace(files={"README": "3"}, environ={})) == [ONE_FLOW, *REGISTERED]
 
 
+@pytest.mark.slow
 def test_of_another_ref_it_is_told_once(both: Team) -> None:
     (down,) = [case for case in CASES if case.environ]
     push(both, down)
@@ -152,12 +159,14 @@ def test_of_another_ref_it_is_told_once(both: Team) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_no_target_takes_and_changes_no_flow_is_passed_over(both: Team) -> None:
     (case,) = [case for case in CASES if case.what == "a branch without a target"]
     push(both, case)
     assert push(both, case._replace(files={"README": "2"})) == []
 
 
+@pytest.mark.slow
 def test_each_push_tells_its_refusal(both: Team) -> None:
     (case,) = [case for case in CASES if case.what == "a flow that fails"]
     first = push(both, case)
