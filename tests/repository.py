@@ -8,15 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import dulwich
-import pytest
-
 from git_prefect.push.git import Repository, open_repository
-
-agents_clone_paths = pytest.mark.skipif(
-    dulwich.__version__ < (0, 23), reason="dulwich below 0.23 does not clone a path at depth 1, as Prefect asks it to"
-)
-"""Of tests whose agent clones a folder in place of a remote."""
 
 
 class Clone(NamedTuple):

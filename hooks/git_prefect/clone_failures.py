@@ -141,6 +141,10 @@ def _explained(
             f"{at}: there is no program ssh here, and agents clone over ssh with it",
             "install OpenSSH where the agent runs, or set `token-secret` to clone over https",
         ),
+        "old-dulwich": (
+            f"{at} is a path, which dulwich below 0.23.1 does not clone: an agent with this one runs no flow of it",
+            "where the agent runs, and in the interpreter that the setting `python` names: pip install 'dulwich>=0.23.1'",
+        ),
         "no-repository": (
             f"{at}: {host} has no such repository, or the login may not see it; Prefect appends .git to its path",
             "compare it with the URL that a browser has; a host answers the same for a token without the right to read",

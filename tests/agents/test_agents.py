@@ -41,7 +41,8 @@ def test_kubernetes(registered: World, edge: Edge, world: Path) -> None:
     registered.agent("kubernetes", "--namespace", "etl")
     job = edge.only("apis/batch/v1/namespaces/etl/jobs").body
     identifier = job["metadata"]["labels"]["prefect.io/identifier"]
-    assert (job["kind"], job["apiVersion"], job["metadata"]["name"]) == ("Job", "batch/v1", f"training-{identifier}")
+    name = "training" if prefect.__version__ >= "1.3" else "prefect-job"  # Prefect 1.2 does not look at the template's
+    assert (job["kind"], job["apiVersion"], job["metadata"]["name"]) == ("Job", "batch/v1", f"{name}-{identifier}")
     assert job["metadata"]["labels"]["team"] == "ml"
     assert job["metadata"]["labels"]["prefect.io/flow_run_id"] == run
     pod = job["spec"]["template"]["spec"]

@@ -15,7 +15,6 @@ import pytest
 
 from git_prefect.push import pending
 
-from ..repository import agents_clone_paths
 from .conftest import Desk, flow, query
 from .test_status import an_update, short
 
@@ -54,7 +53,6 @@ def agent(desk: Desk, remote: Path, tmp_path: Path) -> Iterator[None]:
         process.wait(20)
 
 
-@agents_clone_paths
 def test_a_run_is_followed_to_its_end_and_the_exit_code_is_its_result(desk: Desk, agent: None) -> None:
     desk.commit(greeting=GREETING)
     desk.register("main")
@@ -66,7 +64,6 @@ def test_a_run_is_followed_to_its_end_and_the_exit_code_is_its_result(desk: Desk
     assert (code, out.splitlines()[-1]) == (1, "Flow run failed!")
 
 
-@agents_clone_paths
 def test_a_task_that_is_not_registered_is_said_before_and_fails(desk: Desk, agent: None) -> None:
     desk.commit(greeting=GREETING)
     desk.register("main")

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import prefect
+
 from .repositories import Content, Link, Submodule
 
 LOADS, FAILS, DIES, HANGS = "loads", "fails", "dies", "hangs"
+
+
+READS_BYTES = tuple(map(int, prefect.__version__.split(".")[:3])) >= (1, 3, 1)
+"""Whether agents obey a byte order mark and an encoding line; older ones read every flow file as text of the locale's encoding."""
+FAILS_AS_TEXT: tuple[str, ...] = (LOADS,) if READS_BYTES else (FAILS, "does-not-load")
+LOADS_AS_TEXT: tuple[str, ...] = (FAILS, "does-not-load") if READS_BYTES else (LOADS,)
 
 
 class Case(NamedTuple):
@@ -139,10 +147,10 @@ PATHS = [
 
 SOURCES = [
     one("CRLF line ends", ONE.replace("\n", "\r\n"), LOADS),
-    one("a byte order mark", b"\xef\xbb\xbf" + ONE.encode(), LOADS),
-    one("a latin-1 encoding line", b"# -*- coding: latin-1 -*-\nname = '\xe9'\n" + ONE.encode(), LOADS),
+    one("a byte order mark", b"\xef\xbb\xbf" + ONE.encode(), *FAILS_AS_TEXT),
+    one("a latin-1 encoding line", b"# -*- coding: latin-1 -*-\nname = '\xe9'\n" + ONE.encode(), *FAILS_AS_TEXT),
     one("latin-1 without an encoding line", b"name = '\xe9'\n" + ONE.encode(), FAILS, "does-not-load"),
-    one("an unknown encoding", b"# coding: klingon\n" + ONE.encode(), FAILS, "does-not-load"),
+    one("an unknown encoding", b"# coding: klingon\n" + ONE.encode(), *LOADS_AS_TEXT),
     one("a null byte", ONE.encode() + b"\x00\n", FAILS, "does-not-load"),
     one("a syntax error", ONE + "def broken(:\n", FAILS, "does-not-load"),
     one("tabs and spaces mixed", ONE + "if True:\n\tx = 1\n        y = 2\n", FAILS, "does-not-load"),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ..repository import agents_clone_paths
 from .conftest import Team, flow_file
 
 
-@agents_clone_paths
 def test_from_edit_to_result_in_one_terminal(team: Team, agent: None) -> None:
     team.clone.commit({"flows/etl.py": flow_file()})
     team.push("-u", "origin", "feature/x")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from git_prefect.push import pending
 
-from ..repository import Clone, agents_clone_paths, clone
+from ..repository import Clone, clone
 from .conftest import Team, flow_file, until
 
 STATUS = "git prefect status"
@@ -93,7 +93,6 @@ def test_the_branch_follows_its_head_and_only_another_structure_is_registered(te
     assert lines[-1]["commit"] == last
 
 
-@agents_clone_paths
 def test_the_agent_runs_the_pushed_flow_out_of_the_remote(team: Team, agent: None) -> None:
     team.clone.commit({"flows/etl.py": flow_file()})
     team.push("origin", "feature/x")

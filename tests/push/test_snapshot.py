@@ -11,7 +11,7 @@ from prefect.utilities.git import TemporaryGitRepo
 from git_prefect.push.git import run_git, tree_of
 from git_prefect.push.snapshot import snapshot_of
 
-from ..repository import Clone, agents_clone_paths
+from ..repository import Clone
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
@@ -53,7 +53,6 @@ def hard(work: Clone, remote: Path) -> Clone:
     return work
 
 
-@agents_clone_paths
 def test_the_snapshot_is_what_an_agent_clones(hard: Clone, remote: Path) -> None:
     # dulwich's own checkout converts line ends by now; Prefect then writes the branch's raw blobs over it.
     with TemporaryGitRepo(str(remote), branch_name="main") as agent:

@@ -195,15 +195,29 @@ class Clone:
         shutil.rmtree(self.folder)
 
 
+def contents_of(path: str) -> bytes | str:
+    """What an agent executes of a file (prefect/utilities/storage.py, `extract_flow_from_file`).
+
+    From Prefect 1.3.1 on its bytes; before, its text in the locale's encoding, whose mark or encoding line means nothing.
+    """
+    import prefect
+
+    release = tuple(int(part) for part in prefect.__version__.split("+")[0].split(".")[:3] if part.isdigit())
+    with open(path, "r" if release < (1, 3, 1) else "rb") as file:
+        contents: bytes | str = file.read()
+    return contents
+
+
 def compiled(path: str) -> CodeType | None:
     """The code of a file; None when it has none, or a warning.
 
     Made before the fork, it takes no new memory from file to file; whatever is to be said is left to the child.
     """
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
+        contents = contents_of(path)
+        with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return compile(file.read(), "<string>", "exec", dont_inherit=True)
+            return compile(contents, "<string>", "exec", dont_inherit=True)
     except Exception:
         return None
 
@@ -215,10 +229,7 @@ def load(path: str, code: CodeType | None, seen: Seen) -> dict[str, Any]:
     clone = Clone(seen.control)
     values: dict[str, Any] = {"__file__": path}
     try:
-        contents = b""
-        if code is None:
-            with open(path, "rb") as file:
-                contents = file.read()
+        contents = b"" if code else contents_of(path)
         seen.watch()
         # `exec(contents)` would take over our own `from __future__ import annotations`.
         exec(code or compile(contents, "<string>", "exec", dont_inherit=True), values)

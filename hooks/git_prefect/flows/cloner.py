@@ -33,6 +33,7 @@ KINDS = (
      r"Network is unreachable|Connection reset"),
     ("no-ssh", r"No such file or directory: '?\"?ssh"),
     ("ssh-closed", r"HangupException"),
+    ("old-dulwich", r"depth not supported"),
 )  # fmt: skip
 """What a failed clone says, whichever version of dulwich: from what is certain to what is left."""
 
@@ -117,6 +118,8 @@ def _last_line(error: BaseException) -> str:
 
 
 def _without(text: str, secrets: Sequence[str]) -> str:
+    # What dulwich tells of a URL has all of the login, its username or nothing of it, as its version goes.
+    text = re.sub(r"\b(https?://)[^/\s]*@", r"\1", text)
     for secret in secrets:
         for form in (secret, unquote(secret)):
             if form:
