@@ -27,15 +27,15 @@ def test_a_push_needs_no_home_and_no_temporary_folder(begun: Team, tmp_path: Pat
     (tmp_path / "read-only").mkdir(mode=0o500)
     machines: list[dict[str, str | None]] = [
         {"HOME": None, "TMPDIR": None}, {"HOME": "/nonexistent", "TMPDIR": "/nonexistent"},
-        {"TMPDIR": str(tmp_path / "read-only")},
+        {"HOME": None, "TMPDIR": str(tmp_path / "read-only")},
     ]  # fmt: skip
     before = begun.clone.head()[:7]
     for number, machine in enumerate(machines, 1):
         after = change(begun, number)
         printed = told(run(here, *ordinary("git", "push", "origin", "feature/x"), **machine))
         assert printed == (0, pushed(begun, before, after, project, number + 1, number)), machine
-        assert told(run(here, *ordinary("git", "prefect", "validate", "--no-cache"), **machine)) == (0, LOADS)
         before = after
+    assert told(run(here, *ordinary("git", "prefect", "validate", "--no-cache"), **machine)) == (0, LOADS)
     assert os.listdir(tmp_path / "read-only") == []
 
 

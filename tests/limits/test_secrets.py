@@ -164,9 +164,10 @@ import sys
 from git_prefect import cli
 
 forms = ("text", "json", "github", "gitlab", "markdown")
-sys.exit(max(cli.main([*sys.argv[1:], "--format", form]) for form in forms))
+codes = {cli.main([*command.split(), "--format", form]) for command in sys.argv[1:] for form in forms}
+sys.exit(codes.pop() if len(codes) == 1 else f"they end with different codes: {codes}")
 """
-"""A command in all formats, in one process: Prefect is imported once."""
+"""Commands in all formats, in one process: Prefect is imported once."""
 
 
 class Calls(NamedTuple):
@@ -184,9 +185,9 @@ class Calls(NamedTuple):
         self.printed[f"{command} {environ}"] = ran.output.encode()
         return ran.output
 
-    def in_every_format(self, *command: str, code: int = 0, **environ: str) -> str:
-        """What a command of ours prints in all formats together."""
-        return self(sys.executable, "-c", EVERY_FORMAT, *command, codes=(code,), **environ)
+    def in_every_format(self, *commands: str, code: int = 0, **environ: str) -> str:
+        """What commands of ours print in all formats together; each ends with that code."""
+        return self(sys.executable, "-c", EVERY_FORMAT, *commands, codes=(code,), **environ)
 
     def search(self, seen: dict[str, bytes], world: Path) -> None:
         """Fail when a secret is in what was printed, seen or left."""
@@ -217,9 +218,8 @@ def test_no_secret_is_left_or_shown(user: User, world: Path) -> None:
         call("git", "tag", "v1")
         call("git", "push", "origin", "v1")
         until(lambda: not pending.entries(user.clone.repository))
-        for command in ("status", "validate", "check-pushed"):
-            call.in_every_format(command)
-        call.in_every_format("register", "--dry-run", code=4, **down)
+        call.in_every_format("status", "validate", "check-pushed")
+        call.in_every_format("register --dry-run", code=4, **down)
         for secret in (wrong, unquoted):
             assert "clone-fails" in call("git", "prefect", "doctor", "--format", "json", codes=(1,), **secret)
         user.clone.commit({"flows/etl.py": flow_file().replace("extract", "fetch")})
@@ -233,8 +233,7 @@ def test_no_secret_is_left_or_shown(user: User, world: Path) -> None:
         # Without its stand-in the remote is one that is out of reach.
         user.clone.git("config", "--global", "--unset-all", f"url.file://{user.folder}/remote.git.insteadOf")
         user.clone.git("config", "--global", "http.proxy", "http://127.0.0.1:9")
-        for command in ("register", "status", "check-pushed"):
-            call.in_every_format(command, code=4)
+        call.in_every_format("register", "status", "check-pushed", code=4)
     call.search(but_gits_own(seen), world)
     assert os.listdir(user.folder / "tmp") == []
 
@@ -259,8 +258,7 @@ def test_no_secret_of_a_login_over_https(over_https: User, https: HttpsServer, w
     with watched() as seen:
         call("git", "prefect", "install")
         assert "registered: etl" in call("git", "push", "-u", "origin", "main")
-        for command in ("status", "check-pushed", "register"):
-            call.in_every_format(command)
+        call.in_every_format("status", "check-pushed", "register")
         assert "cloned as an agent does it, and loaded etl" in call.in_every_format("doctor", code=1)
         # Someone takes the agents' login away, then the user's.
         https.admit("agent", b"another")
@@ -268,9 +266,7 @@ def test_no_secret_of_a_login_over_https(over_https: User, https: HttpsServer, w
         https.admit("bot", b"another")
         user.clone.commit({"flows/etl.py": flow_file().replace("extract", "pull")})
         assert "Authentication failed" in call("git", "push", "origin", "main", codes=(128,))
-        for command in ("register", "check-pushed"):
-            call.in_every_format(command, code=3)
-        assert "not arrived" not in call.in_every_format("status", code=3)
+        assert "not arrived" not in call.in_every_format("register", "check-pushed", "status", code=3)
     call.search(but_gits_own(seen), world)
 
 
@@ -357,9 +353,9 @@ def test_no_secret_in_what_a_bug_leaves(over_https: User, world: Path) -> None:
     ends = "ended by a bug of ours; the traceback is in "
     with watched() as seen:
         call("git", "prefect", "install")
-        for command in ("validate", "status", "check-pushed", "doctor", "register"):
-            printed = call.in_every_format(command, code=70, BROKEN="git_prefect.push.git:setting", **path)
-            assert printed.count(f"{command} {ends}") > 1
+        commands = ("validate", "status", "check-pushed", "doctor", "register")
+        printed = call.in_every_format(*commands, code=70, BROKEN="git_prefect.push.git:setting", **path)
+        assert [command for command in commands if printed.count(f"{command} {ends}") < 2] == []
         push = call("git", "push", "origin", "main", codes=(1,), BROKEN="git_prefect.push.git:setting", **path)
         assert f"pre-push {ends}" in push
         # One that comes after the push has arrived leaves its traceback below the git directory.
