@@ -56,7 +56,8 @@ def check_clone(
     answer = _ask(python, orders, environment)
     if answer["kind"] in ("no-dulwich", "no-prefect") and python != sys.executable:
         # Whether agents have dulwich is not for this interpreter to say; ours has.
-        answer = _ask(sys.executable, orders, environment)
+        python = sys.executable
+        answer = _ask(python, orders, environment)
     kind = answer["kind"]
     if kind == "load-module" and (interpreter.own or python == sys.executable):
         # The flows' third-party modules need not be in the hook's own environment.

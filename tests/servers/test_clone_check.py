@@ -16,6 +16,7 @@ from git_prefect.clone_failures import QUOTE
 from git_prefect.model import CheckedFile, LoadedFlow, RefUpdate
 from git_prefect.settings import Settings
 
+from ..flows.conftest import make_venv, site_of
 from ..repository import Clone
 from .https import SLASHED, TOKEN, HttpsServer
 from .ssh import SshServer
@@ -223,6 +224,23 @@ def test_a_flow_that_does_not_load(host: HttpsServer, work: Clone, monkeypatch: 
     assert (code, message[: message.index("FileNotFoundError")]) == (
         "clone-fails", f"{at}: it can be cloned, but the flow does not load: "
     )  # fmt: skip
+
+
+def test_what_a_flow_imports_is_looked_for_in_its_interpreter_alone(host: HttpsServer, work: Clone, tmp_path: Path) -> None:
+    at = f"https://{host.host}/team/{work.path.parent.name}.git"
+    broken = [CheckedFile("flows/broken.py", "", (LoadedFlow("etl", 0, {}, None, None),), (), False)]
+    assert check_clone(work.repository, ref(), TOKENS, broken) == CloneCheck(None, "etl", "done")
+    python = make_venv(tmp_path / "flows")
+    settings = msgspec.structs.replace(TOKENS, python=str(python))
+    assert told(check_clone(work.repository, ref(), settings, broken)) == (
+        "clone-fails",
+        f"{at}: it can be cloned, but the flow does not load: ModuleNotFoundError: No module named 'no_such_module'",
+        "install it where the flow runs, and in the interpreter that the setting `python` names",
+    )
+    # An interpreter that cannot clone says nothing of agents, and then ours is the one that lacks the module.
+    (site_of(tmp_path / "flows") / "dulwich.py").write_text("raise ImportError('no dulwich')\n")
+    assert check_clone(work.repository, ref(), settings, broken) == CloneCheck(None, "etl", "done")
+    assert check_clone(work.repository, ref(), settings, FILES) == CloneCheck(None, "etl", "done")
 
 
 def test_a_default_branch_that_does_not_exist(host: HttpsServer, work: Clone) -> None:

@@ -50,10 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            if self.started:
-                print(url, flush=True)
-                if options.address_file:
-                    _write(options.address_file, url)
+            print(url, flush=True)
+            if options.address_file:
+                _write(options.address_file, url)
 
     config = uvicorn.Config(
         server.app(),
