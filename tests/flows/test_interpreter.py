@@ -13,6 +13,7 @@ import pytest
 
 from git_prefect.errors import UsageError
 from git_prefect.flows import interpreter
+from git_prefect.settings import Settings
 
 from .conftest import FLOW, Checked, make_venv, site_of
 
@@ -130,6 +131,17 @@ def test_prefect_that_cannot_be_imported(repository: Checked, tmp_path: Path) ->
         f"{python.describe()}: Prefect cannot be imported there (ImportError: libssl is missing); 1 flow file is unchecked"
     ]
     assert file.unchecked
+
+
+def test_an_interpreter_that_ends_with_the_flows_variables(repository: Checked) -> None:
+    (file,) = repository.check({"a.py": FLOW}, Settings(env={"PYTHONHASHSEED": "salt"}))
+    (one,) = file.findings
+    assert (one.code, one.message, file.unchecked) == (
+        "environment-broken",
+        f"{repository.python.describe()}: Prefect cannot be imported there (Fatal Python error: config_init_hash_seed: "
+        'PYTHONHASHSEED must be "random" or an integer in range [0; 4294967295]); 1 flow file is unchecked',
+        True,
+    )
 
 
 def test_what_the_hooks_own_environment_lacks(repository: Checked) -> None:

@@ -15,6 +15,7 @@ from git_prefect.flows import interpreter
 from git_prefect.flows.check import check_flow_files
 from git_prefect.settings import Settings
 
+from ..corpus.repositories import Link, Submodule
 from .conftest import FLOW, Checked, make_venv, site_of
 
 
@@ -162,3 +163,21 @@ def test_an_installed_module_that_fails_or_starts_threads_is_left_to_each_file(
         files = {f"{number}.py": f"import {module}\n" + flow(str(number)) for number in range(4)}
         found = [[one.code for one in file.findings] for file in repository.check(files, python=python)]
         assert found == [codes] * 4, module
+        # With a file that does not import it, it is no longer imported before all others.
+        files["none.py"] = flow("none")
+        found = [[one.code for one in file.findings] for file in repository.check(files, python=python, no_cache=True)]
+        assert found == [codes] * 4 + [[]], module
+
+
+def test_a_file_that_writes_gets_a_copy_of_the_whole_tree(repository: Checked) -> None:
+    source = (
+        "import os\nfrom prefect import Flow\nhere = os.path.dirname(__file__)\nopen(os.path.join(here, 'new'), 'w').close()\n"
+        "kinds = [(n, os.path.islink(os.path.join(here, n)), os.path.isdir(os.path.join(here, n))) for n in os.listdir(here)]\n"
+        "flow = Flow(repr(sorted(kinds)))\n"
+    )
+    files = {"a.py": source, "folder/b": "1", "link": Link("folder"), "vendor": Submodule("1" * 40)}
+    ((made,),) = [file.flows for file in repository.check(files)]
+    assert made.name == repr([
+        ("a.py", False, False), ("folder", False, True), ("link", True, True), ("new", False, False),
+        ("vendor", False, True),
+    ])  # fmt: skip

@@ -236,5 +236,9 @@ def _none_checked(
 
 
 def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return f"Prefect cannot be imported there ({lines[-1].strip()})" if lines else "Prefect cannot be imported there"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return "Prefect cannot be imported there"
+    # Of an interpreter that gives up, the lines below tell in which state it was.
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]
+    return f"Prefect cannot be imported there ({(fatal or lines[-1:])[0]})"
