@@ -408,6 +408,32 @@ def test_no_target_is_told_with_its_remedy_every_time(work: Clone) -> None:
     assert git_prefect(work.path, "register", **pushing) == (0, expected, "")
 
 
+def test_settings_that_are_not_committed_are_what_is_missing(work: Clone) -> None:
+    work.commit({"flows/good.py": FLOW.format(name="good")})
+    (work.path / ".git-prefect.toml").write_text('[[target]]\nbranch = "**"\nproject = "dev"\n')
+    hint = "commit and push .git-prefect.toml: as it is here it has a target for {}"
+    assert git_prefect(work.path, "register", "--dry-run") == (
+        2,
+        "",
+        "git-prefect: main: no target takes this branch, so it is not registered [no-target]\n"
+        f"hint: {hint.format('main')}, or use --project\n",
+    )
+    assert git_prefect(work.path, "register", "--explain") == (
+        1,
+        "origin/main (from active branch), settings: defaults\n"
+        f"  there is no target, so no ref is registered [no-target]\n    hint: {hint.format('main')}\n",
+        "",
+    )
+    pushing = in_push(work, CI="1")
+    explained = as_typed("register", "--explain", "--ref", "feature/x")
+    assert git_prefect(work.path, "register", **pushing) == (
+        0,
+        "origin/feature/x: not registered, no target takes it [no-target]\n"
+        f"  hint: {hint.format('feature/x')}; which target takes what: {explained}\n",
+        "",
+    )
+
+
 def test_what_only_git_calls_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["arrived"]) == 2
     assert capsys.readouterr().err == (

@@ -209,7 +209,7 @@ def _no_target(repository: git.Repository, update: RefUpdate) -> list[str]:
     explained = git_prefect("register", "--explain", "--ref", update.name)
     return [
         f"{text.place(update)}: not registered, no target takes it [no-target]\n"
-        f"  hint: {add_target(update)}; which target takes what: {explained}"
+        f"  hint: {add_target(repository, update)}; which target takes what: {explained}"
     ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable
 from .errors import NotAuthorised, OutOfReach, UnusableCommit
 from .model import CheckedFile, Finding, GitStorage, RefUpdate
 from .push import git, refs
+from .trees import uncommitted_settings
 
 if TYPE_CHECKING:
     from .results import ReportedRef
@@ -59,13 +60,16 @@ def destination(
     if target is None:
         raise UnusableCommit(
             f"{update.name}: no target takes this {update.kind}, so it is not registered [no-target]",
-            f"{add_target(update)}, or use --project",
+            f"{add_target(repository, update)}, or use --project",
         )
     return target, project_for(repository, update, target, settings)
 
 
-def add_target(update: RefUpdate) -> str:
+def add_target(repository: git.Repository, update: RefUpdate) -> str:
     """What to do where no target takes a ref, whichever file the settings are in."""
+    here = uncommitted_settings(repository, update)
+    if here and target_for(here.settings, update, None):
+        return f"commit and push {here.origin}: as it is here it has a target for {update.name}"
     return f'add a target with {update.kind} = "{update.name}" and a project to the settings'
 
 
@@ -80,13 +84,13 @@ def explain(repository: git.Repository, update: RefUpdate, settings: Settings) -
     from .registration import targets
 
     if not settings.target:
-        return None, ["there is no target, so no ref is registered [no-target]", f"  hint: {add_target(update)}"]
+        return None, ["there is no target, so no ref is registered [no-target]", f"  hint: {add_target(repository, update)}"]
     repo = storage_for(repository, update, settings).repo
     lines = targets.explain(settings.target, update, _user(repository), repo)
     target = targets.target_of(settings.target, update)
     if target is None:
         untaken = f"no target takes {update.name}, so it is not registered [no-target]"
-        return None, [*lines, untaken, f"  hint: {add_target(update)}"]
+        return None, [*lines, untaken, f"  hint: {add_target(repository, update)}"]
     lines.append(f"flows: {_flows_in_words(repository, update, settings)}")
     return project_for(repository, update, target, settings), lines
 

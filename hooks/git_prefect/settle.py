@@ -67,7 +67,7 @@ def settle(
                         arrivals[ref] = entry.commit
                 except GitPrefectError as error:
                     undecided.add(ref)
-                    _postpone(repository, entry, _sentence(error), tell, f"{_place(entry)}: ")
+                    _postpone(repository, entry, error.sentence, tell, f"{_place(entry)}: ")
                 except Exception:
                     undecided.add(ref)
                     _postpone(repository, entry, _crashed(repository), tell, f"{_place(entry)}: ")
@@ -112,16 +112,12 @@ def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool, tel
     try:
         _register(repository, entry, update, tell)
     except UnusableCommit as error:
-        tell(outcome(pending.close(repository, entry, "refused", {"reason": _sentence(error)})))
+        tell(outcome(pending.close(repository, entry, "refused", {"reason": error.sentence})))
     except GitPrefectError as error:
-        _postpone(repository, entry, _sentence(error), tell)
+        _postpone(repository, entry, error.sentence, tell)
     except Exception:
         _postpone(repository, entry, _crashed(repository), tell)
     return True
-
-
-def _sentence(error: GitPrefectError) -> str:
-    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _crashed(repository: git.Repository) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from .errors import UsageError
-from .model import CheckedFile, GitStorage, TreeEntry
+from .model import CheckedFile, GitStorage, RefUpdate, TreeEntry
 from .push import git
 
 if TYPE_CHECKING:
@@ -45,6 +45,22 @@ def settings_at(repository: git.Repository, commit: str | None, remote: str) -> 
     if borrowed.origin == "defaults":
         return source
     return settings.Source(borrowed.settings, f"{borrowed.origin} of {remote}/{default}")
+
+
+def uncommitted_settings(repository: git.Repository, update: RefUpdate) -> Source | None:
+    """The settings of the work tree, where the ref is what is checked out and has others, or none."""
+    at_work = update.source == "active branch" or update.commit == git.commit_of(repository, "HEAD")
+    if repository.top is None or not at_work:
+        return None
+    try:
+        here = settings_at(repository, None, update.remote)
+    except UsageError:
+        return None
+    if here.origin == "defaults":
+        return None
+    committed = git.read_files(repository, update.commit or "", [here.origin]).get(here.origin)
+    with open(os.path.join(repository.top, here.origin), "rb") as file:
+        return here if file.read() != committed else None
 
 
 def interpreter_for(repository: git.Repository, settings: Settings) -> Interpreter:

@@ -228,6 +228,17 @@ def test_settings_that_are_wrong(desk: Clone) -> None:
     )
 
 
+def test_settings_that_are_not_committed(desk: Clone) -> None:
+    path = desk.path / "pyproject.toml"
+    path.write_text(f"{path.read_text()}# more\n")
+    code, printed = doctor(desk)
+    assert code == 1
+    assert told(printed, "settings").endswith(
+        " pyproject.toml is not committed as it is here: a push goes by what is committed "
+        "hint: git add pyproject.toml && git commit"
+    )
+
+
 def test_where_each_setting_comes_from(work: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     work.commit({"pyproject.toml": "[tool.git-prefect]\nclone-url-secret = 'U'\nstrict = true\n"})
     monkeypatch.setenv("GIT_PREFECT_TIMEOUT", "12")

@@ -65,7 +65,7 @@ in {{top}}
 --- /dev/null
 +++ b/.git-prefect.toml
 @@ -0,0 +1,13 @@
-+clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the URL that agents clone
++clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the clone URL
 +
 +[[target]]
 +branch = "main"
@@ -93,7 +93,7 @@ in {{top}}
 """
 NEXT = f"""\
 next:
-  {HERE} validate
+  {HERE} validate  # what is broken already stops no push
   pre-commit install --install-hooks --hook-type pre-push
   {HERE} install
   git add .git-prefect.toml .pre-commit-config.yaml
@@ -158,7 +158,7 @@ def test_yes_writes_what_was_shown_and_once(found: Clone, shown: str) -> None:
     assert out.split("\n\n", 1)[1] == (
         ".git-prefect.toml is there already: left as it is\n\n"
         ".pre-commit-config.yaml has the hooks already: left as it is\n\n"
-        f"next:\n  {HERE} validate\n  pre-commit install --install-hooks --hook-type pre-push\n  {HERE} install\n  git push\n  {HERE} status\n"
+        f"next:\n  {HERE} validate  # what is broken already stops no push\n  pre-commit install --install-hooks --hook-type pre-push\n  {HERE} install\n  git push\n  {HERE} status\n"
     )
     assert content == {name: (found.path / name).read_text() for name in content}
 
@@ -253,7 +253,7 @@ def test_the_remote_says_which_branch_is_the_default(found: Clone, remote: Path,
         ),
         (
             "https://dev.azure.com/acme/x/_git/etl",
-            ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the URL that agents clone'],
+            ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the clone URL'],
         ),
     ],
 )

@@ -256,6 +256,20 @@ def test_without_the_api_the_queue_is_told(desk: Desk) -> None:
     )
 
 
+def test_a_reason_is_told_once(desk: Desk) -> None:
+    head = desk.commit(etl=flow("etl"))
+    pending.record(desk.clone.repository, an_update(desk, head), None, None, None)
+    with set_temporary_config({"cloud.api": "http://127.0.0.1:9", "server.endpoint": "http://127.0.0.1:9"}):
+        assert desk("status") == (
+            4,
+            "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
+            "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
+            f"origin/main at {short(head)}: not registered yet, tried 1 time, for the reason above\n"
+            "  hint: try now with git prefect register --pending\n",
+            "",
+        )
+
+
 def test_without_the_remote_the_flows_are_told(desk: Desk, remote: Path) -> None:
     desk.commit(etl=flow("etl"))
     desk.register("main")

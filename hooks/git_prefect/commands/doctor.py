@@ -18,7 +18,7 @@ from ..report.options import Parser, reporting, show
 from ..results import Check, Report, ReportedRef
 from ..scope import project_for, registrable, storage_for, target_for
 from ..settings import Source, Target
-from ..trees import check, interpreter_for, settings_at, tree_of_commit
+from ..trees import check, interpreter_for, settings_at, tree_of_commit, uncommitted_settings
 
 if TYPE_CHECKING:
     from ..registration.api import Api
@@ -82,7 +82,7 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
     told.append(ReportedRef(update.name, update.kind, update.commit, update.source, project))
     found, files, load = _flows(repository, subject)
     yield machine.interpreter(found)
-    yield origins.settings(source, git.machine_settings(repository), os.environ)
+    yield origins.settings(source, git.machine_settings(repository), os.environ, uncommitted_settings(repository, update))
     yield load
     yield _ref(subject)
     reached, api = prefect.api()

@@ -292,7 +292,7 @@ def _access(found: Found) -> list[str]:
     token = storage_of(found.url, token_secret=_secret(where))
     if not why_not_clonable(found.url, token):
         return [f"token-secret = {_quoted(_secret(where))}  # the Prefect secret that agents clone with"]
-    return ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the URL that agents clone']
+    return ['clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the clone URL']
 
 
 def _secret(where: GitStorage) -> str:
@@ -335,7 +335,7 @@ def _agreed(names: str) -> bool:
 def next_steps(found: Found, written: Sequence[Addition]) -> str:
     """What to type from here to a registered flow."""
     runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
-    steps = [git_prefect("validate")]
+    steps = [f"{git_prefect('validate')}  # what is broken already stops no push"]
     if runner is None:
         steps.append("pipx install pre-commit")
     environments = "--prepare-hooks" if runner == "prek" else "--install-hooks"

@@ -47,7 +47,8 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> Any:
     parser = Parser(
         prog="git prefect run",
-        usage="git prefect run FLOW [--param KEY=VALUE] [--ref REF] [--project PROJECT] [--no-watch] [-- OPTION OF prefect run …]",
+        usage="git prefect run FLOW [--param KEY=VALUE] [--ref REF] [--project PROJECT]\n"
+        "                       [--no-watch] [-- OPTION OF prefect run …]",
         description="Run a flow as it is registered for this branch: `prefect run` of that very version, followed to its end.",
         epilog="Exit codes: 0 the run succeeded (or, with --no-watch, was created), 1 it failed or was cancelled, 2 usage, or "
         "no such flow is registered for this ref, 3 not authorised, 4 the API is out of reach, 130 interrupted.",

@@ -50,7 +50,7 @@ def report(repository: git.Repository, remote: str) -> Report:
     if asked.remote and not troubles:
         living = asked.remote.refs
         gone = lambda other, ref: other == remote and ref not in living  # noqa: E731
-    pushes = of_pushes(repository, gone)
+    pushes = of_pushes(repository, gone, told=[error.sentence for error in troubles])
     wrong = pushes.exit or any(one.severity == ERROR for one in found)
     return pushes._replace(
         exit=max((error.exit_code for error in troubles), default=ExitCode.FINDINGS if wrong else ExitCode.OK),
@@ -65,26 +65,30 @@ def _trouble(error: GitPrefectError) -> Finding:
 
 
 def of_pushes(
-    repository: git.Repository, is_gone: Callable[[str, str], bool] | None = None, command: str = "status"
+    repository: git.Repository,
+    is_gone: Callable[[str, str], bool] | None = None,
+    command: str = "status",
+    told: Sequence[str] = (),
 ) -> Report:
     """What waits, then the last outcome of each ref, newest first.
 
     With `is_gone`, which tells whether a remote lacks a ref, only the newest outcome and what went wrong is told: what
-    is well shows in the table, and what became of a ref that is gone since is over.
+    is well shows in the table, and what became of a ref that is gone since is over. Reasons that are `told` above are
+    not told again.
     """
     waiting = pending.entries(repository)
     last = _last(repository)
     if is_gone is not None:
         over = [line for line in last if line["result"] != "not arrived" and is_gone(line["remote"], line["ref"])]
         last = [line for line in last if line not in over and (line is last[0] or _is_bad(line))]
-    told = [*map(_waiting, waiting), *map(_settled, last)]
+    pushes = [*(_waiting(entry, told) for entry in waiting), *map(_settled, last)]
     bad = any(entry.error for entry in waiting) or any(_is_bad(line) for line in last)
     return Report(
         command,
         ExitCode.FINDINGS if bad else ExitCode.OK,
-        tuple(ref for ref, _ in told),
-        registrations=tuple(row for _, rows in told for row in rows),
-        summary=() if told else ("no push from this clone has been registered yet",),
+        tuple(ref for ref, _ in pushes),
+        registrations=tuple(row for _, rows in pushes for row in rows),
+        summary=() if pushes else ("no push from this clone has been registered yet",),
     )
 
 
@@ -103,13 +107,14 @@ def _last(repository: git.Repository) -> list[dict[str, Any]]:
     return last
 
 
-def _waiting(entry: pending.Entry) -> tuple[ReportedRef, list[Registration]]:
+def _waiting(entry: pending.Entry, told: Sequence[str]) -> tuple[ReportedRef, list[Registration]]:
     update = _update(entry.remote, entry.ref, entry.commit)
     head = f"{text.place(update)} at {text.short(entry.commit)}"
     if entry.error:
         tries = text.plural(entry.attempts, "time")
+        reason = ", for the reason above" if entry.error in told else f": {entry.error}"
         state = (
-            f"not registered yet, tried {tries}: {entry.error}\n"
+            f"not registered yet, tried {tries}{reason}\n"
             f"  hint: try now with {git_prefect('register', '--pending')}"
         )
     else:

@@ -11,8 +11,10 @@ from ..results import Check
 from ..settings import PER_MACHINE, Settings, Source
 
 
-def settings(source: Source, machine: Mapping[str, str], environ: Mapping[str, str]) -> Check:
-    """What is set, a line each with its origin, and what has its default, in one line."""
+def settings(
+    source: Source, machine: Mapping[str, str], environ: Mapping[str, str], uncommitted: Source | None = None
+) -> Check:
+    """What is set, a line each with its origin, and what has its default, in one line; what does not count yet."""
     plain = Settings()
     lines, defaults = [], []
     for field in msgspec.structs.fields(Settings):
@@ -23,7 +25,11 @@ def settings(source: Source, machine: Mapping[str, str], environ: Mapping[str, s
             origin = _origin(field.encode_name, machine, environ) or source.origin
             lines.append(f"{field.encode_name} = {_shown(field.encode_name, value)} ({origin})")
     lines.append(f"default: {', '.join(defaults)}")
-    return Check("settings", tuple(lines))
+    if uncommitted is None:
+        return Check("settings", tuple(lines))
+    file = uncommitted.origin
+    problem = f"{file} is not committed as it is here: a push goes by what is committed"
+    return Check("settings", tuple(lines), problem, f"git add {file} && git commit")
 
 
 def _origin(key: str, machine: Mapping[str, str], environ: Mapping[str, str]) -> str | None:
