@@ -8,7 +8,6 @@ import pytest
 
 from git_prefect.push import pending
 
-from ..repository import agents_clone_paths
 from .conftest import Team, flow_file, running_agent, until
 from .test_push_shapes import held, live, logged, ours
 
@@ -32,7 +31,6 @@ def tags(team: Team) -> dict[str, str]:
     return {ref[len("refs/tags/") :]: name for name, ref in (line.split("\t") for line in lines)}
 
 
-@agents_clone_paths
 def test_an_agent_runs_the_release_of_an_annotated_tag(releasing: Team, api: str) -> None:
     head = releasing.clone.head()
     releasing.clone.git("tag", "-a", "v1.0", "-m", "one")

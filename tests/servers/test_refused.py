@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Callable
 
 import pytest
+from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.cli import main
 from git_prefect.errors import ExitCode, GitPrefectError, NotAuthorised, OutOfReach
@@ -78,7 +80,14 @@ def test_over_ssh(ssh: SshServer, work: Clone, monkeypatch: pytest.MonkeyPatch, 
         assert (type(error), error.message) == (kind, f"origin: {fact} ({said})")
 
 
-@pytest.mark.usefixtures("api_of_the_user")
+@pytest.fixture
+def prefect_here(api: str) -> Iterator[None]:
+    """Prefect in this process is set to the API, also when an earlier test has imported it with other settings."""
+    with set_temporary_config({"backend": "server", "server.endpoint": api, "cloud.api": api}):
+        yield
+
+
+@pytest.mark.usefixtures("prefect_here")
 def test_every_command_that_asks_the_remote(
     https: HttpsServer, work: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
