@@ -176,13 +176,32 @@ def test_one_bad_file_hides_no_other(work: Clone) -> None:
     assert out.splitlines()[-1] == f"2 flows in 2 files load as on an agent, 4 errors {HERE}"
 
 
+def test_a_refusal_tells_what_is_beside_it_and_no_other_files_remarks(work: Clone) -> None:
+    flow, register = FLOW.format(name="{}"), "flow.register('dev')\n"
+    work.commit({"flows/old.py": flow.format("old") + register})
+    work.git("push", "--quiet")
+    work.commit({"flows/new.py": flow.format("new") + register + "flow.nothing()\n"})
+    line = flow.count("\n") + 1
+    assert git_prefect(work.path, "validate", **in_push(work)) == (
+        1,
+        f"flows/new.py:{line + 1}: does not load: AttributeError: 'Flow' object has no attribute 'nothing'; every run would "
+        "fail before its first task [does-not-load]\n        flow.nothing()\n"
+        "  hint: mend it; `git prefect explain does-not-load` tells how agents load a file\n"
+        f"flows/new.py:{line}: warning: calls flow.register() when it is executed; agents ignore it, by hand it registers "
+        "the flow with another storage [registers-on-import]\n  hint: remove the call: a push registers the flow\n"
+        "push refused: 1 error in what this push changes or breaks; nothing was sent to origin. To push all the same: "
+        "SKIP=prefect-validate git push\n",
+        "",
+    )
+
+
 def test_a_module_that_the_hooks_own_environment_lacks_refuses_nothing(work: Clone) -> None:
     work.commit({"flows/absent.py": "import no_such_module\n" + FLOW.format(name="absent")})
     code, out, err = git_prefect(work.path, "validate")
     assert (code, err) == (1, ""), "by hand, nothing checked is no success"
     assert out.startswith(
         f"warning: Python {sys.version.split()[0]} with Prefect {prefect.__version__}, {sys.executable}: 'no_such_module' is not installed in the hook's own environment; "
-        "1 flow file is unchecked [environment-broken]\n  hint: set `python` in [tool.git-prefect]"
+        "1 flow file is unchecked [environment-broken]\n  hint: set `python` in the settings"
     )
     assert git_prefect(work.path, "validate", **in_push(work))[0] == 0
 

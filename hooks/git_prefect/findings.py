@@ -184,9 +184,10 @@ CODES: dict[str, Code] = {
     ),
     "no-target": Code(
         NOTE,
-        "No `[[tool.git-prefect.target]]` takes this ref.",
+        "No target of the settings takes this ref.",
         "A ref without a target is validated, but never registered.",
-        "Add a target for it, if its flows are to run.",
+        "Add a target for it, if its flows are to run: `[[target]]` in `.git-prefect.toml`, "
+        "`[[tool.git-prefect.target]]` in `pyproject.toml`. `git prefect register --explain` tells why none takes it.",
     ),
     # registered state
     "ref-gone": Code(

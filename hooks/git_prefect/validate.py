@@ -243,12 +243,19 @@ def check_push(repository: git.Repository, update: RefUpdate, brief: bool = Fals
         return ExitCode.FINDINGS
     said.note_refusal(repository, update, said.VALIDATE)
     _print([
-        problems.findings([*found.refused, *found.remarks], look.of()),
+        problems.findings([*found.refused, *_beside(repository, update, found)], look.of()),
         older(found),
         f"push refused: {text.plural(len(found.refused), 'error')} in what this push changes or breaks; nothing was sent to "
         f"{update.remote}. To push all the same: SKIP=prefect-validate git push",
     ])  # fmt: skip
     return ExitCode.FINDINGS
+
+
+def _beside(repository: git.Repository, update: RefUpdate, found: Validation) -> list[Finding]:
+    """The remarks that whoever mends what refuses a push should see: on the files that it is about, not on all others."""
+    near = git.changed_paths(repository, base_of(repository, update), update.commit or "")
+    near |= {one.path for one in found.refused if one.path}
+    return [one for one in found.remarks if one.path is None or one.path in near]
 
 
 def older(found: Validation) -> str:

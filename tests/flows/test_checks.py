@@ -49,10 +49,10 @@ def test_what_is_in_the_repository(repository: Checked) -> None:
         "tasks run after the clone is deleted, for them put it into the image or a bucket\n"
         "flows/etl.py:1: imports 'lib.io', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
         "        from lib.io import x\n"
-        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in [tool.git-prefect]: import-roots = ["src"]\n'
+        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in the settings: import-roots = ["src"]\n'
         "flows/near.py:1: imports 'sql', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
         "        import sql\n"
-        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in [tool.git-prefect]: import-roots = ["flows"]'
+        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in the settings: import-roots = ["flows"]'
     )
 
 

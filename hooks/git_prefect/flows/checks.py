@@ -118,7 +118,7 @@ def _not_on_agent(
             "import-not-on-agent",
             f"imports {name!r}, which is in this repository but not where agents look: every run would fail with {cause['type']}",
             "move the code into the flow file, or install it in the image that runs the flow; where that image has the "
-            f"folder on sys.path already, say so in [tool.git-prefect]: import-roots = [{quoted(folder or '.')}]",
+            f"folder on sys.path already, say so in the settings: import-roots = [{quoted(folder or '.')}]",
             path=path,
         )  # fmt: skip
     text = cause["message"]
@@ -330,6 +330,6 @@ def broken_environment(problem: str, python: str, count: int) -> Finding:
     return finding(
         "environment-broken",
         f"{python}: {problem}; {files} unchecked",
-        "set `python` in [tool.git-prefect] to the interpreter that has the flows' dependencies, such as "
+        "set `python` in the settings to the interpreter that has the flows' dependencies, such as "
         '".venv/bin/python", with prefect<2 and marshmallow<4',
     )
