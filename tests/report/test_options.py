@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from git_prefect.cli import main
 from git_prefect.errors import ExitCode, OutOfReach
 from git_prefect.report.options import asked_for, ended, show
 from git_prefect.results import Report
@@ -30,6 +31,12 @@ def test_an_error_without_a_hint_is_one_line() -> None:
     options = asked_for(["--color", "never"])
     assert ended(OutOfReach("no connection"), options) == "git-prefect: no connection"
     assert ended(OutOfReach("no connection", "plug it in"), options) == "git-prefect: no connection\nhint: plug it in"
+
+
+def test_an_error_is_told_once_where_text_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["register", "--format", "text", "--colour"]) == ExitCode.USAGE
+    said = "git-prefect: unrecognized arguments: --colour\nhint: git prefect register -h\n"
+    assert capsys.readouterr() == ("", said)
 
 
 def test_a_report_without_anything_to_say_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
