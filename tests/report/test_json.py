@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -168,11 +169,14 @@ def test_an_api_out_of_reach_is_an_object_too(desk: Desk) -> None:
     assert found["findings"][0]["message"] == "the Prefect API at http://127.0.0.1:9 is out of reach: no connection"
 
 
-def test_a_bug_is_an_object_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_an_object_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     def broken(argv: object) -> int:
         raise ZeroDivisionError
 
     monkeypatch.setattr("git_prefect.commands.status.main", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert main(["status", "--format=json"]) == 70
     found = json.loads(capsys.readouterr().out)
     jsonschema.validate(found, SCHEMA)
