@@ -202,7 +202,7 @@ def test_an_api_that_is_down_loses_nothing(team: Team) -> None:
     assert team.prefect("status", check=False, **down) == (
         "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
         "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
-        f"origin/feature/x at {first[:7]}: not registered yet, tried 1 time: {failure}\n"
+        f"origin/feature/x at {first[:7]}: not registered yet, tried 1 time, for the reason above\n"
         "  hint: try now with git prefect register --pending"
     )
     second = team.clone.commit({"README": "more\n"})
