@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from git_prefect.errors import UsageError
 from git_prefect.model import RefUpdate
-from git_prefect.push import refs
+from git_prefect.push import git, refs
 from git_prefect.push.git import configuration
 
 from ..repository import Clone
@@ -135,6 +137,13 @@ def test_a_detached_head_outside_ci(work: Clone) -> None:
     assert str(raised.value) == (
         "HEAD is detached and nothing says which branch or tag is meant\nhint: name it with --ref BRANCH-OR-TAG"
     )
+
+
+def test_the_remotes_of_a_linked_worktree(work: Clone, tmp_path: Path) -> None:
+    work.git("worktree", "add", "--quiet", "-b", "x", str(tmp_path / "linked"))
+    linked = git.open_repository(str(tmp_path / "linked"))
+    assert refs.default_remote(linked) == "origin"
+    assert refs.all_remotes(linked) == refs.all_remotes(work.repository) == {"origin": work.git("remote", "get-url", "origin")}
 
 
 def test_the_remote_is_the_one_that_git_push_uses(work: Clone) -> None:

@@ -202,7 +202,8 @@ def all_remotes(repository: Repository) -> dict[str, str]:
         # GitPython calls `git version` when it is imported.
         raise GitError(["version"], 1, str(error)) from error
     try:
-        with Repo(repository.git_dir) as repo:
+        # Not the git directory: that of a linked worktree is none to GitPython before 3.2.
+        with Repo(repository.common_dir) as repo:
             return {remote.name: next(iter(remote.urls), "") for remote in repo.remotes}
     except GitCommandError as error:
         status = error.status if isinstance(error.status, int) else 1
