@@ -205,6 +205,23 @@ def test_serialized_flows_that_are_gone(repository: Checked, spoil: Callable[[Pa
     assert (file.cached, file.flows[0].serialized["name"]) == (False, "flow")
 
 
+def test_the_same_flows_are_written_once(repository: Checked) -> None:
+    looking = f"import os\nHERE = os.path.dirname(__file__)\n{FLOW}"
+    place = repository.state / "verdicts" / "flows"
+    assert repository.loaded({"a.py": looking, "b.txt": "1"}) == ["a.py"]
+    (kept,) = place.iterdir()
+    os.utime(kept, (1, 1))
+    assert repository.loaded({"a.py": looking, "b.txt": "2"}) == ["a.py"]
+    assert list(place.iterdir()) == [kept] and kept.stat().st_mtime > 1
+    (file,) = repository.check({"a.py": looking, "b.txt": "2"}, with_flows=True)
+    assert (file.cached, file.flows[0].serialized["name"]) == (True, "flow")
+    # What is torn is written anew.
+    kept.write_bytes(b"[]")
+    assert repository.loaded({"a.py": looking, "b.txt": "3"}) == ["a.py"]
+    (file,) = repository.check({"a.py": looking, "b.txt": "3"}, with_flows=True)
+    assert (file.cached, file.flows[0].serialized["name"]) == (True, "flow")
+
+
 def test_two_runs_at_once(repository: Checked) -> None:
     trees = [
         {f"{number}-{flow}.py": FLOW.replace("'flow'", f"'{number}-{flow}'") for flow in range(3)}

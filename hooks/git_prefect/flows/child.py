@@ -8,6 +8,7 @@ standard library and prefect only, as in worker.py, which runs this.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import gc
 import json
@@ -24,7 +25,7 @@ TOUCHES = 177
 """Exit status of a child that was about to change the repository's files."""
 
 # Flow files may replace what they find in these modules; the answer is written with the originals.
-_exit, _open, _write, _close, _replace = os._exit, os.open, os.write, os.close, os.replace
+_exit, _open, _write, _close, _getpid = os._exit, os.open, os.write, os.close, os.getpid
 _dumps = json.dumps
 
 schemas: dict[str, Any] = {}
@@ -34,21 +35,20 @@ calls: dict[str, list[int | None]] = {"register": [], "run": []}
 """Lines of the flow file that call `flow.register()` and `flow.run()`; None: called from elsewhere."""
 
 
-def answer(control: str, name: object, result: dict[str, Any]) -> None:
-    """Write one answer; atomically, so that a killed writer leaves none rather than half of one."""
-    data = _dumps(result).encode("utf-8", "surrogatepass")
-    path = f"{control}/{name}.json"
-    target = _open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def answer(path: str, result: dict[str, Any]) -> None:
+    """Write one answer at the end of a file; its line end is written last, so that half of one is known by that."""
+    data = _dumps(result).encode("utf-8", "surrogatepass") + b"\n"
+    target = _open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     while data:
         data = data[_write(target, data) :]
     _close(target)
-    _replace(path + ".part", path)
 
 
 def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: int, reader: int) -> NoReturn:
     """Become what an agent's flow-run process is, load the file, answer, and go without atexit."""
     try:
         gc.enable()
+        me = os.getpid()
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -64,8 +64,10 @@ def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: 
         sys.path[0:1] = [lane.work, *seen.import_roots]
         # What is imported from the repository leaves nothing there.
         sys.dont_write_bytecode = bool(seen.import_roots) or job["looks_around"]
-        result = load(os.path.join(seen.root, *job["path"].split("/")), code, seen)
-        answer(lane.control, number, result)
+        result = load(os.path.join(seen.root, *job["path"].split("/")), code, seen, lane.clone)
+        # A fork that returns twice comes here twice.
+        if _getpid() == me:
+            answer(lane.answers, dict(result, job=number))
     except BaseException:
         _write(2, traceback.format_exc().encode("utf-8", "replace"))
         _exit(70)
@@ -181,18 +183,27 @@ class Clone:
     """What an agent still has to do after the load: close the clone's pack file, remove its folder.
 
     A flow file that closes all descriptors, or replaces what these need, fails there
-    (prefect/utilities/git.py, `TemporaryGitRepo.__exit__`).
+    (prefect/utilities/git.py, `TemporaryGitRepo.__exit__`). One is enough for all children of a lane.
     """
 
-    def __init__(self, control: str) -> None:
-        self.folder = f"{control}/clone-{os.getpid()}"
-        os.mkdir(self.folder)
-        self.pack = open(f"{self.folder}/pack", "wb")  # noqa: SIM115
+    def __init__(self, folder: str) -> None:
+        os.mkdir(folder)
+        self.folder = folder
+        self.pack = open(folder + ".pack", "wb")  # noqa: SIM115
 
     def close(self) -> None:
-        """Close and remove both."""
+        """Close the pack file, and do all that removing the folder takes.
+
+        It stays: rmdir(2) takes no path that ends with a dot, and to make a folder for each file costs more than
+        all else that is done here.
+        """
         self.pack.close()
-        shutil.rmtree(self.folder)
+        try:
+            shutil.rmtree(self.folder + "/.")
+        except OSError as error:
+            # An agent passes over what is gone (tempfile.TemporaryDirectory).
+            if error.errno not in (errno.EINVAL, errno.ENOENT):
+                raise
 
 
 def contents_of(path: str) -> bytes | str:
@@ -222,11 +233,10 @@ def compiled(path: str) -> CodeType | None:
         return None
 
 
-def load(path: str, code: CodeType | None, seen: Seen) -> dict[str, Any]:
+def load(path: str, code: CodeType | None, seen: Seen, clone: Clone) -> dict[str, Any]:
     """Load a file as an agent does, and tell what is in it."""
     import prefect
 
-    clone = Clone(seen.control)
     values: dict[str, Any] = {"__file__": path}
     try:
         contents = b"" if code else contents_of(path)

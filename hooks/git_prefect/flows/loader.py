@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ..model import Watch
 
 WORKER = Path(__file__).with_name("worker.py")
+RECORD = struct.Struct(">cIIQI")
+"""What the worker tells on its stdout: see there."""
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 0.5
 """Seconds that the worker has to end its children before it is killed."""
@@ -169,36 +172,36 @@ class Loader:
             pass
         left = dict(enumerate(jobs))
         with watch("Loading flow files", lambda: len(jobs) - len(left), len(jobs)) if watch else nullcontext():
-            for kind, number in _told(process, process.stdout.fileno()):
+            for kind, number, lane, start, length in _told(process, process.stdout.fileno()):
                 if kind == b"+":
                     begun.add(jobs[number].path)
-                elif (answer := _take(control, number)) is not None:
+                elif (answer := _answer(f"{control}/answers-{lane}", start, length)) is not None:
                     # The caller works on it while the next are loaded.
                     yield left.pop(number).path, answer
             process.wait()
-        broken = _read(control / "environment.json")
+        broken = _answer(f"{control}/environment.json")
         if broken is not None:
             raise EnvironmentBroken(broken["error"])
         _still_has_room(control)
         if not (control / "queue").exists():
             raise EnvironmentBroken((control / "worker.log").read_text("utf-8", "replace"))
-        # Whoever was to tell of these was killed.
-        for number, job in left.items():
-            answer = _take(control, number)
-            if answer is not None:
-                yield job.path, answer
+        if left:
+            # Whoever was to tell of some of these was killed.
+            for answer in _all_answers(control):
+                if answer["job"] in left:
+                    yield left.pop(answer["job"]).path, answer
 
 
-def _told(process: subprocess.Popen[bytes], pipe: int) -> Iterator[tuple[bytes, int]]:
+def _told(process: subprocess.Popen[bytes], pipe: int) -> Iterator[tuple[bytes, int, int, int, int]]:
     """What the worker tells of jobs (worker.py), until it has ended; a process that an import leaves may hold the pipe."""
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     while True:
         if poll.poll(1000.0):
-            record = os.read(pipe, 5)
+            record = os.read(pipe, RECORD.size)
             if not record:
                 return
-            yield record[:1], int.from_bytes(record[1:], "big")
+            yield RECORD.unpack(record)
         elif process.poll() is not None:
             return
 
@@ -235,17 +238,18 @@ def _killed(job: Job) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _take(control: Path, number: int) -> dict[str, Any] | None:
-    path = control / f"{number}.json"
-    answer = _read(path)
-    with suppress(OSError):
-        path.unlink()
-    return answer
+def _all_answers(control: Path) -> Iterator[dict[str, Any]]:
+    for file in sorted(control.glob("answers-*")):
+        for line in file.read_bytes().splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                yield json.loads(line)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _answer(file: str, start: int = 0, length: int = -1) -> dict[str, Any] | None:
     try:
-        answer = json.loads(path.read_bytes())
+        with open(file, "rb") as answers:
+            answers.seek(start)
+            answer = json.loads(answers.read(length))
     except (OSError, ValueError):
         return None
     return answer if isinstance(answer, dict) else None

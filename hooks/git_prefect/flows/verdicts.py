@@ -58,7 +58,7 @@ class Verdict(NamedTuple):
     missing: str
     """Module that the hook's own interpreter lacks; the file is then unchecked."""
     content: str
-    """Name of the file with the serialized flows."""
+    """Where the serialized flows are: a file of several loads, first byte and length there, and their hash; with `:` between."""
     outside: Mapping[str, Sequence[int] | None]
     """Files outside of the repository and of the packages that were opened: time and size, None when missing."""
     fleeting: bool = False
@@ -99,6 +99,10 @@ class Store:
         self._folder = state / "verdicts"
         self._context = context
         self._new: dict[str, list[Any]] = {}
+        self._written: list[bytes] = []
+        self._pack = os.urandom(16).hex()
+        """Name of the one file for the flows of all loads of this run."""
+        self._length = 0
         self._records = self._read_records()
         self.sources: Memory = _read_sources(self._folder / "sources")
         self._sources_before = len(self.sources)
@@ -119,21 +123,40 @@ class Store:
 
     def flows(self, verdict: Verdict) -> tuple[LoadedFlow, ...] | None:
         """The flows of a verdict in full; None when they are no longer there."""
+        data = self._content(verdict.content)
         try:
-            data = (self._folder / "flows" / verdict.content).read_bytes()
-            if hashlib.sha256(data).hexdigest() != verdict.content:
-                return None
-            return tuple(LoadedFlow(*flow) for flow in json.loads(data))
-        except (OSError, ValueError, TypeError):
+            return None if data is None else tuple(LoadedFlow(*flow) for flow in json.loads(data))
+        except (ValueError, TypeError):
             return None
+
+    def _content(self, place: str) -> bytes | None:
+        try:
+            pack, start, length, known = place.split(":")
+            with open(self._folder / "flows" / os.path.basename(pack), "rb") as file:
+                file.seek(int(start))
+                data = file.read(int(length))
+        except (OSError, ValueError):
+            return None
+        return data if hashlib.sha256(data).hexdigest() == known else None
 
     def put(self, path: str, verdict: Verdict, flows: Sequence[LoadedFlow]) -> None:
         """Keep a verdict; it is written by `save`."""
         data = json.dumps(flows, separators=(",", ":")).encode()
-        content = hashlib.sha256(data).hexdigest()
-        if self._context is not None:
-            _write(self._folder / "flows" / content, data)
-        self._new.setdefault(path, []).insert(0, _record(verdict._replace(content=content)))
+        place = self._kept(path, data)
+        if not place:
+            place = f"{self._pack}:{self._length}:{len(data)}:{hashlib.sha256(data).hexdigest()}"
+            self._written.append(data)
+            self._length += len(data)
+        self._new.setdefault(path, []).insert(0, _record(verdict._replace(content=place)))
+
+    def _kept(self, path: str, data: bytes) -> str:
+        """Where the same flows of a file are from an earlier load, which has to live on; empty when they are nowhere."""
+        for record in self._records.get(path, ()):
+            if not misfit(record, RECORD) and self._content(place := _verdict(path, record).content) == data:
+                with suppress(OSError):
+                    os.utime(self._folder / "flows" / place.partition(":")[0])
+                    return place
+        return ""
 
     def save(self) -> None:
         """Write what is new, in one go and beside others that do so at the same time."""
@@ -142,6 +165,8 @@ class Store:
                 if len(self.sources) > self._sources_before:
                     _write_sources(self._folder / "sources", self.sources)
                 if self._new and self._context is not None:
+                    if self._written:
+                        _write(self._folder / "flows" / self._pack, b"".join(self._written))
                     self._merge()
                 if self._new:
                     _prune(self._folder)
@@ -192,12 +217,10 @@ def _record(verdict: Verdict) -> list[Any]:
     findings = [
         (one.code, one.severity, one.message, one.hint, one.line, one.flow, one.detail) for one in verdict.findings
     ]
-    # Through JSON, so that it is as it will be when it is read.
-    record: list[Any] = json.loads(json.dumps([
+    return [
         verdict.blob, verdict.tree, verdict.at, verdict.flows, findings, verdict.missing, verdict.content,
         dict(verdict.outside), verdict.fleeting,
-    ]))  # fmt: skip
-    return record
+    ]  # fmt: skip
 
 
 def _stat(path: str) -> list[int] | None:

@@ -7,10 +7,10 @@ and prefect only. `python worker.py CONTROL` imports prefect, then waits for a l
     {"root": folder of the repository, "jobs": [{"path", "imports", "looks_around"}], "lanes": processes at a time,
      "timeout": seconds for a file, "import_roots": folders for sys.path, "entries": files of the tree}
 
-The answer for job `n` is `CONTROL/<n>.json`, whatever becomes of the load; its `status` is `loaded`,
-`failed`, `exited`, `died` or `timeout`. Without an answer the process that was to write it was killed.
-On stdout a record of 5 bytes tells when a job is begun (`+`) and when it is answered (`=`): its number follows, the
-highest of 4 bytes first.
+Each job is answered with a line in a file `CONTROL/answers-<lane>`, whatever becomes of the load: `job` is its number,
+and `status` is `loaded`, `failed`, `exited`, `died` or `timeout`. Without an answer the process that was to write it was
+killed. On stdout a `RECORD` tells when a job is begun (`+`) and when it is answered (`=`): job, lane, and the answer's first
+byte and length in that file.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import os
 import select
 import shutil
 import signal
+import struct
 import sys
 import threading
 import time
@@ -38,6 +39,8 @@ OUTPUT_LIMIT = 16 * 1024
 """Bytes of a flow file's output that are kept; the rest is read and thrown away."""
 PRELOAD_LIMIT = 60.0
 """Seconds for importing one installed module ahead of the files that need it."""
+RECORD = struct.Struct(">cIIQI")
+"""What is told on stdout."""
 WORTH_PRELOADING = 3
 """So many files have to import a module before it is imported ahead of them."""
 
@@ -71,7 +74,7 @@ def main() -> None:
         import prefect.cli  # noqa: F401 - `python -m prefect` has it
         import prefect.serialization.flow  # noqa: F401
     except BaseException:
-        child.answer(control, "environment", {"error": traceback.format_exc()})
+        child.answer(os.path.join(control, "environment.json"), {"error": traceback.format_exc()})
         return
     sys.argv[0] = os.path.join(os.path.dirname(prefect.__file__), "__main__.py")
     child.warm_up()
@@ -93,17 +96,21 @@ class Lane:
 
     def __init__(self, control: str, number: int, orders: dict[str, Any], queue: int) -> None:
         self.control = control
+        self.number = number
         self.orders = orders
         self.queue = queue
         self.work = os.path.join(control, f"work-{number}")
         self.home = os.path.join(control, f"home-{number}")
+        self.clone = child.Clone(os.path.join(control, f"clone-{number}"))
+        self.answers = os.path.join(control, f"answers-{number}")
+        self.answered = os.open(self.answers, os.O_RDWR | os.O_CREAT, 0o600)
         self.trace = os.open(os.path.join(control, f"trace-{number}"), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self.worker = os.getppid()
         self.child = 0
         self.woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(self.woken, False)
-        self.descriptors = (self.woken, wake, queue, orders["told"])
+        self.descriptors = (self.woken, wake, queue, orders["told"], self.answered)
         """What a flow file has no business with."""
         # A child's end wakes the `select` that waits for it.
         signal.set_wakeup_fd(wake)
@@ -122,9 +129,13 @@ class Lane:
         roots = [os.path.join(root, os.path.relpath(one, shared)) for one in self.orders["import_roots"]]
         return child.Seen(root, roots, self.control, root != shared)
 
-    def tell(self, kind: bytes, number: int) -> None:
+    def tell(self, kind: bytes, number: int, start: int = 0, length: int = 0) -> None:
         """Say that a job is begun (`+`) or answered (`=`)."""
-        os.write(self.orders["told"], kind + number.to_bytes(4, "big"))
+        os.write(self.orders["told"], RECORD.pack(kind, number, self.number, start, length))
+
+    def end_of_answers(self) -> int:
+        """Bytes that have been answered."""
+        return os.fstat(self.answered).st_size
 
     def next_job(self) -> int | None:
         """Index of the next job; None when there are none left, or nobody waits for them any more."""
@@ -322,6 +333,7 @@ def serve_apart(lane: Lane, ahead: tuple[str, ...], job: int) -> int | None:
 def load_apart(lane: Lane, number: int) -> None:
     """Load one file in a child and see to it that there is an answer."""
     lane.tell(b"+", number)
+    start = lane.end_of_answers()
     root = lane.orders["root"]
     code = child.compiled(os.path.join(root, *lane.orders["jobs"][number]["path"].split("/")))
     end = watch(lane, number, lane.seen, code)
@@ -334,8 +346,10 @@ def load_apart(lane: Lane, number: int) -> None:
         finally:
             shutil.rmtree(private, ignore_errors=True)
     if end:
-        child.answer(lane.control, number, end)
-    lane.tell(b"=", number)
+        # Whatever a child that was killed has begun to say.
+        os.truncate(lane.answered, start)
+        child.answer(lane.answers, dict(end, job=number))
+    lane.tell(b"=", number, start, lane.end_of_answers() - start)
 
 
 def copy_files(root: str, listing: str, target: str) -> None:
@@ -358,6 +372,7 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
             os.makedirs(folder)
     reader, writer = os.pipe()
     os.truncate(lane.trace, 0)
+    start = lane.end_of_answers()
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
@@ -380,12 +395,12 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
     os.close(reader)
     where = os.pread(lane.trace, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
     report = {"trace": where, "output": output.decode("utf-8", "replace"), "touched": ["?"]}
-    path = os.path.join(lane.control, f"{number}.json")
     if status is None:
         return dict(report, status="timeout")
     if status == child.TOUCHES << 8 and not seen.private:
         return {"status": "touches"}
-    if os.path.exists(path):
+    end = lane.end_of_answers()
+    if end > start and os.pread(lane.answered, 1, end - 1) == b"\n":
         return {}
     if os.WIFSIGNALED(status):
         return dict(report, status="died", signal=os.WTERMSIG(status))
@@ -430,3 +445,6 @@ def kill_group(pid: int) -> None:
 
 if __name__ == "__main__":
     main()
+    # To take Prefect down module by module takes longer than to load three files.
+    sys.stderr.flush()
+    os._exit(0)

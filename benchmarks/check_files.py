@@ -1,0 +1,56 @@
+"""Check the flow files of a folder, as a push does with the pushed tree: `check_files.py FOLDER STATE`.
+
+A script of its own, so that what is measured has no other imports than a hook has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from git_prefect.flows import interpreter
+from git_prefect.flows.check import Tree, check_flow_files
+from git_prefect.model import TreeEntry
+
+
+class Settings:
+    """The defaults; the settings of a push are read before, and not measured here."""
+
+    flows: list[str] = []
+    exclude: list[str] = []
+    import_roots: list[str] = []
+    env: dict[str, str] = {}
+    timeout = 30.0
+    storage = "keep"
+
+
+def check(folder: Path, state: Path) -> None:
+    """Check all flow files of `folder`, which validate.py has written; with GIT_PREFECT_BENCH_VERBOSE tell the seconds."""
+    listing = json.loads((folder / "entries.json").read_text())
+    entries = [TreeEntry(path, blob, "100644") for path, blob in listing]
+    where = {blob: path for path, blob in listing}
+
+    @contextlib.contextmanager
+    def root() -> Iterator[Path]:
+        yield folder / "tree"
+
+    tree = Tree(
+        hashlib.sha1(repr(listing).encode()).hexdigest(), entries,
+        lambda blobs: {blob: (folder / "tree" / where[blob]).read_bytes() for blob in blobs}, root,
+    )  # fmt: skip
+    python = interpreter.find(folder, sys.executable, state)
+    start = time.perf_counter()
+    files = check_flow_files(tree, Settings(), python, state)  # type: ignore[arg-type]
+    if os.environ.get("GIT_PREFECT_BENCH_VERBOSE"):
+        print(f"{len(files)} files in {time.perf_counter() - start:.4f} s", file=sys.stderr)
+    assert len(files) == len(entries) and not any(file.failed or file.unchecked for file in files), files[0]
+
+
+if __name__ == "__main__":
+    check(Path(sys.argv[1]), Path(sys.argv[2]))
