@@ -44,6 +44,20 @@ def replace(path: Path, content: str | bytes, durable: bool = False) -> None:
         raise named(error, path) from error
 
 
+def append(path: Path, content: bytes) -> None:
+    """Append to a file; a write that fails may leave a part.
+
+    Raises:
+        OSError: it could not be written; it names the file.
+    """
+    make_folder(os.path.dirname(path))
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise named(error, path) from error
+
+
 def append_line(path: Path, line: str) -> None:
     """Append a line to a file. Half a line that was left by a full disk or a kill does not spoil the one after it.
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import annotated, left_behind, recall, said, validate, watcher
-from .errors import ExitCode
+from .errors import ExitCode, UsageError
 from .model import WARNING, RefUpdate
 from .push import git, pending, process
 from .report import text
@@ -182,17 +182,27 @@ def _expected(
     if found.refused:
         remarks.append(f"left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
     remarks += [validate.older(found)] if found.older else []
-    changed = git.changed_paths(repository, validate.base_of(repository, update), update.commit or "")
+    base = validate.base_of(repository, update)
+    changed = git.changed_paths(repository, base, update.commit or "")
     remarks += [
         f"{text.headline(one)}\n    hint: {one.hint}"
         for one in found.remarks
         if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
     ]
-    remarks += stay_elsewhere([file for file in found.files if file.path in changed], source.settings)
+    all_are_new = source.origin in changed and _has_no_settings(repository, base, update.remote)
+    remarks += stay_elsewhere(
+        [file for file in found.files if all_are_new or file.path in changed], source.settings
+    )
     names = {flow.name for file in found.files for flow in file.flows}
     remarks += left_behind.by_change(repository, update, target, names)
     count = count_flows(repository, update, source.settings, found.files)
     return _Expected(count, project_for(repository, update, target, source.settings), remarks)
+
+
+def _has_no_settings(repository: git.Repository, base: str | None, remote: str) -> bool:
+    with suppress(UsageError):
+        return base is None or settings_at(repository, base, remote).origin == "defaults"
+    return False
 
 
 def _of_the_tag(repository: git.Repository, update: RefUpdate) -> list[str]:

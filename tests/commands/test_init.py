@@ -163,6 +163,15 @@ def test_yes_writes_what_was_shown_and_once(found: Clone, shown: str) -> None:
     assert content == {name: (found.path / name).read_text() for name in content}
 
 
+def test_what_is_installed_is_not_asked_for_again(found: Clone) -> None:
+    init(found, "--yes")
+    subprocess.run(["pre-commit", "install", "--hook-type", "pre-push"], cwd=found.path, check=True)
+    validate, push, see = f"  {HERE} validate  # what is broken already stops no push\n", "  git push\n", f"  {HERE} status\n"
+    assert init(found, "--yes")[1].partition("next:\n")[2] == f"{validate}  {HERE} install\n{push}{see}"
+    subprocess.run([HERE, "install"], cwd=found.path, check=True)
+    assert init(found, "--yes")[1].partition("next:\n")[2] == validate + push + see
+
+
 @pytest.mark.parametrize(("answer", "written"), [("y", True), ("", False), ("n", False)])
 def test_in_a_terminal_it_asks(found: Clone, shown: str, answer: str, written: bool) -> None:
     printed = in_terminal(found, answer)

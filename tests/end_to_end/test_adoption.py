@@ -77,6 +77,7 @@ def test_from_nothing_to_flows_that_run(adopted: tuple[World, dict[str, str]]) -
 
     # The first push goes through, and the flow that agents can run is registered in place of the one registered by hand.
     assert "registered: orders → finance, version 2" in printed["git push"]
+    assert "left out: invoices (flows/invoices.py) has a storage of its own" in printed["git push"]
     world.agent()
     assert "revenue:" in run_of(world, "orders")
 

@@ -16,7 +16,7 @@ from ..errors import ExitCode, NotAuthorised, OutOfReach, UsageError
 from ..flows import interpreter
 from ..flows.discovery import flow_paths
 from ..model import GitStorage
-from ..push import git, refs
+from ..push import git, hooks, refs
 from ..push.clone_url import storage_of, why_not_clonable
 from ..push.lsremote import ask_remote
 from ..report import look
@@ -25,6 +25,7 @@ from ..report.look import PLAIN, Look
 from ..report.options import Parser
 from ..trees import settings_at, tree_of_work_tree
 from .additions import Addition, hooks_addition, settings_addition
+from .install import is_pre_commits
 
 DIFF = {"+": "green", "-": "red", "@": "cyan"}
 """The colours of git's own diffs."""
@@ -80,7 +81,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--yes", action="store_true", help="write without asking")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be written")
     options = parser.parse_args(argv)
-    found = look_around(git.open_repository())
+    repository = git.open_repository()
+    found = look_around(repository)
     shown_as = look.of()
     print(told(found, shown_as))
     additions = [
@@ -99,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
             (found.top / one.name).write_bytes(one.after or b"")
         print(f"\nwrote {names}")
     if not options.dry_run:
-        print(f"\n{next_steps(found, written)}")
+        print(f"\n{next_steps(repository, written)}")
     return ExitCode.OK
 
 
@@ -332,16 +334,18 @@ def _agreed(names: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
-def next_steps(found: Found, written: Sequence[Addition]) -> str:
-    """What to type from here to a registered flow."""
-    runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
+def next_steps(repository: git.Repository, written: Sequence[Addition]) -> str:
+    """What to type from here to a registered flow, without what is done in this clone."""
     steps = [f"{git_prefect('validate')}  # what is broken already stops no push"]
-    if runner is None:
-        steps.append("pipx install pre-commit")
-    environments = "--prepare-hooks" if runner == "prek" else "--install-hooks"
-    steps.append(f"{runner or 'pre-commit'} install {environments} --hook-type pre-push")
-    # So that the push itself registers, tags and all; without it a watcher does, in the background.
-    steps.append(git_prefect("install"))
+    if not is_pre_commits(hooks.hooks_folder(repository) / "pre-push"):
+        runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
+        if runner is None:
+            steps.append("pipx install pre-commit")
+        environments = "--prepare-hooks" if runner == "prek" else "--install-hooks"
+        steps.append(f"{runner or 'pre-commit'} install {environments} --hook-type pre-push")
+    if not hooks.sees_every_ref(repository):
+        # So that the push itself registers, tags and all; without it a watcher does, in the background.
+        steps.append(git_prefect("install"))
     if written:
         names = " ".join(one.name for one in written)
         steps += [f"git add {names}", "git commit -m 'Register flows by git push'"]

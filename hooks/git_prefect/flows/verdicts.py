@@ -99,9 +99,8 @@ class Store:
         self._folder = state / "verdicts"
         self._context = context
         self._new: dict[str, list[Any]] = {}
-        self._written: list[bytes] = []
         self._pack = os.urandom(16).hex()
-        """Name of the one file for the flows of all loads of this run."""
+        """Name of the one file for the flows of all loads of this run: that of another is never written to."""
         self._length = 0
         self._records = self._read_records()
         self.sources: Memory = _read_sources(self._folder / "sources")
@@ -145,8 +144,11 @@ class Store:
         place = self._kept(path, data)
         if not place:
             place = f"{self._pack}:{self._length}:{len(data)}:{hashlib.sha256(data).hexdigest()}"
-            self._written.append(data)
             self._length += len(data)
+            if self._context is not None:
+                # Written at once: of a thousand files' flows none is held. What is not there is loaded again.
+                with suppress(OSError):
+                    private.append(self._folder / "flows" / self._pack, data)
         self._new.setdefault(path, []).insert(0, _record(verdict._replace(content=place)))
 
     def _kept(self, path: str, data: bytes) -> str:
@@ -165,8 +167,6 @@ class Store:
                 if len(self.sources) > self._sources_before:
                     _write_sources(self._folder / "sources", self.sources)
                 if self._new and self._context is not None:
-                    if self._written:
-                        _write(self._folder / "flows" / self._pack, b"".join(self._written))
                     self._merge()
                 if self._new:
                     _prune(self._folder)
