@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from .errors import NotAuthorised, OutOfReach, UsageError
 from .findings import finding
-from .model import ERROR, CheckedFile, Finding, RefUpdate
+from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate
 from .push import git
 from .report import text
 from .scope import (
     concerned_paths,
+    default_branch,
     destination,
     no_longer_defined,
     refuse_unclonable,
@@ -162,9 +163,9 @@ def plan_ref(
     files = check(
         repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True, same_push=True
     )
-    concerned = concerned_paths(repository, update, settings)
-    default = settings.default_branch or git.default_branch(repository, update.remote)
-    wanted = _wanted(repository, update, source, target, files)
+    default = default_branch(repository, update, settings)
+    concerned = concerned_paths(repository, update, default)
+    wanted = _wanted(repository, update, source, target, where, files, concerned)
     registered = api.registered([name], [one.flow for one in wanted], storages_of(update, where, default))
     lost = no_longer_defined(repository, update.commit, files)
     given = Circumstances(update, target, name, default, None, where, lost)
@@ -180,25 +181,24 @@ def plan_ref(
     if any(file.unchecked for file in own):
         # What an interpreter lacks is one finding, at whichever file comes first.
         left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
-    shallow = unknown_base(repository, update, settings) if planned else None
+    shallow = unknown_base(repository, update, default) if planned and concerned is None else None
     remarks = [*([shallow] if shallow else []), *_lose_their_image(own, wanted)]
     notes = stay_elsewhere(own, settings)
     return Planned(given, own, planned, registered, left_out, remarks, notes, settings.parallel)
 
 
 def _wanted(
-    repository: git.Repository, update: RefUpdate, source: Source, target: Target, files: Sequence[CheckedFile]
-) -> list[Wanted]:
+    repository: git.Repository, update: RefUpdate, source: Source, target: Target, where: GitStorage,
+    files: Sequence[CheckedFile], concerned: Collection[str] | None,
+) -> list[Wanted]:  # fmt: skip
     """The flows of the checked files, as they would be registered."""
     from .registration import runtimes, storage
     from .registration.plan import Wanted
     from .registration.provenance import provenance
 
     settings, commit = source.settings, update.commit or ""
-    where = storage_for(repository, update, settings)
     place, who = f"{where.repo_host}/{where.repo}", who_registers(repository, os.environ)
     configs = runtimes.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
-    concerned = concerned_paths(repository, update, settings)
     return [
         Wanted(
             file.path, flow.name,

@@ -96,14 +96,13 @@ def explain(repository: git.Repository, update: RefUpdate, settings: Settings) -
 
 
 def _flows_in_words(repository: git.Repository, update: RefUpdate, settings: Settings) -> str:
-    concerned = concerned_paths(repository, update, settings)
+    default = default_branch(repository, update, settings)
+    concerned = concerned_paths(repository, update, default)
     if concerned is not None:
         files = sum(path.endswith(".py") for path in concerned)
-        default = settings.default_branch or git.default_branch(repository, update.remote)
         return f"those in files changed since {update.remote}/{default} ({files} .py), and those registered from this branch"
     if update.kind == "tag":
         return "all, since it is a tag"
-    default = settings.default_branch or git.default_branch(repository, update.remote)
     return "all, since it is the default branch" if update.name == default else "all: where it left is not known here"
 
 
@@ -172,9 +171,13 @@ def branch_point(repository: git.Repository, update: RefUpdate, default: str | N
     return git.merge_base(repository, tracking, update.commit) if tracking and update.commit else None
 
 
-def concerned_paths(repository: git.Repository, update: RefUpdate, settings: Settings) -> set[str] | None:
+def default_branch(repository: git.Repository, update: RefUpdate, settings: Settings) -> str | None:
+    """Short name of the remote's default branch: the setting, else what this clone knows; None: neither tells."""
+    return settings.default_branch or git.default_branch(repository, update.remote)
+
+
+def concerned_paths(repository: git.Repository, update: RefUpdate, default: str | None) -> set[str] | None:
     """Paths that a branch changes since it left the default branch; None: tags and the default branch have all."""
-    default = settings.default_branch or git.default_branch(repository, update.remote)
     if update.kind == "tag" or default is None or update.name == default:
         return None
     assert update.commit
@@ -182,23 +185,25 @@ def concerned_paths(repository: git.Repository, update: RefUpdate, settings: Set
     return git.changed_paths(repository, base, update.commit) if base else None
 
 
-def unknown_base(repository: git.Repository, update: RefUpdate, settings: Settings) -> Finding | None:
-    """That a branch registers all flows, since this clone is too shallow to tell which of them it changes."""
-    if update.kind != "branch" or concerned_paths(repository, update, settings) is not None:
+def unknown_base(repository: git.Repository, update: RefUpdate, default: str | None) -> Finding | None:
+    """That a branch registers all flows, since this clone is too shallow to tell which of them it changes.
+
+    It is asked where no paths of the branch's own are known (`concerned_paths`).
+    """
+    if update.kind != "branch" or update.name == default:
         return None
     if git.ask(repository, "rev-parse", "--is-shallow-repository") != "true":
         return None
     from .findings import finding
     from .push.lsremote import ask_remote
 
-    default = settings.default_branch or git.default_branch(repository, update.remote)
     if default is None:
         try:
             default = ask_remote(repository, update.remote, "HEAD").head
         except (NotAuthorised, OutOfReach):
             return None
-    if update.name == default:
-        return None
+        if update.name == default:
+            return None
     left = f"where {update.name} left {default or 'the default branch'} is not known in this shallow clone"
     refspec = f"'+refs/heads/*:refs/remotes/{update.remote}/*'"
     return finding(
@@ -223,7 +228,7 @@ def _stays_elsewhere(file: CheckedFile, flow: str, settings: Settings) -> bool:
 
 def count_flows(repository: git.Repository, update: RefUpdate, settings: Settings, files: Sequence[CheckedFile]) -> int:
     """How many flows a ref registers, beside those that are registered from it already."""
-    concerned = concerned_paths(repository, update, settings)
+    concerned = concerned_paths(repository, update, default_branch(repository, update, settings))
     found = registrable(files, settings)
     return sum(len(file.flows) for file in found if concerned is None or file.path in concerned)
 

@@ -37,6 +37,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
 
     What follows from another line is not told again: the edges and results of a task that came or went.
     """
+    if before == after:
+        return ()
     if not has_its_tasks(before):
         alike = {**before, "tasks": after.get("tasks"), "edges": after.get("edges")}
         return ("tasks: not compared, flow.register() keeps them apart from the flow", *differences(alike, after))
