@@ -153,7 +153,7 @@ Taken = tuple[float, int]
 """Seconds and requests."""
 
 
-def rows(sizes: Sequence[int] = (1, 10, 100), latencies: Sequence[float] = (0, 50), repeat: int = 2) -> Iterator[Row]:
+def rows(sizes: Sequence[int] = (1, 10, 100), latencies: Sequence[float] = (0, 50), repeat: int = 3) -> Iterator[Row]:
     """Whole commands, from the start of the process to its end; milliseconds of latency."""
     for latency in latencies:
         for flows in sizes:
@@ -165,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flows", default="1,10,100", help="default: 1,10,100; with 500 it takes minutes more")
     parser.add_argument("--latency", default="0,50", help="milliseconds of each request; default: 0,50")
-    parser.add_argument("--repeat", type=int, default=2, help="the quickest of so many runs counts; default: 2")
+    parser.add_argument("--repeat", type=int, default=3, help="the quickest of so many runs counts; default: 3")
     options = parser.parse_args()
     sizes, latencies = ([int(one) for one in text.split(",")] for text in (options.flows, options.latency))
     for line in shown(rows(sizes, latencies, options.repeat)):

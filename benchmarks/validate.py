@@ -1,6 +1,6 @@
 """Checking flow files beside `prefect build -p` on the same files, in one run, as ratios.
 
-`python benchmarks/validate.py [--files 1,10,100,1000] [--kinds small,real,pandas] [--repeat 3]`
+`python benchmarks/validate.py [--files 1,10,100,1000] [--kinds small,real,pandas] [--repeat 5]`
 
 `prefect build` imports all files into one process and isolates nothing; we load each in a process of its
 own. Times are the best of the repetitions; processor time and memory are those of all processes
@@ -183,7 +183,7 @@ CHECK = Path(__file__).with_name("check_files.py")
 """Our side."""
 
 
-def rows(kinds: Sequence[str] = KINDS, sizes: Sequence[int] = SIZES, repeat: int = 3) -> Iterator[Row]:
+def rows(kinds: Sequence[str] = KINDS, sizes: Sequence[int] = SIZES, repeat: int = 5) -> Iterator[Row]:
     """For each kind and number of files: all of them cold, one changed, none changed."""
     prefect = str(Path(sys.executable).with_name("prefect"))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -232,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", default=",".join(map(str, SIZES)))
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()
     sizes = [int(size) for size in options.files.split(",")]
     for line in shown(rows(options.kinds.split(","), sizes, options.repeat)):

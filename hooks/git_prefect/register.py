@@ -72,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
         planned, rows, source = register_ref(repository, update, api, options.project, announce=_announce)
     unclonable = [] if options.dry_run else verified(repository, planned, source.settings)
     report = _report(planned, rows, source.origin, options.dry_run, unclonable)
+    if options.format == "markdown":
+        report = report._replace(graphs=_graphs(planned))
     if not options.dry_run and options.format == "text" and _is_announced_there(planned):
         report = _without_what_was_announced(report)
     return show(report._replace(root=repository.top or ""), options)
@@ -164,7 +166,6 @@ def _report(
         reported_flows(planned.files, update.ref),
         tuple(one._replace(ref=update.ref) for one in found),
         tuple(rows),
-        graphs=_graphs(planned),
         summary=(*created, terminal.total(rows, dry_run)),
     )
 
