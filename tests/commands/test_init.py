@@ -158,13 +158,17 @@ def test_yes_writes_what_was_shown_and_once(found: Clone, shown: str) -> None:
     assert out.split("\n\n", 1)[1] == (
         ".git-prefect.toml is there already: left as it is\n\n"
         ".pre-commit-config.yaml has the hooks already: left as it is\n\n"
-        f"next:\n  {HERE} validate  # what is broken already stops no push\n  pre-commit install --install-hooks --hook-type pre-push\n  {HERE} install\n  git push\n  {HERE} status\n"
+        f"next:\n  {HERE} validate  # what is broken already stops no push\n  pre-commit install --install-hooks --hook-type pre-push\n  {HERE} install\n"
+        "  git add .git-prefect.toml .pre-commit-config.yaml\n  git commit -m 'Register flows by git push'\n"
+        f"  git push\n  {HERE} status\n"
     )
     assert content == {name: (found.path / name).read_text() for name in content}
 
 
 def test_what_is_installed_is_not_asked_for_again(found: Clone) -> None:
     init(found, "--yes")
+    found.git("add", ".")
+    found.git("commit", "--quiet", "-m", "adopt")
     subprocess.run(["pre-commit", "install", "--hook-type", "pre-push"], cwd=found.path, check=True)
     validate, push, see = f"  {HERE} validate  # what is broken already stops no push\n", "  git push\n", f"  {HERE} status\n"
     assert init(found, "--yes")[1].partition("next:\n")[2] == f"{validate}  {HERE} install\n{push}{see}"

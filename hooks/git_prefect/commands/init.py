@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
             (found.top / one.name).write_bytes(one.after or b"")
         print(f"\nwrote {names}")
     if not options.dry_run:
-        print(f"\n{next_steps(repository, written)}")
+        print(f"\n{next_steps(repository, [one.name for one in additions])}")
     return ExitCode.OK
 
 
@@ -334,8 +334,8 @@ def _agreed(names: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
-def next_steps(repository: git.Repository, written: Sequence[Addition]) -> str:
-    """What to type from here to a registered flow, without what is done in this clone."""
+def next_steps(repository: git.Repository, files: Sequence[str]) -> str:
+    """What to type from here to a registered flow, without what is done in this clone; `files` are to be committed."""
     steps = [f"{git_prefect('validate')}  # what is broken already stops no push"]
     if not is_pre_commits(hooks.hooks_folder(repository) / "pre-push"):
         runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
@@ -346,8 +346,8 @@ def next_steps(repository: git.Repository, written: Sequence[Addition]) -> str:
     if not hooks.sees_every_ref(repository):
         # So that the push itself registers, tags and all; without it a watcher does, in the background.
         steps.append(git_prefect("install"))
-    if written:
-        names = " ".join(one.name for one in written)
-        steps += [f"git add {names}", "git commit -m 'Register flows by git push'"]
+    uncommitted = [name for name in files if git.ask(repository, "status", "--porcelain", "--", f":/{name}")]
+    if uncommitted:
+        steps += [f"git add {' '.join(uncommitted)}", "git commit -m 'Register flows by git push'"]
     steps += ["git push", git_prefect("status")]
     return "\n".join(["next:", *(f"  {step}" for step in steps)])
