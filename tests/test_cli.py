@@ -186,7 +186,7 @@ def test_a_refusal_tells_what_is_beside_it_and_no_other_files_remarks(work: Clon
         1,
         f"flows/new.py:{line + 1}: does not load: AttributeError: 'Flow' object has no attribute 'nothing'; every run would "
         "fail before its first task [does-not-load]\n        flow.nothing()\n"
-        "  hint: mend it; `git prefect explain does-not-load` tells how agents load a file\n"
+        f"  hint: mend it; `{as_typed('explain', 'does-not-load')}` tells how agents load a file\n"
         f"flows/new.py:{line}: warning: calls flow.register() when it is executed; agents ignore it, by hand it registers "
         "the flow with another storage [registers-on-import]\n  hint: remove the call: a push registers the flow\n"
         "push refused: 1 error in what this push changes or breaks; nothing was sent to origin. To push all the same: "

@@ -14,6 +14,8 @@ from typing import Any, Callable, NamedTuple
 import pytest
 import requests
 
+from git_prefect.report.command import git_prefect
+
 from .repository import Clone, clone
 
 SETTINGS = """\
@@ -291,7 +293,7 @@ def test_a_flow_that_is_renamed_is_archived_under_its_old_name(desk: Desk) -> No
     told = desk.register().splitlines()
     assert told[1] == (
         f"  left behind: flow-3 → {desk.project}, version 1: flows.py defines it no longer, but flow-0, flow-1, flow-2; "
-        "each run of it fails. Archive it with `git prefect prune`, or set `prune = true` in the target"
+        f"each run of it fails. Archive it with `{git_prefect('prune')}`, or set `prune = true` in the target"
     )
     desk.clone.commit({"pyproject.toml": SETTINGS.format(project=desk.project) + "prune = true\n"})
     desk.clone.git("push", "--quiet")

@@ -12,7 +12,7 @@ from .errors import ExitCode, UsageError
 from .model import WARNING, RefUpdate
 from .push import git, pending, process
 from .report import text
-from .report.command import executable, git_prefect
+from .report.command import executable, git_prefect, typed_here
 from .scope import add_target, count_flows, project_for, refuse_unclonable, stay_elsewhere, storage_for, target_for
 from .trees import settings_at
 
@@ -185,7 +185,7 @@ def _expected(
     base = validate.base_of(repository, update)
     changed = git.changed_paths(repository, base, update.commit or "")
     remarks += [
-        f"{text.headline(one)}\n    hint: {one.hint}"
+        f"{text.headline(one)}\n    hint: {typed_here(one.hint)}"
         for one in found.remarks
         if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
     ]

@@ -15,7 +15,7 @@ import yaml
 
 from git_prefect import __version__
 
-from .conftest import BIN, PROJECT, Team, Tools, copy_of_the_hooks, flow_file
+from .conftest import BIN, PROJECT, Team, Tools, flow_file
 from .test_push import headings
 
 OLDEST_PRE_COMMIT = yaml.safe_load((PROJECT / ".pre-commit-hooks.yaml").read_text())[0]["minimum_pre_commit_version"]
@@ -157,11 +157,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The wheel and the sdist, the wheel built out of the sdist, as `python -m build` does it."""
     folder = tmp_path_factory.mktemp("dist")
     source = folder / "source"
-    copy_of_the_hooks(source)
-    for name in ("tests", "demo", "benchmarks"):
-        shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("MANIFEST.in", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "ruff.toml"):
-        shutil.copy(PROJECT / name, source / name)
+    made = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "*.egg-info", "build")
+    shutil.copytree(PROJECT, source, ignore=made)
     quietly(BIN / "python", "-m", "build", "--outdir", folder / "out", source)
     out = folder / "out"
     return Built(out / f"git_prefect-{__version__}-py3-none-any.whl", out / f"git_prefect-{__version__}.tar.gz")

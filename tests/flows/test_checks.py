@@ -7,6 +7,7 @@ import pytest
 from git_prefect.flows.checks import folder_of_module
 from git_prefect.model import GitStorage
 from git_prefect.report import problems
+from git_prefect.report.command import git_prefect
 from git_prefect.report.look import PLAIN
 from git_prefect.settings import Settings
 
@@ -28,7 +29,7 @@ def test_a_traceback_is_cut_to_the_flow_file(repository: Checked) -> None:
         "        settings = read('{')\n"
         "    flows/etl.py:5 in read\n"
         "        return json.loads(name)\n"
-        "  hint: mend it; `git prefect explain does-not-load` tells how agents load a file"
+        f"  hint: mend it; `{git_prefect('explain', 'does-not-load')}` tells how agents load a file"
     )
 
 

@@ -15,6 +15,7 @@ from git_prefect.registration.api import Api
 from git_prefect.registration.apply import apply
 from git_prefect.registration.plan import Circumstances, plan
 from git_prefect.report import terminal
+from git_prefect.report.command import git_prefect
 from git_prefect.results import Registration
 from git_prefect.settings import Target
 
@@ -86,7 +87,7 @@ def test_the_plan_in_words(api: Api, register: Any, wanted: Any, target: Target)
         "    task added: load-2",
         "    schedule added: every 1 h",
         f"  left behind: gone → {where}, version 1: flows/gone.py is gone; each run of it fails. Archive it with "
-        "`git prefect prune`, or set `prune = true` in the target",
+        f"`{git_prefect('prune')}`, or set `prune = true` in the target",
         f"  unchanged: same → {where}, version 1: the branch's HEAD is what runs",
         "    set in Prefect's UI, wins over the code: labels gpu, berlin",
         f"  unchanged: paused → {where}, version 1: the branch's HEAD is what runs",

@@ -21,6 +21,12 @@ def git_prefect(*arguments: str) -> str:
     return " ".join(("git prefect" if on_path else os.path.join(ours, "git-prefect"), *arguments))
 
 
+def typed_here(hint: str) -> str:
+    """A hint of where nobody knows who will read it, or that was kept: its `git prefect …` as it can be typed here."""
+    told = "`git prefect "
+    return hint.replace(told, f"`{git_prefect()} ") if told in hint else hint
+
+
 def executable() -> str:
     """This very installation's command, quoted for a shell; not found through PATH, which a hook may not share."""
     return shlex.quote(os.path.join(sys.prefix, "bin", "git-prefect"))

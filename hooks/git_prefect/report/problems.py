@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from ..model import ERROR, WARNING, Finding
+from .command import typed_here
 from .look import SEVERITIES, Look, whole
 
 RANK = {ERROR: 0, WARNING: 1}
@@ -48,5 +49,5 @@ def finding(one: Finding, look: Look, root: str = "", indent: int = 0) -> str:
     detail = detail[1:] if detail[:1] == [f"{one.path}:{one.line}"] else detail
     lines += [" " * (indent + 4) + look.paint("dim", line) for line in detail]
     if one.hint:
-        lines.append(look.wrap(f"{look.paint('green', 'hint:')} {whole(one.hint)}", indent + 2, 6))
+        lines.append(look.wrap(f"{look.paint('green', 'hint:')} {whole(typed_here(one.hint))}", indent + 2, 6))
     return "\n".join(lines)

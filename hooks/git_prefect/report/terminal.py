@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..results import Registration, Report, ReportedFlow
 from . import checks, codes, problems, standing, text
+from .command import typed_here
 from .look import PLAIN, Look, columns, padded, whole
 
 MOST_NAMED = 3
@@ -97,7 +98,7 @@ def _registration(row: Registration, plan: bool, look: Look) -> list[str]:
     """`registered: etl → project, version 2`, or `update: …` in a plan; then what changed, and its page."""
     known = f", version {row.version}" if row.version else ""
     said = look.paint(COLORS.get(row.action, "dim"), verb(row.action, plan))
-    told = [said, f"{row.flow} → {row.project}{known}", row.reason]
+    told = [said, f"{row.flow} → {row.project}{known}", typed_here(row.reason)]
     lines = [look.wrap(": ".join(part for part in told if part), 2)]
     lines += [look.wrap(change, 4) for change in row.changes]
     lines += [look.wrap(f"set in Prefect's UI, wins over the code: {one}", 4) for one in row.overrides]
