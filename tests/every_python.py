@@ -1,6 +1,6 @@
-"""The tests on every Python that we support and this machine has, then on the oldest with the oldest dependencies.
+"""The tests on every other Python that we support and this machine has, then on the oldest with the oldest dependencies.
 
-Run by `make test-all`. Each Python gets an environment of its own, kept in `.venv/pythons` for the next time.
+Run by `make test-all`, on the Python that has just run them all. Each Python gets an environment of its own, kept in `.venv/pythons` for the next time.
 `python tests/every_python.py 3.12 oldest` runs these only; what follows `--` is handed to pytest.
 """
 
@@ -54,7 +54,8 @@ def main(arguments: list[str]) -> int:
     """1 when the tests fail somewhere; a line for each Python at the end."""
     chosen, _, handed_on = " ".join(arguments).partition("--")
     told, failed = [], False
-    for name in chosen.split() or [*SUPPORTED, OLDEST]:
+    others = [name for name in SUPPORTED if name != "{}.{}".format(*sys.version_info)]
+    for name in chosen.split() or [*others, OLDEST]:
         python = interpreter(SUPPORTED[0] if name == OLDEST else name)
         if python is None:
             told.append(f"{name}: not on this machine")
