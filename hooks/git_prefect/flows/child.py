@@ -187,7 +187,8 @@ class Clone:
     """
 
     def __init__(self, folder: str) -> None:
-        os.mkdir(folder)
+        # It is there when whoever forked the lanes was killed, and they are forked again.
+        os.makedirs(folder, exist_ok=True)
         self.folder = folder
         self.pack = open(folder + ".pack", "wb")  # noqa: SIM115
 
