@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +29,7 @@ class Settings:
 
 
 def check(folder: Path, state: Path) -> None:
-    """Check all flow files of `folder`, which validate.py has written; with GIT_PREFECT_BENCH_VERBOSE tell the seconds."""
+    """Check all flow files of `folder`, which validate.py has written."""
     listing = json.loads((folder / "entries.json").read_text())
     entries = [TreeEntry(path, blob, "100644") for path, blob in listing]
     where = {blob: path for path, blob in listing}
@@ -45,10 +43,7 @@ def check(folder: Path, state: Path) -> None:
         lambda blobs: {blob: (folder / "tree" / where[blob]).read_bytes() for blob in blobs}, root,
     )  # fmt: skip
     python = interpreter.find(folder, sys.executable, state)
-    start = time.perf_counter()
     files = check_flow_files(tree, Settings(), python, state)  # type: ignore[arg-type]
-    if os.environ.get("GIT_PREFECT_BENCH_VERBOSE"):
-        print(f"{len(files)} files in {time.perf_counter() - start:.4f} s", file=sys.stderr)
     assert len(files) == len(entries) and not any(file.failed or file.unchecked for file in files), files[0]
 
 
