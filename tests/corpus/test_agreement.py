@@ -95,10 +95,12 @@ def _ask_agent(place: Path, url: str, repositories: dict[str, Path]) -> dict[str
         })  # fmt: skip
     (place / "requests.json").write_text(json.dumps(requests))
     script = Path(__file__).with_name("agent.py")
+    (place / "temporary").mkdir()
     # The environment that a local agent gives to `prefect execute flow-run`.
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(place),
+        "TMPDIR": str(place / "temporary"),
         "PREFECT__BACKEND": "server",
         "PREFECT__LOGGING__LEVEL": "INFO",
         "PREFECT__CLOUD__API": "http://127.0.0.1:9",

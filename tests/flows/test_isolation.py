@@ -42,6 +42,7 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
         "forks/many.py": "import os, time\nfor _ in range(5):\n    if os.fork() == 0:\n        time.sleep(600)\n"
         + flow("forks"),
         "forks/both.py": "import os\nos.fork()\n" + flow("forks-both"),
+        "forks/both_in_turn.py": "import os\nif os.fork():\n    os.wait()\n" + flow("forks-in-turn"),
         "detaches/daemon.py": "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n"
         + flow("detaches"),
         "kills/group.py": flow("x") + "import os\nos.killpg(0, 9)\n",
@@ -78,6 +79,7 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
         "deletes/by_descriptor.py": ["by-descriptor"],
         "deletes/cwd.py": ["leaves"],
         "forks/both.py": ["forks-both"],
+        "forks/both_in_turn.py": ["forks-in-turn"],
         "forks/many.py": ["forks"],
         "detaches/daemon.py": ["detaches"],
         "kills/group.py": ["load-crashed"],
