@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
+import pendulum
 import prefect
 import pytest
+from prefect.engine.state import Success
 
+from git_prefect.commands.run import followed
 from git_prefect.push import pending
 
 from .conftest import Desk, flow, query
@@ -62,6 +65,26 @@ def test_a_run_is_followed_to_its_end_and_the_exit_code_is_its_result(desk: Desk
     assert "| INFO    | hello Ada\n" in out
     code, out, _ = desk("run", "greeting", "--param", "name=nobody")
     assert (code, out.splitlines()[-1]) == (1, "Flow run failed!")
+
+
+def test_what_a_run_logs_after_its_final_state_is_told_too(desk: Desk) -> None:
+    def log(message: str) -> None:
+        now = pendulum.now("utc").isoformat()
+        client.write_run_logs([{"flow_run_id": run, "timestamp": now, "level": "INFO", "message": message}])
+
+    desk.commit(etl=flow("etl"))
+    desk.register("main")
+    client = prefect.Client()
+    run = client.create_flow_run(flow_id=desk.id_of("etl"))
+    log("begun")
+    said = []
+    for line in followed(run, stream_logs=True):
+        said.append(line.message)
+        if line.message == "begun":
+            client.set_flow_run_state(run, Success("well"))
+        if line.message == "Entered state <Success>: well":
+            log("sent when the process ended")
+    assert said[-3:] == ["begun", "Entered state <Success>: well", "sent when the process ended"]
 
 
 def test_a_task_that_is_not_registered_is_said_before_and_fails(desk: Desk, agent: None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import drift, settle
@@ -132,8 +132,9 @@ def _prefect(arguments: list[str]) -> int:
     """
     import logging
 
-    from prefect.cli import cli
+    from prefect.cli import cli, run
 
+    run.watch_flow_run = followed
     # Beside a clone-URL secret every look at a storage warns, in the middle of Prefect's own lines.
     logging.getLogger("prefect.Git").setLevel(logging.ERROR)
     interrupted = []
@@ -157,3 +158,23 @@ def _prefect(arguments: list[str]) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
     return ExitCode.INTERRUPTED if interrupted else code
+
+
+def followed(flow_run_id: str, **options: Any) -> Iterator[Any]:
+    """What Prefect's `watch_flow_run` tells of a run, then the log lines that came after its last look.
+
+    A run sends its log every five seconds, and the rest when its process ends (`LogManager`, prefect/utilities/logging.py):
+    by then the API has its final state, at which Prefect stops to ask.
+    """
+    import pendulum
+    from prefect.backend.flow_run import FlowRunView, watch_flow_run
+
+    told = set()
+    for line in watch_flow_run(flow_run_id, **options):
+        told.add(line)
+        yield line
+    if options.get("stream_logs"):
+        # The clock of the machine that runs the flow may be ahead of ours.
+        tomorrow = pendulum.now().add(days=1)
+        logs = FlowRunView.from_flow_run_id(flow_run_id).get_logs(end_time=tomorrow)
+        yield from (line for line in logs if line not in told)
