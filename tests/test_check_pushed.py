@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_the_remote_has_what_is_here_or_it_is_said_how_they_differ(work: Clone, 
     work.git("reset", "--quiet", "--hard", base)
     assert told(work) == [("remote-differs", f"origin/main is 2 commits ahead: {at}", pull)]
     assert mine != base
+
+
+def test_a_hint_can_be_typed_whatever_a_branch_is_called(work: Clone) -> None:
+    branch = "feature/it's$(touch${IFS}typed)"
+    work.git("switch", "--quiet", "--create", branch)
+    ((_, _, hint),) = told(work, f"refs/heads/{branch}")
+    subprocess.run(hint, shell=True, cwd=work.path, check=True, capture_output=True)
+    assert told(work, f"refs/heads/{branch}") == []
+    assert not (work.path / "typed").exists()
 
 
 def test_flow_files_that_are_in_no_commit(work: Clone) -> None:

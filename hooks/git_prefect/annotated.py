@@ -9,7 +9,7 @@ from .errors import UnusableCommit
 from .model import Finding, RefUpdate
 from .push import git
 from .push.remotes import redact
-from .report import text
+from .report import command, text
 
 
 def is_annotated(update: RefUpdate) -> bool:
@@ -46,7 +46,8 @@ def cannot_run(update: RefUpdate) -> list[Finding]:
     return [finding(
         "annotated-tag",
         f"{text.place(update)} is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree'",
-        f"make it a lightweight tag: git tag -f {name} '{name}^{{}}' && git push --force {update.remote} {name}; or have "
+        f"make it a lightweight tag: {command.git('tag', '-f', name, name + '^{}')} && "
+        f"{command.git('push', '--force', update.remote, name)}; or have "
         'one pushed beside each, with the setting companion-tag = "flows/{tag}"',
         ref=update.ref,
     )]  # fmt: skip
@@ -103,5 +104,5 @@ def _push(repository: git.Repository, update: RefUpdate, ref: str, theirs: str) 
     except (git.GitError, subprocess.TimeoutExpired) as error:
         raise failure(
             f"{redact(update.remote)}: the lightweight tag {ref[len('refs/tags/') :]} could not be pushed beside {update.name}",
-            error, f"push it by hand: git push {redact(update.remote)} '{update.name}^{{}}:{ref}'",
+            error, f"push it by hand: {command.git('push', redact(update.remote), f'{update.name}^{{}}:{ref}')}",
         ) from error  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .errors import ExitCode
 from .model import ERROR, Finding, RefUpdate
 from .push import git, refs
-from .report import text
+from .report import command, text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -122,7 +122,7 @@ def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -
             finding(
                 "not-on-remote",
                 f"{where} does not exist: an agent that is told to run it fails with KeyError",
-                f"git push {update.remote} {update.name}",
+                command.git("push", update.remote, update.name),
                 ref=update.ref,
             )
         ]
@@ -151,8 +151,8 @@ def _difference(repository: git.Repository, update: RefUpdate, theirs: str) -> s
 
 def _remedy(repository: git.Repository, update: RefUpdate, theirs: str) -> str:
     if git.commit_of(repository, theirs) is None or not git.is_ancestor(repository, theirs, update.commit or ""):
-        return f"git pull {update.remote} {update.name}, then push"
-    return f"git push {update.remote} {update.name}"
+        return f"{command.git('pull', update.remote, update.name)}, then push"
+    return command.git("push", update.remote, update.name)
 
 
 def uncommitted(repository: git.Repository) -> list[Finding]:
@@ -176,7 +176,7 @@ def uncommitted(repository: git.Repository) -> list[Finding]:
         finding(
             "uncommitted-flow",
             "has changes that are in no commit: agents pull from the remote, these changes will not run",
-            f"git add {path} && git commit && git push",
+            f"{command.git('add', path)} && git commit && git push",
             path=path,
         )
         for path in flow_paths(tree_of_work_tree(repository), settings)

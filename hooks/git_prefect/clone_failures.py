@@ -7,7 +7,7 @@ from .model import Finding, GitStorage, RefUpdate
 from .push import hosts
 from .push.clone_url import TOKEN, secret_value
 from .registration.secrets import how_to_set
-from .report.command import git_prefect
+from .report.command import git, git_prefect
 
 QUOTE = """python -c 'from getpass import getpass; from urllib.parse import quote; print(quote(getpass("token: "), safe=""))'"""
 """Asks for a token, and prints it as a URL wants it."""
@@ -153,11 +153,11 @@ def _explained(
         "no-default-branch": no_default_branch(at),
         "no-ref": (
             f"{at} has no {update.kind} {update.name}: every run would fail with a bare KeyError",
-            f"git push {update.remote} {update.name}",
+            git("push", update.remote, update.name),
         ),
         "annotated-tag": (
             f"{at}: the tag {update.name} is annotated: every run would fail with 'Tag' object has no attribute 'tree'",
-            f"git tag -f {update.name} '{update.name}^{{}}' && git push --force {update.remote} {update.name}",
+            f"{git('tag', '-f', update.name, update.name + '^{}')} && {git('push', '--force', update.remote, update.name)}",
         ),
         "load": (f"{at}: it can be cloned, but the flow does not load: {text}", git_prefect("validate")),
         "load-module": (

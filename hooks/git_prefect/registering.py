@@ -11,7 +11,7 @@ from .errors import NotAuthorised, OutOfReach, UsageError
 from .findings import finding
 from .model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate
 from .push import git
-from .report import text
+from .report import command, text
 from .scope import (
     concerned_paths,
     default_branch,
@@ -134,7 +134,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
     if theirs is None:
         raise UsageError(
             f"{text.place(update)} does not exist, and agents clone from there [not-on-remote]",
-            f"push it first: git push {update.remote} {update.name}",
+            f"push it first: {command.git('push', update.remote, update.name)}",
         )
     found = update._replace(commit=theirs, pushed_object=answer.refs[update.ref])
     if not git.has_whole(repository, [theirs]):

@@ -179,21 +179,21 @@ def test_a_push_that_is_not_registered_yet_is_registered_before_the_run(
 
 
 def test_what_is_not_registered_is_not_run(desk: Desk) -> None:
-    desk.commit(etl=flow("etl"))
-    assert desk("run", "etl") == (
+    desk.commit(etl=flow("the daily etl"))
+    assert desk("run", "the daily etl") == (
         2,
         "",
-        "git-prefect: etl is not registered from origin/main\n"
+        "git-prefect: the daily etl is not registered from origin/main\n"
         "hint: register what the remote has: git prefect register --ref main; what there is: git prefect status\n",
     )
     desk.register("main")
     desk.clone.git("switch", "--quiet", "--create", "feature/x")
     desk.commit(other=flow("other"))
-    assert desk("run", "etl") == (
+    assert desk("run", "the daily etl") == (
         2,
         "",
-        f"git-prefect: etl is not registered from origin/feature/x; it is from: main ({desk.project})\n"
-        "hint: git prefect run etl --ref main; a branch registers the flows whose files it changes\n",
+        f"git-prefect: the daily etl is not registered from origin/feature/x; it is from: main ({desk.project})\n"
+        "hint: git prefect run 'the daily etl' --ref main; a branch registers the flows whose files it changes\n",
     )
 
 

@@ -16,7 +16,7 @@ from ..push import git, refs
 from ..push.clone_url import TOKEN, why_not_clonable
 from ..push.lsremote import RemoteRefs, ask_remote, without_prompts
 from ..push.remotes import locate
-from ..report import text
+from ..report import command, text
 from ..results import Check
 from ..scope import how_to_clone
 from ..settings import Settings
@@ -37,7 +37,7 @@ def remote(repository: git.Repository, update: RefUpdate) -> tuple[Check, Remote
     if theirs is None:
         return Check(
             "remote", tuple(facts), f"{text.place(update)} does not exist there, and agents clone from there",
-            f"git push {update.remote} {update.name}", "not-on-remote",
+            command.git("push", update.remote, update.name), "not-on-remote",
         ), answer  # fmt: skip
     same = "as here" if theirs == update.commit else f"here it is at {text.short(update.commit)}"
     facts.append(f"has {update.name} at {text.short(theirs)}, {same}")

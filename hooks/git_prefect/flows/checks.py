@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -288,7 +289,7 @@ def _pointer_fails(path: str) -> Finding:
     return finding(
         "does-not-load",
         "does not load: agents clone without LFS, and execute the pointer in place of the code",
-        f"git lfs untrack {path}, then add and commit it again",
+        f"git lfs untrack {shlex.quote(path)}, then add and commit it again",
         path=path,
     )
 
@@ -297,7 +298,7 @@ def _lfs_pointer(path: str, file: str) -> Finding:
     return finding(
         "lfs-pointer",
         f"needs {file!r}, which is kept in Git LFS: agents clone without LFS and see a three-line pointer",
-        f"git lfs untrack {file}, then add and commit it again; or put it into the image or a bucket",
+        f"git lfs untrack {shlex.quote(file)}, then add and commit it again; or put it into the image or a bucket",
         path=path,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 from ..errors import UsageError
@@ -155,7 +156,7 @@ def _full_name(repository: Repository, remote: str, name: str, source: str, kind
     if found is None:
         raise UsageError(
             f"{source}={name}: no such {' or '.join(kinds)} here or on {remote}, so there is nothing to register it from",
-            f"push it first (`git push {remote} {name}`), or name another ref with --ref",
+            f"push it first (`git push {remote} {shlex.quote(name)}`), or name another ref with --ref",
         )
     return found
 

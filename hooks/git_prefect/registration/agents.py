@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -83,4 +84,4 @@ def start(run_config: str, labels: Sequence[str]) -> str:
     )
     # A local agent adds the label of its host, and is then handed no run without labels.
     only = " --no-hostname-label" if kind == "local" else ""
-    return f"prefect agent {kind} start{only}" + "".join(f" --label {label}" for label in labels)
+    return f"prefect agent {kind} start{only}" + "".join(f" --label {shlex.quote(label)}" for label in labels)

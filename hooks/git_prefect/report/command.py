@@ -18,7 +18,13 @@ def git_prefect(*arguments: str) -> str:
         folders = [folder for folder in folders if folder != ours]
     # Not `shutil.which`: the import takes as long as all else that an idle push does here.
     on_path = any(os.access(os.path.join(folder, "git-prefect"), os.X_OK) for folder in folders)
-    return " ".join(("git prefect" if on_path else os.path.join(ours, "git-prefect"), *arguments))
+    command = "git prefect" if on_path else shlex.quote(os.path.join(ours, "git-prefect"))
+    return " ".join((command, *map(shlex.quote, arguments)))
+
+
+def git(*arguments: str) -> str:
+    """`git …` as it can be typed: git allows names that a shell takes apart, and flow files may have any."""
+    return shlex.join(("git", *arguments))
 
 
 def typed_here(hint: str) -> str:
