@@ -93,6 +93,7 @@ def test_what_a_commit_no_longer_defines(work: Clone) -> None:
         {
             "etl.py": builds.format("etl"),
             "library.py": "x = 1\n",
+            "factory.py": "from lib import make  # a prefect Flow\nflow = make('factory')\n",
             "excluded.py": builds.format("excluded"),
             "broken.py": builds.format("moved") + "nope\n",
             "unknown.py": "import nowhere\n" + builds.format("unknown"),
@@ -112,6 +113,7 @@ def test_what_a_commit_no_longer_defines(work: Clone) -> None:
         ("gone.py", "etl"): None,
         ("gone.py", "moved"): None,
         ("library.py", "other"): "library.py builds no flow any more",
+        ("factory.py", "factory"): None,
         ("excluded.py", "excluded"): None,
         ("broken.py", "other"): None,
         ("unknown.py", "other"): None,

@@ -128,7 +128,8 @@ def no_longer_defined(
     """A function that tells why a commit defines a flow of a path no longer; None when it may do so still.
 
     A file that could not be loaded may define its own flows, any flow whose name it mentions, and any flow at all where
-    it computes a name. So may one that the settings leave out.
+    it computes a name. So may one that the settings leave out, and one in whose text we see no flow, as long as it names
+    Prefect's: nothing brings back what is archived.
     """
     blobs = {entry.path: entry.blob for entry in git.tree_entries(repository, commit)}
     by_path = {file.path: file for file in files}
@@ -137,7 +138,7 @@ def no_longer_defined(
     computed = any(_computes_names(source) for source in untold.values())
 
     def why(path: str, flow: str) -> str | None:
-        from .flows.discovery import NOTHING, what_it_tells
+        from .flows.discovery import mentions_flow
 
         path = posixpath.normpath(path.lstrip("/"))
         if computed or flow in names or any(flow.encode("utf-8", "replace") in source for source in untold.values()):
@@ -147,7 +148,7 @@ def no_longer_defined(
         file = by_path.get(path)
         if file is None:
             content = git.read_blobs(repository, [blobs[path]]).get(blobs[path], b"")
-            return f"{path} builds no flow any more" if what_it_tells(content) == NOTHING else None
+            return None if mentions_flow(content) else f"{path} builds no flow any more"
         if file.failed or file.unchecked:
             return None
         now = ", ".join(sorted(flow.name for flow in file.flows))

@@ -27,6 +27,20 @@ BUILD = {
     "from prefect import Flow\nclass Ours(Flow): pass\nflow = Ours('x')": "flow",
     "from prefect import Flow\nclass Maker:\n    def build(self):\n        return Flow('x')\nflow = Maker().build()": "flow",
     "from prefect import Flow\ndef f(flow=Flow('x')): pass": "flow",
+    "from prefect import Flow\nfrom functools import partial\nOurs = partial(Flow, schedule=None)\nwith Ours('x') as flow: pass": "flow",
+    "import prefect, functools\nOurs = functools.partial(prefect.Flow, 'x')\nflow = Ours()": "flow",
+    "from functools import partial\nfrom prefect import Flow\ndef make(name):\n    return Flow(name)\neu = partial(make, 'eu')\nflow = eu()": "flow",
+    "import prefect\nFlow = prefect.Flow\nflow = Flow('x')": "flow",
+    "from prefect import Flow\nmake = lambda name: Flow(name)\nflow = make('x')": "flow",
+    "from prefect import Flow\nflow = (lambda name: Flow(name))('x')": "flow",
+    "from prefect import Flow\ndef a_flow(f):\n    return Flow(f.__name__)\n@a_flow\ndef x(): pass": "flow",
+    "from prefect import Flow\ndef named(name):\n    def decorate(f):\n        return Flow(name)\n    return decorate\n@named('x')\ndef x(): pass": "flow",
+    "from prefect import Flow\ndef make():\n    return Flow('x')\nflow = make()\nclass T:\n    def make(self): pass": "flow",
+    "from prefect import Flow\nclass Maker:\n    @classmethod\n    def build(cls):\n        return Flow('x')\nflow = Maker.build()": "flow",
+    "from prefect import Flow\na = b = a\nflow = a('x')": "none",
+    "import os\nfrom prefect import Flow\nE = os.environ.get('E')\nclass Registry:\n    def get(self, name):\n        return Flow(name)": "none",
+    "from prefect import Flow\nfrom functools import partial\nOurs = partial(Flow, schedule=None)": "none",
+    "from prefect import Flow\nmake = lambda name: Flow(name)": "none",
     "from prefect import Flow\ndef make():\n    return Flow('x')": "none",
     "from prefect import Flow\ndef test_it():\n    with Flow('x') as flow: pass": "none",
     "from prefect import task, Flow\n@task\ndef f(flow: Flow): pass": "none",
@@ -46,7 +60,7 @@ def test_what_a_source_tells(source: str) -> None:
 
 FILES = {
     "a.py": FLOW, "flows/b.py": FLOW, "flows/deep/c.py": FLOW, "flows/helper.py": "x = 1\n", "flows/notes.txt": FLOW,
-    "archive/d.py": FLOW, "link.py": Link("flows/b.py"), "dead.py": Link("nowhere.py"), "out.py": Link("../out.py"),
+    "archive/d.py": FLOW, "link.py": Link("link-2"), "link-2": Link("flows/b.py"), "loop.py": Link("loop.py"), "dead.py": Link("nowhere.py"), "out.py": Link("../out.py"),
     "vendor": Submodule("1" * 40), "flows/broken.py": FLOW + "def (", "été/f l.py": FLOW,
 }  # fmt: skip
 

@@ -155,7 +155,7 @@ def _judged(
         LoadedFlow(one["name"], one["tasks"], one.get("serialized") or {}, one["storage"], one["run_config"])
         for one in answer.get("flows", ())
     )
-    depends = looks or _depends_on_tree(answer, tree, blobs)
+    depends = looks or _misses_something(answer) or _depends_on_tree(answer, tree, blobs)
     verdict = Verdict(
         file.blob, tree.id if depends else "", now, tuple(KnownFlow(one.name, one.tasks, one.declared_storage) for one in flows),
         findings, judged.missing, "", answer.get("outside", {}), not judged.lasting,
@@ -163,6 +163,12 @@ def _judged(
     if tree.id or not depends:
         store.put(file.path, verdict, flows)
     return Known(file, verdict, flows, False)
+
+
+def _misses_something(answer: dict[str, Any]) -> bool:
+    """Whether a load failed for a module or a file that another tree may have: what is said of that goes by the tree."""
+    error = answer.get("error") or {"missing_module": None, "missing_file": None, "causes": ()}
+    return any(one["missing_module"] or one["missing_file"] for one in [error, *error["causes"]])
 
 
 def _depends_on_tree(answer: dict[str, Any], tree: Tree, blobs: dict[str, str]) -> bool:

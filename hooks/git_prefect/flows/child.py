@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import gc
+import importlib.util
 import json
 import os
 import shutil
@@ -23,10 +24,13 @@ from typing import Any, NoReturn
 
 TOUCHES = 177
 """Exit status of a child that was about to change the repository's files."""
+NO_ROOM = 178
+"""Exit status of a child whose answer could not be written, since the disk is full."""
 
 # Flow files may replace what they find in these modules; the answer is written with the originals.
 _exit, _open, _write, _close, _getpid = os._exit, os.open, os.write, os.close, os.getpid
 _dumps = json.dumps
+_source_of = importlib.util.source_from_cache
 
 schemas: dict[str, Any] = {}
 """Prefect's schemas by their options, made before the fork: to make them takes longer than to use them."""
@@ -67,7 +71,12 @@ def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: 
         result = load(os.path.join(seen.root, *job["path"].split("/")), code, seen, lane.clone)
         # A fork that returns twice comes here twice.
         if _getpid() == me:
-            answer(lane.answers, dict(result, job=number))
+            try:
+                answer(lane.answers, dict(result, job=number))
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    _exit(NO_ROOM)
+                raise
     except BaseException:
         _write(2, traceback.format_exc().encode("utf-8", "replace"))
         _exit(70)
@@ -154,6 +163,10 @@ class Seen:
         path = self.place(given)
         if path is None or path.startswith(self.packages_inside):
             return
+        if path.endswith(".pyc") and "/__pycache__/" in path:
+            # Of the source Python only asks the time: whoever edits it does not touch what is opened.
+            with contextlib.suppress(ValueError):
+                path = _source_of(path)
         folder = path + os.sep
         if self.roots and folder.startswith(self.roots):
             if path.endswith(".py"):
@@ -187,8 +200,7 @@ class Clone:
     """
 
     def __init__(self, folder: str) -> None:
-        # It is there when whoever forked the lanes was killed, and they are forked again.
-        os.makedirs(folder, exist_ok=True)
+        os.mkdir(folder)
         self.folder = folder
         self.pack = open(folder + ".pack", "wb")  # noqa: SIM115
 
@@ -330,7 +342,8 @@ def take(flow: Any) -> dict[str, Any]:
                 taken["storage"] = {"type": type(storage).__name__}
         serialized = serialize(flow)
         serialized.pop("storage", None)
-        _dumps(serialized, allow_nan=False)
+        # The API takes UTF-8 only, which half a surrogate pair is not.
+        _dumps(serialized, allow_nan=False, ensure_ascii=False).encode("utf-8")
         read_back(serialized)
         taken["serialized"] = serialized
         if flow.run_config is not None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SYMLINK, SUBMODULE = "120000", "160000"
 """Modes of tree entries that are no regular files."""
 
+MOST_LINKS = 40
+"""As many symlinks as Linux follows (path_resolution(7))."""
+
 BUILDS, MENTIONS, NOTHING = "flow", "mentions", "none"
 """What a source tells: its top level builds a flow; it does not parse, but names prefect and Flow; neither."""
 
@@ -74,7 +77,7 @@ def flow_files(
     unknown = {blob for _, blob in sources if blob not in memory}
     if unknown:
         contents = tree.read(sorted(unknown))
-        if any(map(_mentions_flow, contents.values())):
+        if any(map(mentions_flow, contents.values())):
             expected()
         for blob, content in contents.items():
             memory[blob] = what_it_tells(content)
@@ -93,9 +96,12 @@ def _sources(tree: Tree, by_path: dict[str, TreeEntry]) -> list[tuple[str, str]]
             elif entry.mode != SUBMODULE:
                 found.append((entry.path, entry.blob))
     if links:
-        targets = tree.read([link.blob for link in links])
+        targets = tree.read([entry.blob for entry in tree.entries if entry.mode == SYMLINK])
         for link in links:
-            target = by_path.get(_target(link.path, targets[link.blob]))
+            target: TreeEntry | None = link
+            for _ in range(MOST_LINKS):
+                if target is not None and target.mode == SYMLINK:
+                    target = by_path.get(_target(target.path, targets[target.blob]))
             if target is not None and target.mode not in (SYMLINK, SUBMODULE):
                 found.append((link.path, target.blob))
     return found
@@ -115,7 +121,7 @@ def _matching(sources: Iterable[tuple[str, str]], patterns: Sequence[str]) -> li
 
 def what_it_tells(content: bytes) -> str:
     """`BUILDS` when executing the source builds a prefect Flow, `MENTIONS` when it does not parse but might."""
-    if not _mentions_flow(content):
+    if not mentions_flow(content):
         return NOTHING
     import ast
     import warnings
@@ -129,12 +135,13 @@ def what_it_tells(content: bytes) -> str:
     return BUILDS if _builds_flow(tree) else NOTHING
 
 
-def _mentions_flow(content: bytes) -> bool:
+def mentions_flow(content: bytes) -> bool:
+    """Whether a source may build a flow at all, as far as its words tell."""
     return b"Flow" in content and b"prefect" in content
 
 
 def _builds_flow(tree: ast.Module) -> bool:
-    """Whether the module's top level calls Flow, directly or through functions of the same file.
+    """Whether the module's top level calls Flow, directly or through functions and classes of the same file.
 
     A function that nobody calls is a helper of other files, or a test.
     """
@@ -146,41 +153,57 @@ def _builds_flow(tree: ast.Module) -> bool:
     if any(isinstance(node, ast.Call) and _is_flow(_dotted(node.func), names, modules) for node in executed):
         return True
     names, modules = _prefect_names(ast.walk(tree))
-    builders: set[str] = set(names)
-
-    def makes(node: ast.AST) -> bool:
-        for child in _executed(node):
-            if isinstance(child, ast.Call):
-                dotted = _dotted(child.func)
-                if _is_flow(dotted, builders, modules):
+    makers, aliases = _makers_and_aliases(tree)
+    waiting: list[Iterable[ast.AST]] = [executed]
+    while waiting:
+        for called in _called(waiting.pop()):
+            if isinstance(called, ast.Lambda):
+                waiting.append(ast.walk(called.body))
+                continue
+            dotted = _dotted(called)
+            while dotted in aliases:
+                dotted = aliases.pop(dotted)
+            if _is_flow(dotted, names, modules):
+                return True
+            for maker in makers.pop((dotted or "").split(".")[0], ()):
+                if isinstance(maker, ast.ClassDef) and any(_is_flow(_dotted(base), names, modules) for base in maker.bases):
                     return True
-                if dotted is not None and dotted.rpartition(".")[2] in functions:
-                    wanted.add(dotted.rpartition(".")[2])
-        return False
-
-    functions: dict[str, ast.AST] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            functions[node.name] = node
-        elif isinstance(node, ast.ClassDef):
-            if any(_is_flow(_dotted(base), builders, modules) for base in node.bases):
-                builders.add(node.name)
-            else:
-                functions[node.name] = node
-    wanted: set[str] = set()
-    if makes(tree):
-        return True
-    done: set[str] = set()
-    while wanted - done:
-        name = (wanted - done).pop()
-        done.add(name)
-        node = functions[name]
-        inside = getattr(node, "body", [])
-        if isinstance(node, ast.ClassDef):
-            inside = [inner for method in inside for inner in getattr(method, "body", [])]
-        if any(makes(statement) for statement in inside):
-            return True
+                waiting.append(ast.walk(maker))
     return False
+
+
+def _makers_and_aliases(tree: ast.Module) -> tuple[dict[str, list[ast.AST]], dict[str, str]]:
+    """The functions and classes of a file by their names, and what else is called by another name: `F = prefect.Flow`."""
+    import ast
+
+    makers: dict[str, list[ast.AST]] = {}
+    aliases: dict[str, str] = {}
+    methods = {id(one) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if id(node) not in methods:
+                makers.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.Assign):
+            value = node.value
+            if isinstance(value, ast.Call) and value.args and (_dotted(value.func) or "").split(".")[-1] == "partial":
+                value = value.args[0]
+            for target in node.targets:
+                if isinstance(target, ast.Name) and isinstance(value, ast.Lambda):
+                    makers.setdefault(target.id, []).append(value)
+                elif isinstance(target, ast.Name) and isinstance(value, (ast.Name, ast.Attribute)):
+                    aliases[target.id] = _dotted(value) or ""
+    return makers, aliases
+
+
+def _called(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
+    """What is called when these nodes run, decorators too."""
+    import ast
+
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            yield node.func
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from node.decorator_list
 
 
 def _prefect_names(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:

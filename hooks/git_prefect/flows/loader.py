@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -175,9 +176,11 @@ class Loader:
             for kind, number, lane, start, length in _told(process, process.stdout.fileno()):
                 if kind == b"+":
                     begun.add(jobs[number].path)
-                elif (answer := _answer(f"{control}/answers-{lane}", start, length)) is not None:
+                elif kind == b"!":
+                    raise private.named(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), control.parent)
+                elif (answer := _answer(f"{control}/answers-{lane}", start, length)) and answer.get("job") in left:
                     # The caller works on it while the next are loaded.
-                    yield left.pop(number).path, answer
+                    yield left.pop(answer["job"]).path, answer
             process.wait()
         broken = _answer(f"{control}/environment.json")
         if broken is not None:

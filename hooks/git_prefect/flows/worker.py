@@ -10,7 +10,7 @@ and prefect only. `python worker.py CONTROL` imports prefect, then waits for a l
 Each job is answered with a line in a file `CONTROL/answers-<lane>`, whatever becomes of the load: `job` is its number,
 and `status` is `loaded`, `failed`, `exited`, `died` or `timeout`. Without an answer the process that was to write it was
 killed. On stdout a `RECORD` tells when a job is begun (`+`) and when it is answered (`=`): job, lane, and the answer's first
-byte and length in that file.
+byte and length in that file; or that the disk has no room for an answer (`!`).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Lane:
         self.woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(self.woken, False)
-        self.descriptors = (self.woken, wake, queue, orders["told"], self.answered)
+        self.descriptors: tuple[int, ...] = (self.woken, wake, queue, orders["told"], self.answered)
         """What a flow file has no business with."""
         # A child's end wakes the `select` that waits for it.
         signal.set_wakeup_fd(wake)
@@ -130,7 +130,7 @@ class Lane:
         return child.Seen(root, roots, self.control, root != shared)
 
     def tell(self, kind: bytes, number: int, start: int = 0, length: int = 0) -> None:
-        """Say that a job is begun (`+`) or answered (`=`)."""
+        """Say that a job is begun (`+`), answered (`=`), or has no room for its answer (`!`)."""
         os.write(self.orders["told"], RECORD.pack(kind, number, self.number, start, length))
 
     def end_of_answers(self) -> int:
@@ -170,7 +170,8 @@ def run_lanes(control: str, orders: dict[str, Any]) -> None:
             return
         for job in jobs:
             job["imports"] = ()
-    fork_lanes(control, orders, queue, ())
+    # What the lanes of a trunk that was killed have begun may go on, and answer in their files.
+    fork_lanes(control, orders, queue, (), first=orders["lanes"])
 
 
 def be_trunk(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str, ...]) -> NoReturn:
@@ -189,9 +190,9 @@ def be_trunk(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str,
         os._exit(status)
 
 
-def fork_lanes(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str, ...]) -> None:
+def fork_lanes(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str, ...], first: int = 0) -> None:
     lanes = []
-    for number in range(orders["lanes"]):
+    for number in range(first, first + orders["lanes"]):
         pid = os.fork()
         if pid == 0:
             be_lane(Lane(control, number, orders, queue), ahead)
@@ -298,6 +299,8 @@ def serve_apart(lane: Lane, ahead: tuple[str, ...], job: int) -> int | None:
     if pid == 0:
         try:
             os.close(reader)
+            # A flow file could say there what it likes, and what it leaves running would keep it open.
+            lane.descriptors += (writer,)
             lane.worker = os.getppid()
             lane.useless = set()
             importlib.import_module(ahead[-1])
@@ -345,6 +348,9 @@ def load_apart(lane: Lane, number: int) -> None:
             end = watch(lane, number, lane.seeing(private), code)
         finally:
             shutil.rmtree(private, ignore_errors=True)
+    if end.get("status") == "no-room":
+        lane.tell(b"!", number)
+        return
     if end:
         # Whatever a child that was killed has begun to say.
         os.truncate(lane.answered, start)
@@ -399,6 +405,8 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
         return dict(report, status="timeout")
     if status == child.TOUCHES << 8 and not seen.private:
         return {"status": "touches"}
+    if status == child.NO_ROOM << 8:
+        return {"status": "no-room"}
     end = lane.end_of_answers()
     if end > start and os.pread(lane.answered, 1, end - 1) == b"\n":
         return {}

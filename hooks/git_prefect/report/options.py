@@ -66,10 +66,10 @@ def show(report: Report, options: Namespace) -> int:
 def render(report: Report, options: Namespace) -> str:
     """A report as its options ask for it; empty when there is nothing to say."""
     if options.format in ("json", "gitlab"):
-        # JSON is UTF-8, whatever the terminal's encoding.
+        # JSON is UTF-8, whatever the terminal's encoding; it writes as Python does what is no letter (a file name's bytes).
         reconfigure = getattr(sys.stdout, "reconfigure", None)
         if reconfigure:
-            reconfigure(encoding="utf-8")
+            reconfigure(encoding="utf-8", errors="backslashreplace")
     module = import_module(f".{FORMATS[options.format]}", __package__)
     text: str = module.render(report, look.of(options.color, options.verbose))
     return text
