@@ -94,6 +94,38 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
     assert not [line for line in running.splitlines() if "worker.py" in line and str(tmp_path) in line]
 
 
+def test_what_a_flow_file_leaves_running_or_writes_reaches_no_process_of_ours(repository: Checked) -> None:
+    """Where a lane forks another one, which has imported what several files share, and waits for its word."""
+    shared = "import pytest\n"
+    files = {
+        **{f"a{number}.py": shared + flow(f"a{number}") for number in range(3)},
+        "daemon.py": shared + "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n" + flow("daemon"),
+        "writes.py": shared
+        + "import os\nfor number in range(3, 200):\n    try:\n        os.write(number, b'2\\n')\n    except OSError:\n        pass\n"
+        + flow("writes"),
+        "z.py": flow("z"),
+    }
+    found = {file.path: [flow.name for flow in file.flows] for file in repository.check(files, Settings(timeout=10))}
+    assert found == {path: [path[: -len(".py")]] for path in files}
+
+
+def test_an_answer_of_a_lane_whose_trunk_was_killed_is_no_other_files(repository: Checked) -> None:
+    shared = "import pytest, os, time\nfrom prefect import Flow\n"
+    kill = (
+        "trunk = int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])\n"
+        "if b'worker.py' in open(f'/proc/{trunk}/cmdline', 'rb').read():\n    os.kill(trunk, 9)\ntime.sleep(1.5)\n"
+    )
+    files = {"a.py": shared + kill + "flow = Flow('a')\n"}
+    files.update({
+        f"{name}.py": f"{shared}time.sleep(1)\nflow = Flow('b')\ntime.sleep(2)\nos._exit(1)\n" for name in "bcde"
+    })  # fmt: skip
+    found = repository.check(files, Settings(timeout=10))
+    assert {file.path: [one.code for one in file.findings] for file in found if file.path != "a.py"} == {
+        f"{name}.py": ["load-crashed"] for name in "bcde"
+    }
+    assert {flow.name for file in found for flow in file.flows} <= {"a"}
+
+
 def test_what_the_worker_sees_of_us(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "PREFECT__CLOUD__API_KEY", "PREFECT__CLOUD__AUTH_TOKEN", "PREFECT__CONTEXT__SECRETS__OURS", "GITHUB_TOKEN",

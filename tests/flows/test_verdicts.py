@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -79,6 +80,38 @@ def test_a_helper_under_an_import_root_looks_around(repository: Checked) -> None
     }
     assert names(repository.check(files, settings)) == ["False"]
     assert names(repository.check({**files, "switch": ""}, settings)) == ["True"]
+
+
+def test_a_library_changes_of_which_python_opens_the_bytecode_only(repository: Checked, tmp_path: Path) -> None:
+    """As an editable install whose tests have run."""
+    library = tmp_path / "library" / "owncommon.py"
+    library.parent.mkdir()
+    library.write_text("name = 'one'\n")
+    python = make_venv(tmp_path / "venv")
+    (site_of(tmp_path / "venv") / "own.pth").write_text(f"{library.parent}\n")
+    subprocess.run([python, "-m", "compileall", "-q", library], check=True)
+    found = interpreter.find(tmp_path, str(python), repository.state)
+    files = {"a.py": "import owncommon\nfrom prefect import Flow\nflow = Flow(owncommon.name)\n"}
+    assert names(repository.check(files, python=found)) == ["one"]
+    assert repository.loaded(files, python=found) == []
+    library.write_text("name = 'other'\n")
+    assert names(repository.check(files, python=found)) == ["other"]
+
+
+def test_a_module_that_was_missing_is_in_another_tree(repository: Checked) -> None:
+    own = repository.python._replace(own=True)
+    files = {"a.py": "import helpers_zz\n" + FLOW}
+    for there, said in ({}, (True, ["environment-broken"])), ({"helpers_zz.py": ""}, (False, ["import-not-on-agent"])):
+        for _ in range(2):
+            (file,) = repository.check({**files, **there}, python=own)
+            assert (file.unchecked, [one.code for one in file.findings]) == said
+
+
+def test_another_discovery_looks_at_every_source_again(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository.check({"a.py": FLOW})
+    assert list(verdicts.Store(repository.state, None).sources.values()) == ["flow"]
+    monkeypatch.setattr(verdicts, "_discovery", lambda: "0" * 32)
+    assert verdicts.Store(repository.state, None).sources == {}
 
 
 def test_a_file_that_was_looked_for_and_missing_appears(repository: Checked) -> None:

@@ -55,6 +55,18 @@ def test_no_room_for_what_a_push_has_to_remember(begun: Team, free: int) -> None
         assert again == (0, pushed(begun, before, after, project, 2, 1))
 
 
+def test_a_temporary_folder_that_fills_up_meanwhile_is_not_either(begun: Team, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    large = "from prefect import Flow, Parameter\nwith Flow('large-{}') as flow:\n    Parameter('x', default='x' * 200_000)()\n"
+    begun.clone.write({f"large/{number}.py": large.format(number) for number in range(8)})
+    with disk(folder) as full:
+        full.fill(600)
+        validate = full.run(begun.clone.path, "git", "prefect", "validate", TMPDIR=str(folder))
+        assert (validate.code, validate.output.splitlines()[1:]) == (2, [MEND])
+        assert validate.output.startswith(f"git-prefect: {folder}: No space left on device\n")
+
+
 def test_a_full_temporary_folder_is_not_held_against_a_flow(begun: Team, tmp_path: Path) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
