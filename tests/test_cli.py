@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -464,3 +465,32 @@ def test_what_only_git_calls_says_so(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_trigger_whose_watcher_is_gone_lets_the_push_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["arrived", str(tmp_path / "gone")]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_folder_is_all_flow_files_below_it(work: Clone) -> None:
+    bad = FLOW.format(name="bad") + "1 / 0\n"
+    work.write({"flows/a.py": FLOW.format(name="a"), "flows/deep/b.py": bad, "other/c.py": bad.replace("bad", "c")})
+    for folder, below in ("flows", (1, 1)), ("flows/deep/", (0, 1)), (".", (1, 2)):
+        code, out, _ = git_prefect(work.path, "validate", folder)
+        good, errors = below
+        loaded = f"{good} flow in 1 file loads" if good else "0 flows in 0 files load"
+        said = f"{loaded} as on an agent, {errors} error{'s' if errors > 1 else ''} {HERE}"
+        assert (code, out.splitlines()[-1]) == (1, said)
+    code, out, _ = git_prefect(work.path / "flows", "validate", "deep")
+    assert (code, out.splitlines()[-1]) == (1, f"0 flows in 0 files load as on an agent, 1 error {HERE}")
+
+
+def test_names_that_are_no_text_are_told_in_json(work: Clone) -> None:
+    (work.path / os.fsdecode(b"lat\xe9.py")).write_text(FLOW.format(name="etl"))
+    code, out, _ = git_prefect(work.path, "validate", "--format", "json")
+    assert (code, [one["path"] for one in json.loads(out)["flows"]]) == (0, ["lat\udce9.py"])
+
+
+def test_settings_of_pyproject_in_a_file_of_their_own(work: Clone) -> None:
+    work.commit({".git-prefect.toml": "[[tool.git-prefect.runtime]]\nflows = ['**']\n"})
+    assert git_prefect(work.path, "register", "--explain") == (
+        2,
+        "",
+        "git-prefect: .git-prefect.toml: tool: unknown key; the settings are at the top level of this file\n"
+        "hint: write [[runtime]] and [[target]] in .git-prefect.toml: [[tool.git-prefect.…]] is for pyproject.toml\n",
+    )

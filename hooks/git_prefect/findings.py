@@ -46,10 +46,11 @@ CODES: dict[str, Code] = {
     "no-flow": Code(
         WARNING,
         "The file matches the flow patterns, or builds a flow, but after executing it no variable of the module is "
-        "a Flow. An error when the file's code builds one.",
+        "a Flow. An error when the file's code builds one; a warning when an agent finds others of its flows, as after a loop.",
         "An agent looks for the flow among the module's global variables, and executes the file with `__name__` "
         "set to `builtins`: what is under `if __name__ == \"__main__\"`, in a function or in a list is not found.",
-        "Assign the flow to a variable at the top level, or leave the file out with the setting `exclude`.",
+        "Assign each flow to a variable at the top level, in a loop by `globals()`; or leave the file out with the setting "
+        "`exclude`.",
     ),
     "import-not-on-agent": Code(
         ERROR,

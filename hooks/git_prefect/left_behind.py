@@ -35,16 +35,23 @@ def _archive_it() -> str:
 def by_change(repository: git.Repository, update: RefUpdate, target: Target, names: Collection[str]) -> list[str]:
     """A line for each flow that the push removes or renames; `names` are the flows that the pushed commit defines.
 
-    Only flows that the source calls by a literal name are seen, and only where the remote has the ref already.
+    Only flows that the source calls by a literal name are seen, and only where the remote has the ref already; of these,
+    where this clone has registered the ref, those that it has.
     """
     from .flows.names import literal_names
 
     if update.kind != "branch" or not update.remote_commit or not update.commit:
         return []
     before, now = _sources(repository, update.remote_commit, update.commit)
+    registered = {
+        one["flow"] for line in pending.settled(repository) if (line["remote"], line["ref"]) == (update.remote, update.ref)
+        for one in line.get("flows", ())
+    }  # fmt: skip
     lines = []
     for path in sorted(before):
         gone = literal_names(before[path]) - set(names)
+        # Where this clone has registered the ref, what was never among it is in another storage, or did not load.
+        gone &= registered or gone
         come = literal_names(now.get(path, b"")) - literal_names(before[path])
         # A name that the file still has is not gone: it may not load, or stay in another storage.
         for name in sorted(gone - literal_names(now.get(path, b""))):

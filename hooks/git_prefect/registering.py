@@ -223,7 +223,7 @@ def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) ->
             "image-lost",
             f"flow {one.flow!r}: ran in the image of its Docker storage, and nothing names one now: what it imports may be "
             "missing where it runs",
-            "give its files a [[tool.git-prefect.runtime]] with an image",
+            "give its files a [[tool.git-prefect.runtime]] with an image (in .git-prefect.toml: [[runtime]])",
             path=one.path,
             flow=one.flow,
         )

@@ -59,7 +59,7 @@ RUN_CONFIGS = ("DockerRun", "ECSRun", "KubernetesRun", "LocalRun", "UniversalRun
 
 
 class Settings(Table, frozen=True):
-    """Everything that can be set; the README lists each key with its default."""
+    """Everything that can be set; docs/settings.md lists each key with its default."""
 
     flows: list[str] = []
     exclude: list[str] = []
@@ -144,6 +144,11 @@ def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
     except ValueError as error:
         raise UnusableCommit(f"{name}: cannot be read as TOML ({error}), so no settings can be read", f"mend {name}") from error
     if name != "pyproject.toml":
+        if "tool" in document:
+            raise UnusableCommit(
+                f"{name}: tool: unknown key; the settings are at the top level of this file",
+                f"write [[runtime]] and [[target]] in {name}: [[tool.git-prefect.…]] is for pyproject.toml",
+            )
         return document
     tool = document.get("tool")
     table: Any = tool.get("git-prefect") if isinstance(tool, dict) else None
@@ -288,5 +293,5 @@ def _checked(value: Any, kind: Any, origin: str, place: str) -> None:
 def _refused(origin: str, key: str, fact: str) -> UnusableCommit:
     return UnusableCommit(
         f"{origin}: {key}: {fact[0].lower()}{fact[1:]}" if key else f"{origin}: {fact}",
-        f"mend {key or 'it'} in {origin}; the README lists all settings",
+        f"mend {key or 'it'} in {origin}; docs/settings.md lists all settings",
     )

@@ -199,7 +199,9 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     refused = [row for row, one in zip(rows, planned.plan) if one.action == "failed"]
     failed = [row for row, one in zip(rows, planned.plan) if row.action == "failed" and one.action != "failed"]
     waiting = [f"{row.flow}: {row.reason}" for row in failed]
-    waiting += [f"{one.message}; {one.hint}" for one in planned.left_out if one.code == "environment-broken"]
+    if not detail["flows"]:
+        # Beside what is registered, it is left out like any other file.
+        waiting += [f"{one.message}; {one.hint}" for one in planned.left_out if one.code == "environment-broken"]
     if waiting:
         pending.log(repository, {"result": "failed", "ref": entry.ref, "remote": entry.remote, **detail})
         _postpone(repository, entry, "; ".join(waiting), tell)

@@ -18,6 +18,7 @@ from .trees import check, interpreter_for, settings_at, tree_of_commit, tree_of_
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from .flows.check import Tree
     from .flows.interpreter import Interpreter
     from .results import ReportedFlow, ReportedRef
     from .settings import Settings, Source
@@ -124,7 +125,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         source = settings_at(repository, None, remote)
         tree = tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository)
-    only = _from_top(repository, options.files) if options.files else None
+    only = _from_top(repository, options.files, tree) if options.files else None
     files = check(
         repository,
         tree,
@@ -174,7 +175,7 @@ def _arguments(argv: Sequence[str]) -> Namespace:
         description="Load flow files as an agent loads them: those named, else all of the work tree.",
         epilog="Exit codes: 0 all load, 1 findings, 2 usage or settings.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="flow files; default: every flow file")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="flow files, or folders of them; default: all")
     parser.add_argument("--ref", help="check this branch's or tag's commit, not the work tree")
     parser.add_argument("--no-cache", action="store_true", help="load everything again")
     parser.add_argument("--no-preload", action="store_true", help="import no installed module ahead of the flow files")
@@ -195,15 +196,19 @@ def _in_commit() -> bool:
     return "GIT_INDEX_FILE" in os.environ
 
 
-def _from_top(repository: git.Repository, files: Sequence[str]) -> set[str]:
-    """Paths from the root of the repository; symlinks in folders are followed, the file itself is not."""
+def _from_top(repository: git.Repository, files: Sequence[str], tree: Tree) -> set[str]:
+    """Paths from the root of the repository; symlinks in folders are followed, the file itself is not. A folder is all below."""
     top = os.path.realpath(repository.top or ".")
-    found = set()
+    found: set[str] = set()
     for file in files:
         if not os.path.lexists(file):
             raise UsageError(
                 f"{file}: there is no such file here", "name files from where you are, or none to check all flow files"
             )
+        if os.path.isdir(file):
+            below = os.path.normpath(os.path.relpath(os.path.realpath(file), top)) + "/"
+            found |= {one.path for one in tree.entries if below == "./" or one.path.startswith(below)}
+            continue
         folder, name = os.path.split(file)
         found.add(os.path.relpath(os.path.join(os.path.realpath(folder or "."), name), top))
     return found

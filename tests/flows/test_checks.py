@@ -57,6 +57,20 @@ def test_what_is_in_the_repository(repository: Checked) -> None:
     )
 
 
+def test_flows_that_no_variable_holds(repository: Checked) -> None:
+    loop = "from prefect import Flow\nfor name in 'abc':\n    flow = Flow(name)\nkept = [flow]\n"
+    assert told(repository, {"a.py": loop, "b.py": loop.replace("'abc'", "'xyz'").replace("flow =", "globals()[name] =").replace("[flow]", "1")}) == (
+        "a.py: warning: builds 'a', 'b', which no global variable holds: an agent does not find them, so nothing of that is "
+        "registered [no-flow]\n"
+        '  hint: give each flow a variable of its own at the top level; in a loop: globals()[f"flow_{name}"] = flow'
+    )
+
+
+def test_half_a_letter_is_nothing_that_the_api_takes(repository: Checked) -> None:
+    said = told(repository, {"a.py": "from prefect import Flow\nflow = Flow('half\\ud800')\n"})
+    assert "[not-serializable]" in said and "surrogates not allowed" in said
+
+
 def test_hints_that_know_the_cause(repository: Checked) -> None:
     files = {
         "a.py": "import os\n" + FLOW + "os.environ['DATABASE']\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,7 +106,9 @@ def test_what_a_flow_file_leaves_running_or_writes_reaches_no_process_of_ours(re
         + flow("writes"),
         "z.py": flow("z"),
     }
+    began = time.monotonic()
     found = {file.path: [flow.name for flow in file.flows] for file in repository.check(files, Settings(timeout=10))}
+    assert time.monotonic() - began < 300, "it was waited for"
     assert found == {path: [path[: -len(".py")]] for path in files}
 
 

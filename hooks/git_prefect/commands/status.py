@@ -80,7 +80,7 @@ def of_pushes(
     last = _last(repository)
     if is_gone is not None:
         over = [line for line in last if line["result"] != "not arrived" and is_gone(line["remote"], line["ref"])]
-        last = [line for line in last if line not in over and (line is last[0] or _is_bad(line))]
+        last = [line for line in last if line not in over and (line is last[0] or _is_bad(line) or line.get("left_out"))]
     pushes = [*(_waiting(entry, told) for entry in waiting), *map(_settled, last)]
     bad = any(entry.error for entry in waiting) or any(_is_bad(line) for line in last)
     return Report(
@@ -93,7 +93,7 @@ def of_pushes(
 
 
 def _is_bad(line: dict[str, Any]) -> bool:
-    return line["result"] in ("failed", "refused") or bool(line.get("left_out") or line.get("unclonable"))
+    return line["result"] in ("failed", "refused") or bool(line.get("unclonable"))
 
 
 def _last(repository: git.Repository) -> list[dict[str, Any]]:

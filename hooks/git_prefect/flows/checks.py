@@ -52,7 +52,7 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: Repository) 
     if content.startswith(LFS_HEADER):
         return Judged((_lfs_pointer(path, path), _pointer_fails(path)), "", True)
     if status == "loaded":
-        return Judged((*_calls(path, answer), *flow_findings(path, content, answer)), "", True)
+        return Judged((*_calls(path, answer), *_lost(path, answer), *flow_findings(path, content, answer)), "", True)
     if status == "failed":
         return _failed(path, content, answer, where)
     if status == "timeout":
@@ -246,6 +246,20 @@ def _calls(path: str, answer: dict[str, Any]) -> list[Finding]:
             path=path, line=calls["run"][0],
         ))  # fmt: skip
     return found
+
+
+def _lost(path: str, answer: dict[str, Any]) -> list[Finding]:
+    """Flows that the file builds and an agent does not find; of a file with none that is found, `no_flow` tells."""
+    if not answer["flows"] or not answer["lost"]:
+        return []
+    names = ", ".join(map(repr, answer["lost"]))
+    return [finding(
+        "no-flow",
+        f"builds {names}, which no global variable holds: an agent does not find {'them' if len(answer['lost']) > 1 else 'it'}, "
+        "so nothing of that is registered",
+        'give each flow a variable of its own at the top level; in a loop: globals()[f"flow_{name}"] = flow',
+        path=path,
+    )]  # fmt: skip
 
 
 def _line(error: dict[str, Any]) -> int | None:

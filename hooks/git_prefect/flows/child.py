@@ -35,6 +35,9 @@ _source_of = importlib.util.source_from_cache
 schemas: dict[str, Any] = {}
 """Prefect's schemas by their options, made before the fork: to make them takes longer than to use them."""
 
+built: list[Any] = []
+"""The flows that a flow file's own lines have made."""
+
 calls: dict[str, list[int | None]] = {"register": [], "run": []}
 """Lines of the flow file that call `flow.register()` and `flow.run()`; None: called from elsewhere."""
 
@@ -268,8 +271,10 @@ def load(path: str, code: CodeType | None, seen: Seen, clone: Clone) -> dict[str
     except BaseException as caught:
         seen.off = True
         return dict(report(seen), status="failed", error=describe(caught, values, seen))
+    # What a loop has made and no variable holds is found by no agent.
+    lost = sorted({one.name for one in built if isinstance(one.name, str)} - flows.keys())
     twice = [name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)]
-    return dict(report(seen), status="loaded", twice=twice, flows=[take(flow) for flow in flows.values()])
+    return dict(report(seen), status="loaded", twice=twice, lost=lost, flows=[take(flow) for flow in flows.values()])
 
 
 def exit_code(code: Any) -> int:
@@ -296,7 +301,7 @@ def report(seen: Seen) -> dict[str, Any]:
 
 
 def note_calls(flow_class: Any) -> None:
-    """Notice `flow.register()` and `flow.run()`; under an agent they warn and return None, as here."""
+    """Notice flows that are made, `flow.register()` and `flow.run()`; under an agent these warn and return None, as here."""
 
     def noting(name: str, original: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -310,6 +315,15 @@ def note_calls(flow_class: Any) -> None:
 
     for name in calls:
         setattr(flow_class, name, noting(name, getattr(flow_class, name)))
+    make = flow_class.__init__
+
+    @functools.wraps(make)
+    def noted(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        if sys._getframe(1).f_code.co_filename == "<string>":
+            built.append(self)
+
+    flow_class.__init__ = noted
 
 
 @contextlib.contextmanager
