@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -494,3 +495,22 @@ def test_settings_of_pyproject_in_a_file_of_their_own(work: Clone) -> None:
         "git-prefect: .git-prefect.toml: tool: unknown key; the settings are at the top level of this file\n"
         "hint: write [[runtime]] and [[target]] in .git-prefect.toml: [[tool.git-prefect.…]] is for pyproject.toml\n",
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_a_validation_ends_all_that_it_has_started(work: Clone, tmp_path: Path, number: signal.Signals) -> None:
+    begun, temporary = tmp_path / "begun", tmp_path / "temporary"
+    temporary.mkdir()
+    detaches = f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    open({str(begun)!r}, 'w').write(f'{{os.getpid()}}.')\ntime.sleep(600)\n"
+    work.write({"a.py": detaches + FLOW.format(name="a")})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "git_prefect", "validate"], cwd=work.path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env={**os.environ, "GIT_PREFECT_PYTHON": sys.executable, "TMPDIR": str(temporary)},
+    )  # fmt: skip
+    while not (begun.exists() and begun.read_text().endswith(".")):
+        assert process.poll() is None
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + number, b"")
+    assert os.listdir(temporary) == []
+    assert not Path("/proc", begun.read_text()[:-1]).exists()

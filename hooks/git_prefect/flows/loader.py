@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -28,7 +29,8 @@ WORKER = Path(__file__).with_name("worker.py")
 RECORD = struct.Struct(">cIIQI")
 """What the worker tells on its stdout: see there."""
 PR_SET_CHILD_SUBREAPER = 36
-GRACE = 0.5
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+GRACE = 5.0
 """Seconds that the worker has to end its children before it is killed."""
 
 
@@ -48,7 +50,8 @@ class EnvironmentBroken(Exception):
 class Loader:
     """A worker that imports Prefect while the caller prepares the files; then `load` hands them over.
 
-    A context: on its exit the worker and all that it started are gone.
+    A context: on its exit the worker and all that it started are gone; a SIGTERM or SIGHUP (a job is cancelled, a
+    terminal closed) leaves it, too.
     """
 
     def __init__(self, python: str, library_cache: Path, env: Mapping[str, str]) -> None:
@@ -57,8 +60,13 @@ class Loader:
         self._env = env
         self._control = Path()
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended_by: list[int] = []
 
     def __enter__(self) -> Loader:
+        if threading.current_thread() is threading.main_thread():
+            self._ended_by = [one for one in ENDS if signal.getsignal(one) is signal.SIG_DFL]
+        for number in self._ended_by:
+            signal.signal(number, _leave)
         self._start()
         return self
 
@@ -66,6 +74,8 @@ class Loader:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end()
+        for number in self._ended_by:
+            signal.signal(number, signal.SIG_DFL)
 
     def _start(self) -> None:
         # Resolved: /tmp is a link on macOS, and what a load opens is compared with its place.
@@ -219,6 +229,10 @@ def _still_has_room(control: Path) -> None:
         private.replace(control / "room", b"x" * 4096)
     except OSError as error:
         raise private.named(error, control.parent) from error
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _adopt_orphans() -> None:

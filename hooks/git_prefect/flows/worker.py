@@ -82,6 +82,8 @@ def main() -> None:
         return
     with open(os.path.join(control, "jobs.json"), encoding="utf-8", errors="surrogateescape") as file:
         orders = dict(json.load(file), told=told)
+    # Somebody pressed Ctrl-C. The lanes are asked as well; what a flow file has detached is left to us.
+    signal.signal(signal.SIGTERM, stop_all)
     with child.loading():
         gc.freeze()
         run_lanes(control, orders)
@@ -444,6 +446,11 @@ def kill_orphans() -> None:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def stop_all(*_: object) -> None:
+    kill_orphans()
+    os._exit(1)
 
 
 def kill_group(pid: int) -> None:
