@@ -162,6 +162,11 @@ def test_a_push_that_removes_or_renames_flows_says_what_it_leaves_behind(
     assert (
         lines[0].partition("; ")[2].startswith("what Prefect has of it stays active, and each run fails. Archive with ")
     )
+    known = {"result": "registered", "ref": push.ref, "remote": "origin", "commit": "c"}
+    pending.log(work.repository, {**known, "flows": [{"flow": "removed", "path": "a.py", "project": "dev", "action": "created"}]})
+    assert left_behind.by_change(work.repository, push, TARGETS[3], names) == lines[:1]
+    pending.log(work.repository, {**known, "flows": [{"flow": "renamed", "path": "a.py", "project": "dev", "action": "updated"}]})
+    assert left_behind.by_change(work.repository, push, TARGETS[3], names) == lines
     (_, pruned) = left_behind.by_change(work.repository, push, TARGETS[2], names)
     assert pruned.endswith("; what Prefect has of it is archived once origin has the commit, as `prune = true` says")
     assert left_behind.by_change(work.repository, push._replace(remote_commit=None), TARGETS[3], names) == []

@@ -203,6 +203,17 @@ def test_files_with_errors_are_left_out_and_told(team: Clone) -> None:
     assert left_out.startswith("old.py:2: does not load: TypeError: ")
 
 
+def test_a_file_that_could_not_be_checked_is_left_out_beside_what_is_registered(team: Clone) -> None:
+    unchecked = "import no_such_module\n" + FLOW.format(name="other")
+    head = team.commit({"etl.py": FLOW.format(name="etl"), "other.py": unchecked})
+    queue(team)
+    team.git("push", "--quiet", "origin", "feature/x")
+    settle.settle(team.repository)
+    assert (log(team), pending.entries(team.repository)) == ([("registered", head, [("etl", "created", 1)])], [])
+    (line,) = pending.settled(team.repository)
+    assert ["'no_such_module' is not installed" in one for one in line["left_out"]] == [True]
+
+
 def test_another_process_that_settles_is_left_alone(team: Clone) -> None:
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)

@@ -428,6 +428,15 @@ def test_a_git_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
 
 
+def test_an_interpreter_that_is_not_there_hides_nothing_else(desk: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_PREFECT_PYTHON", "/nowhere/python")
+    code, printed = doctor(desk)
+    assert code == 1
+    assert told(printed, "interpreter").startswith("! setting python: /nowhere/python does not exist, so no flow can be loaded hint:")
+    assert told(printed, "clone") == "  not tried, for what is wrong with the interpreter"
+    assert printed.splitlines()[-1] == "2 of 15 wrong: interpreter, agents"
+
+
 def test_an_interpreter_that_cannot_load_flows(tmp_path: Path) -> None:
     """A virtual environment without Prefect, and marshmallow 4 as `pip install prefect` brings it."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)

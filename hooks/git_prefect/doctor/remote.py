@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..clone_check import check_clone
 from ..clone_failures import no_default_branch
-from ..errors import GitPrefectError
+from ..errors import GitPrefectError, UsageError
 from ..model import CheckedFile, GitStorage, RefUpdate
 from ..push import git, refs
 from ..push.clone_url import TOKEN, why_not_clonable
@@ -103,7 +103,11 @@ def token_and_clone(
         untried = Check("token", (f"{secret}, not looked for",)) if secret else token
         return [untried, Check("clone", (f"not tried, for what is wrong with {reason}",))]
     begin = time.monotonic()
-    found = check_clone(repository, update, settings, files)
+    try:
+        found = check_clone(repository, update, settings, files)
+    except UsageError:
+        untried = Check("token", (f"{secret}, not looked for",)) if secret else token
+        return [untried, Check("clone", ("not tried, for what is wrong with the interpreter",))]
     took = f"in {time.monotonic() - begin:.1f} s"
     if found.finding is None:
         done = (

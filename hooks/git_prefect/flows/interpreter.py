@@ -199,8 +199,9 @@ class Probes:
     def required(self, path: str, name: str) -> dict[str, Any]:
         """As `of`, for an interpreter that has to be one."""
         if not os.path.isfile(path):
+            looked = "" if name == path else f" (looked for at {path})"
             raise UsageError(
-                f"setting python: {name} does not exist (looked for at {path}), so no flow can be loaded",
+                f"setting python: {name} does not exist{looked}, so no flow can be loaded",
                 "create the environment, or set `python` to the interpreter that has the flows' dependencies "
                 "(GIT_PREFECT_PYTHON and `git config prefect.python` set it for this machine only)",
             )
