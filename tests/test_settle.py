@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import Client
 from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect import registering, settle
@@ -18,6 +19,7 @@ from git_prefect.push import pending
 from git_prefect.push.git import configuration
 from git_prefect.push.pending import Entry
 from git_prefect.push.process import Process
+from git_prefect.report.command import git_prefect
 
 from .repository import Clone, bare_remote, clone
 from .test_cli import FLOW
@@ -32,6 +34,9 @@ create-project = true
 [[tool.git-prefect.target]]
 branch = "main"
 project = "{project}-absent"
+[[tool.git-prefect.target]]
+tag = "v*"
+project = "{project}-releases"
 """
 
 
@@ -212,6 +217,24 @@ def test_a_file_that_could_not_be_checked_is_left_out_beside_what_is_registered(
     assert (log(team), pending.entries(team.repository)) == ([("registered", head, [("etl", "created", 1)])], [])
     (line,) = pending.settled(team.repository)
     assert ["'no_such_module' is not installed" in one for one in line["left_out"]] == [True]
+
+
+def test_a_release_that_waited_gives_way_to_a_newer_one(team: Clone, tmp_path: Path) -> None:
+    head = team.commit({"etl.py": FLOW.format(name="etl")})
+    for tag in ("v1.2", "v1.3"):
+        team.git("tag", tag)
+        team.git("push", "--quiet", "origin", tag)
+        pending.record(team.repository, RefUpdate("origin", "", f"refs/tags/{tag}", head, head, None, "push"), None, None, None)
+        if tag == "v1.2":
+            settle.settle(team.repository)
+            (entry,) = pending.entries(team.repository)
+            assert "project" in entry.error
+            Client().create_project(f"{tmp_path.name}-releases")
+    settle.settle(team.repository, due_only=False)
+    assert log(team)[-2:] == [
+        ("registered", head, [("etl", "created", 1)]),
+        ("nothing to register", head, f"v1.3 was registered while this waited; to go back to it: {git_prefect('register', '--ref', 'v1.2')}"),
+    ]
 
 
 def test_another_process_that_settles_is_left_alone(team: Clone) -> None:

@@ -198,6 +198,12 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     # A refusal of the plan stands until something else is pushed; what the API or the interpreter failed at may not.
     refused = [row for row, one in zip(rows, planned.plan) if one.action == "failed"]
     failed = [row for row, one in zip(rows, planned.plan) if row.action == "failed" and one.action != "failed"]
+    newer = _newer_tags(planned) if entry.attempts else ""
+    if newer:
+        back = git_prefect("register", "--ref", update.name)
+        reason = f"{newer} was registered while this waited; to go back to it: {back}"
+        tell(outcome(pending.close(repository, entry, "nothing to register", {"reason": reason})))
+        return
     waiting = [f"{row.flow}: {row.reason}" for row in failed]
     if not detail["flows"]:
         # Beside what is registered, it is left out like any other file.
@@ -210,6 +216,17 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     line = pending.close(repository, entry, result, detail)
     # What stays in another storage was told before the push.
     tell(outcome({**line, "notes": remarks}))
+
+
+def _newer_tags(planned: Planned) -> str:
+    """The newer tags that all flows of a release are registered from by now; empty when something else is there."""
+    from .registration.holders import is_older
+
+    refused = [one for one in planned.plan if one.action == "failed"]
+    held = [planned.registered.holder(one.project, one.flow) for one in refused]
+    tags = {str(one.storage.get("tag")) for one in held if one}
+    older = planned.given.update.kind == "tag" and len(refused) == len(planned.plan)
+    return ", ".join(sorted(tags)) if older and all(is_older(planned.given.update.name, tag) for tag in tags) else ""
 
 
 def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
