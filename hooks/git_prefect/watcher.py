@@ -120,6 +120,9 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
             audience = Audience(connection)
             audience.tell(f"{left:.3f}")
             arrived = frozenset(entry.id for entry in entries if _has_arrived(repository, entry))
+            if len(arrived) == len(entries):
+                # It has no more to tell. Once the push has ended, another git may have looked it up, and fail without it.
+                trigger.take_away(repository, pusher.pid)
             settle(repository, just_pushed=arrived, due_only=tried, tell=audience.tell)
             tried = True
             if audience.listens:
