@@ -15,6 +15,7 @@ import pytest
 
 from git_prefect.cli import main
 from git_prefect.findings import CODES
+from git_prefect.report.command import executable, typed_here
 from git_prefect.report.command import git_prefect as as_typed
 
 from .repository import Clone
@@ -241,8 +242,8 @@ def test_an_api_that_is_down_or_is_none(work: Clone) -> None:
     )
     assert (code, out) == (4, "")
     assert err == (
-        "git-prefect: the Prefect API at http://127.0.0.1:9 is out of reach: no connection\n"
-        "hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
+        "git-prefect: the Prefect API at http://127.0.0.1:9 is out of reach: no connection\nhint: "
+        + typed_here("is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n")
     )
 
 
@@ -514,3 +515,14 @@ def test_who_ends_a_validation_ends_all_that_it_has_started(work: Clone, tmp_pat
     assert (process.returncode, said) == (128 + number, b"")
     assert os.listdir(temporary) == []
     assert not Path("/proc", begun.read_text()[:-1]).exists()
+
+
+def test_prefects_own_command_is_named_where_no_shell_finds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As with pipx, which puts git-prefect on PATH and not what it needs."""
+    hint = "log in with `prefect auth login --key KEY`, or see `git prefect doctor`"
+    monkeypatch.delenv("PRE_COMMIT", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("git-prefect", "prefect"):
+        (tmp_path / name).symlink_to(sys.executable)
+        typed = hint if name == "prefect" else hint.replace("`prefect", f"`{executable('prefect')}")
+        assert typed_here(hint) == typed

@@ -129,6 +129,9 @@ def _write_no_more(stream: IO[str]) -> None:
 
 def _ended(name: str, arguments: list[str], error: GitPrefectError) -> int:
     """Tell what ended a command: on stderr always, and as a report where the command line asks for one."""
+    from .report.command import typed_here
+
+    error.hint = typed_here(error.hint)
     try:
         if sys.stderr.isatty():
             from .report.options import asked_for, ended

@@ -117,7 +117,7 @@ def _failures(waiting: Sequence[Entry]) -> list[str]:
         if entry.error:
             ref = RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push")
             lines.append(
-                f"not registered yet: {text.place(ref)} at {text.short(entry.commit)}: {entry.error}\n"
+                f"not registered yet: {text.place(ref)} at {text.short(entry.commit)}: {typed_here(entry.error)}\n"
                 f"  hint: it is tried again with this push; now: {git_prefect('register', '--pending')}"
             )
     return lines

@@ -301,7 +301,7 @@ def test_a_project_that_does_not_exist(desk: Clone) -> None:
     )
     desk.git("push", "--quiet", "--no-verify")
     assert told(doctor(desk)[1], "project") == (
-        "! nowhere does not exist, so nothing can be registered hint: prefect create project nowhere, or `create-project = "
+        "! nowhere does not exist, so nothing can be registered hint: `prefect create project nowhere`, or `create-project = "
         "true` in the target"
     )
 

@@ -10,7 +10,7 @@ from ..errors import ExitCode, GitPrefectError
 from ..model import ERROR, Finding, RefUpdate
 from ..push import git, pending, refs
 from ..report import outcomes, text
-from ..report.command import git_prefect
+from ..report.command import git_prefect, typed_here
 from ..report.options import Parser, reporting, show
 from ..report.standing import ago
 from ..results import Registration, Report, ReportedRef
@@ -112,7 +112,7 @@ def _waiting(entry: pending.Entry, told: Sequence[str]) -> tuple[ReportedRef, li
     head = f"{text.place(update)} at {text.short(entry.commit)}"
     if entry.error:
         tries = text.plural(entry.attempts, "time")
-        reason = ", for the reason above" if entry.error in told else f": {entry.error}"
+        reason = ", for the reason above" if entry.error in told else f": {typed_here(entry.error)}"
         state = (
             f"not registered yet, tried {tries}{reason}\n"
             f"  hint: try now with {git_prefect('register', '--pending')}"

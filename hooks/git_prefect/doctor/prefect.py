@@ -46,7 +46,7 @@ def tenant_and_project(found: Api, target: Target | None, name: str | None) -> t
         return [tenant, Check("project", (f"{name} is created with the first registration",))], registered
     missing = Check(
         "project", (), f"{name} does not exist, so nothing can be registered",
-        f"prefect create project {shlex.quote(name)}, or `create-project = true` in the target",
+        f"`prefect create project {shlex.quote(name)}`, or `create-project = true` in the target",
     )  # fmt: skip
     return [tenant, missing], registered
 

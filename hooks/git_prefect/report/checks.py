@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..results import Check
+from .command import typed_here
 from .look import Look, columns, padded, whole
 from .text import NARROW
 
@@ -30,7 +31,7 @@ def _told(one: Check, look: Look) -> Iterator[str]:
         yield from _wrapped(fact, look, 2)
     if one.problem:
         yield from _wrapped(one.problem, look, 2)
-        yield from _wrapped(f"{look.paint('green', 'hint:')} {whole(one.remedy)}", look, 6)
+        yield from _wrapped(f"{look.paint('green', 'hint:')} {whole(typed_here(one.remedy))}", look, 6)
 
 
 def _wrapped(paragraph: str, look: Look, hanging: int) -> Iterator[str]:

@@ -12,14 +12,16 @@ def git_prefect(*arguments: str) -> str:
 
     Under pre-commit PATH begins with the hook's own environment, which no shell of the user has.
     """
-    ours = os.path.join(sys.prefix, "bin")
+    command = "git prefect" if _is_found("git-prefect") else executable()
+    return " ".join((command, *map(shlex.quote, arguments)))
+
+
+def _is_found(name: str) -> bool:
     folders = os.environ.get("PATH", "").split(os.pathsep)
     if "PRE_COMMIT" in os.environ:
-        folders = [folder for folder in folders if folder != ours]
+        folders = [folder for folder in folders if folder != os.path.join(sys.prefix, "bin")]
     # Not `shutil.which`: the import takes as long as all else that an idle push does here.
-    on_path = any(os.access(os.path.join(folder, "git-prefect"), os.X_OK) for folder in folders)
-    command = "git prefect" if on_path else shlex.quote(os.path.join(ours, "git-prefect"))
-    return " ".join((command, *map(shlex.quote, arguments)))
+    return any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders)
 
 
 def git(*arguments: str) -> str:
@@ -28,11 +30,17 @@ def git(*arguments: str) -> str:
 
 
 def typed_here(hint: str) -> str:
-    """A hint of where nobody knows who will read it, or that was kept: its `git prefect …` as it can be typed here."""
+    """A hint of where nobody knows who will read it, or that was kept: its commands as they can be typed here.
+
+    These are `git prefect …` and Prefect's own, which pipx keeps to itself.
+    """
     told = "`git prefect "
-    return hint.replace(told, f"`{git_prefect()} ") if told in hint else hint
+    if told in hint:
+        hint = hint.replace(told, f"`{git_prefect()} ")
+    told = "`prefect "
+    return hint.replace(told, f"`{executable('prefect')} ") if told in hint and not _is_found("prefect") else hint
 
 
-def executable() -> str:
-    """This very installation's command, quoted for a shell; not found through PATH, which a hook may not share."""
-    return shlex.quote(os.path.join(sys.prefix, "bin", "git-prefect"))
+def executable(name: str = "git-prefect") -> str:
+    """A command of this very installation, quoted for a shell; not found through PATH, which a hook may not share."""
+    return shlex.quote(os.path.join(sys.prefix, "bin", name))
