@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,24 @@ feature/x → {desk.project}-feature--x
 """,
         "",
     )
+
+
+def test_the_same_in_markdown(desk: Desk) -> None:
+    desk.commit(etl=flow("etl", "0 6 * * *"), ml__train=flow("train"))
+    desk.register("main")
+    head = desk.commit(etl=flow("etl", "0 6 * * *").replace("extract", "fetch"))
+    code, out, _ = desk("status", "--format", "markdown")
+    lines = re.sub(r"http://\S+/flow/[0-9a-f-]+", "PAGE", out).splitlines()
+    assert code == 1
+    assert lines[-6:] == [
+        "| flow | registered from | project | version | schedule | last run | |",
+        "|---|---|---|---|---|---|---|",
+        f"| [`etl`](PAGE) | main | `{desk.project}` | v1 | cron 0 6 \\* \\* \\* | never ran | `structure-drift` |",
+        f"| [`train`](PAGE) | main | `{desk.project}` | v1 | no schedule | never ran |  |",
+        "",
+        "2 runtimes serve 2 flows: UniversalRun (1), DockerRun registry/ml:1 (1)",
+    ]
+    assert [line for line in lines if short(head) in line and "structure-drift" in line]
 
 
 def test_the_last_run_is_of_whatever_version_and_one_that_failed_to_load_counts(desk: Desk) -> None:

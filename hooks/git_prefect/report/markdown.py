@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from ..model import ERROR, NOTE, WARNING, Finding
-from ..results import Graph, Registration, Report
-from . import codes, problems, terminal, text
+from ..results import Graph, Registration, Report, StandingFlow
+from . import codes, problems, standing, terminal, text
 from .look import Look
 from .mermaid import flowchart
 
@@ -35,6 +35,7 @@ def _document(report: Report, graphs: Sequence[Graph]) -> str:
     parts = [f"### git prefect {report.command}", _sums(report), *_refs(report), *_findings(report.findings)]
     parts += [
         *_registrations(report.registrations, report.is_plan),
+        *_registered(report.registered),
         *(_graph(one, len(graphs) <= MOST_OPEN) for one in graphs),
     ]
     missing = len(report.graphs) - len(graphs)
@@ -47,7 +48,7 @@ def _sums(report: Report) -> str:
 
 
 def _refs(report: Report) -> list[str]:
-    return [escape(ref.heading) for ref in report.refs if ref.heading]
+    return [_lines(ref.heading) for ref in report.refs if ref.heading]
 
 
 def _findings(found: Sequence[Finding]) -> list[str]:
@@ -66,7 +67,7 @@ def _finding(one: Finding) -> str:
     place = f"{one.path}:{one.line}" if one.path and one.line else one.path
     where = f"{code(place)} " if place else ""
     severity = "" if one.severity == ERROR else f"{one.severity}: "
-    hint = f"  \n  hint: {escape(one.hint)}" if one.hint else ""
+    hint = f"  \n  hint: {_lines(one.hint, '  ')}" if one.hint else ""
     return f"- {where}{severity}{escape(one.message)} ({code(one.code)}){hint}"
 
 
@@ -100,6 +101,21 @@ def _row(row: Registration, plan: bool) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
+def _registered(flows: Sequence[StandingFlow]) -> list[str]:
+    """A table of what Prefect holds, as `git prefect status` has it; what is wrong with each is among the findings."""
+    if not flows:
+        return []
+    table = ["| flow | registered from | project | version | schedule | last run | |", "|---|---|---|---|---|---|---|"]
+    for one in flows[:MOST_ROWS]:
+        name, *told = standing.cells_of(one)
+        flow = f"[{code(name)}]({one.url})" if one.url else code(name)
+        wrong = " ".join(code(found.code) for found in one.drift)
+        cells = [flow, escape(standing.ref_name(one.ref)), code(one.project), *map(escape, told), wrong]
+        table.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    more = [f"and {text.plural(len(flows) - MOST_ROWS, 'more flow')}"] if len(flows) > MOST_ROWS else []
+    return ["\n".join(table), *more, escape(standing.runtimes(flows))]
+
+
 def _graph(graph: Graph, unfolded: bool) -> str:
     source, missing = flowchart(graph)
     new = "" if graph.changes else ", new"
@@ -123,6 +139,11 @@ def escape(sentence: str) -> str:
     """A sentence without markup but its own code spans: names in it are people's, and may look like markup."""
     parts = re.split(r"(`[^`]+`)", re.sub(r"\s+", " ", sentence.strip()))
     return "".join(part if number % 2 else _plain(part) for number, part in enumerate(parts))
+
+
+def _lines(words: str, indent: str = "") -> str:
+    """Sentences of a line each."""
+    return f"  \n{indent}".join(escape(line) for line in words.splitlines())
 
 
 def _plain(words: str) -> str:

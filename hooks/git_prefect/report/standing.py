@@ -20,14 +20,14 @@ def table(report: Report, look: Look) -> list[str]:
     groups: dict[tuple[str, str], list[StandingFlow]] = {}
     for one in report.registered:
         groups.setdefault((one.ref, one.project), []).append(one)
-    cells = {one: _cells(one) for one in report.registered}
+    cells = {one: cells_of(one) for one in report.registered}
     widths = [max((columns(row[column]) for row in cells.values()), default=0) for column in range(4)]
     # The indent and the gaps are two columns each.
     space = max(LEAST_NAME, (look.width or text.NARROW) - sum(widths[1:]) - 8)
     widths[0] = max((columns(row[0]) for row in cells.values() if columns(row[0]) <= space), default=LEAST_NAME)
     lines = []
     for (ref, project), flows in groups.items():
-        heading = f"{_ref(ref)} → {project}{', queued' if ref in queued else ''}"
+        heading = f"{ref_name(ref)} → {project}{', queued' if ref in queued else ''}"
         lines.append(look.wrap(look.paint("bold", heading)))
         for one in flows:
             lines += _row(cells[one], widths)
@@ -35,12 +35,14 @@ def table(report: Report, look: Look) -> list[str]:
     return lines
 
 
-def _ref(ref: str) -> str:
+def ref_name(ref: str) -> str:
+    """A ref as people call it, of its full name: `main`, `tag v1.0`."""
     kind, _, name = ref.partition("/")[2].partition("/")
     return f"tag {name}" if kind == "tags" else name or "the default branch"
 
 
-def _cells(one: StandingFlow) -> tuple[str, str, str, str]:
+def cells_of(one: StandingFlow) -> tuple[str, str, str, str]:
+    """Name, version, schedule and last run of a flow, in words."""
     paused = "" if one.schedule_active or not one.schedule else ", paused"
     return one.flow, f"v{one.version}", f"{one.schedule or 'no schedule'}{paused}", _last_run(one)
 
