@@ -98,15 +98,14 @@ def token_and_clone(
     else:
         token = Check("token", (f"{secret} is there",))
     obstacle = why_not_clonable(refs.fetch_url(repository, update), where)
+    untried = Check("token", (f"{secret}, not looked for",)) if secret else token
     if obstacle or answer is None or answer.commit(update.ref) is None:
         reason = "the storage" if obstacle else "the remote"
-        untried = Check("token", (f"{secret}, not looked for",)) if secret else token
         return [untried, Check("clone", (f"not tried, for what is wrong with {reason}",))]
     begin = time.monotonic()
     try:
         found = check_clone(repository, update, settings, files)
     except UsageError:
-        untried = Check("token", (f"{secret}, not looked for",)) if secret else token
         return [untried, Check("clone", ("not tried, for what is wrong with the interpreter",))]
     took = f"in {time.monotonic() - begin:.1f} s"
     if found.finding is None:

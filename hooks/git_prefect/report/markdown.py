@@ -98,6 +98,10 @@ def _row(row: Registration, plan: bool) -> str:
         flow, code(row.project), str(row.version or ""), terminal.verb(row.action, plan),
         "<br>".join(escape(change) for change in changes),
     ]  # fmt: skip
+    return _in_table(cells)
+
+
+def _in_table(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -111,7 +115,7 @@ def _registered(flows: Sequence[StandingFlow]) -> list[str]:
         flow = f"[{code(name)}]({one.url})" if one.url else code(name)
         wrong = " ".join(code(found.code) for found in one.drift)
         cells = [flow, escape(standing.ref_name(one.ref)), code(one.project), *map(escape, told), wrong]
-        table.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        table.append(_in_table(cells))
     more = [f"and {text.plural(len(flows) - MOST_ROWS, 'more flow')}"] if len(flows) > MOST_ROWS else []
     return ["\n".join(table), *more, escape(standing.runtimes(flows))]
 
