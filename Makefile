@@ -41,7 +41,7 @@ mutations: $(VENV)/installed
 
 # Pages that are made from the code. What their examples print is put in by tests/docs (`make docs` runs them all).
 docs: $(VENV)/installed
-	$(BIN)/python -m git_prefect.findings > docs/findings.md
+	$(BIN)/python -m git_prefect.core.findings > docs/findings.md
 	$(BIN)/python docs/manual.py > docs/git-prefect.1
 	$(BIN)/python -m tests.docs
 

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from git_prefect.core.model import TreeEntry
 from git_prefect.flows import interpreter
-from git_prefect.flows.check import Tree, check_flow_files
-from git_prefect.model import TreeEntry
+from git_prefect.flows.checker import Tree, check_flow_files
 
 
 class Settings:

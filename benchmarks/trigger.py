@@ -19,8 +19,7 @@ from push import FLOW, SETTINGS, git
 from table import Row, shown
 
 from git_prefect.devserver.process import running
-from git_prefect.push import trigger
-from git_prefect.push.git import open_repository
+from git_prefect.git import open_repository, trigger
 
 COMMITS = 20
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from git_prefect.cli import COMMANDS, HOOKS
-from git_prefect.errors import ExitCode
+from git_prefect.core.errors import ExitCode
 
 PAGE = Path(__file__).with_name("git-prefect.1")
 EXIT = {

@@ -62,7 +62,7 @@ FILE = Path(sysconfig.get_path("purelib"), "git_prefect_coverage.pth")
 LINE = "import os; os.path.exists({start!r}) and exec(open({start!r}).read())\n"
 """As `site` takes it; of no effect when it was left behind by a kill."""
 
-UNMEASURABLE = ("tests/report/test_idle.py",)
+UNMEASURABLE = ("tests/hooks/test_fast_path.py",)
 """It asserts which modules a process has, and coverage.py adds to them."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from git_prefect.push.git import Repository, open_repository
+from git_prefect.git import Repository, open_repository
 
 
 class Clone(NamedTuple):

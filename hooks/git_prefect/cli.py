@@ -11,14 +11,14 @@ from importlib import import_module
 from typing import IO
 
 from . import __version__
-from .errors import TO_PUSH_MEANWHILE, Bug, ExitCode, GitPrefectError, UsageError
+from .core.errors import TO_PUSH_MEANWHILE, Bug, ExitCode, GitPrefectError, UsageError
 
 HOOKS = {
-    "validate": ("git_prefect.validate", "load flows as an agent loads them"),
-    "check-pushed": ("git_prefect.check_pushed", "is this ref on the remote, and is it the code here"),
-    "register": ("git_prefect.register", "register the flows of a ref as the remote has it"),
+    "validate": ("git_prefect.hooks.validate", "load flows as an agent loads them"),
+    "check-pushed": ("git_prefect.hooks.check_pushed", "is this ref on the remote, and is it the code here"),
+    "register": ("git_prefect.hooks.register", "register the flows of a ref as the remote has it"),
 }
-CALLED_BY_GIT = {"pre-push": ("git_prefect.pre_push", ""), "arrived": ("git_prefect.arrived", "")}
+CALLED_BY_GIT = {"pre-push": ("git_prefect.hooks.pre_push", ""), "arrived": ("git_prefect.hooks.reference_transaction", "")}
 COMMANDS = {
     **HOOKS,
     "init": ("git_prefect.commands.init", "settings and pre-commit entry for this repository"),
@@ -70,8 +70,8 @@ def _skipped(name: str, arguments: list[str]) -> int:
     if not _asks_for_format(arguments):
         print(said)
         return ExitCode.OK
+    from .core.results import Report
     from .report.options import asked_for, show
-    from .results import Report
 
     return show(Report(name, ExitCode.OK, summary=(said,)), asked_for(arguments))
 
@@ -129,7 +129,7 @@ def _write_no_more(stream: IO[str]) -> None:
 
 def _ended(name: str, arguments: list[str], error: GitPrefectError) -> int:
     """Tell what ended a command: on stderr always, and as a report where the command line asks for one."""
-    from .report.command import typed_here
+    from .report.invocation import typed_here
 
     error.hint = typed_here(error.hint)
     try:
@@ -152,7 +152,7 @@ def _bug(name: str) -> GitPrefectError:
     import tempfile
     import traceback
 
-    from .push.remotes import redact
+    from .git.remote_urls import redact
 
     with tempfile.NamedTemporaryFile("w", prefix="git-prefect-", suffix=".log", delete=False) as log:
         log.write(f"git-prefect {__version__} {name}, Python {sys.version}\n\n{redact(traceback.format_exc())}")

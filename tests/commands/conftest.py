@@ -20,7 +20,7 @@ from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.cli import main
 from git_prefect.devserver.process import running
-from git_prefect.push.git import configuration
+from git_prefect.git import configuration
 
 from ..repository import Clone
 

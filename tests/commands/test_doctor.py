@@ -16,16 +16,16 @@ import prefect
 import pytest
 from prefect.utilities.configuration import set_temporary_config
 
-from git_prefect import __version__
+from git_prefect import __version__, git
+from git_prefect.core.results import Check
+from git_prefect.core.settings import Settings
+from git_prefect.deploy.diagnosis import machine, settings_origins
+from git_prefect.deploy.diagnosis import remote as remotes
+from git_prefect.deploy.source_tree import settings_at
 from git_prefect.devserver.process import running
-from git_prefect.doctor import machine, origins
-from git_prefect.doctor import remote as remotes
 from git_prefect.flows import interpreter
-from git_prefect.push import git, refs
-from git_prefect.report.command import executable
-from git_prefect.results import Check
-from git_prefect.settings import Settings
-from git_prefect.trees import settings_at
+from git_prefect.git import refs
+from git_prefect.report.invocation import executable
 
 from ..repository import Clone
 
@@ -244,7 +244,7 @@ def test_where_each_setting_comes_from(work: Clone, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GIT_PREFECT_TIMEOUT", "12")
     work.git("config", "prefect.tokenSecret", "OTHER_TOKEN")
     repository = work.repository
-    told = origins.settings(
+    told = settings_origins.settings(
         settings_at(repository, work.head(), "origin"), git.machine_settings(repository), os.environ
     )
     assert told.facts[:-1] == (

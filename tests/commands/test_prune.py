@@ -10,7 +10,7 @@ import pytest
 import requests
 from prefect.engine.state import Success
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from .conftest import Desk, flow, query
 from .test_status import SCHEMA, an_update, register_by_hand

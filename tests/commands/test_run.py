@@ -16,7 +16,7 @@ import pytest
 from prefect.engine.state import Success
 
 from git_prefect.commands.run import followed
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from .conftest import Desk, flow, query
 from .test_status import an_update, short

@@ -13,8 +13,8 @@ import pytest
 from prefect.engine.state import Failed, Success
 from prefect.utilities.configuration import set_temporary_config
 
-from git_prefect.push import pending
-from git_prefect.registration.client import Connection
+from git_prefect.deploy import pending
+from git_prefect.prefect_api.client import Connection
 
 from ..repository import clone
 from .conftest import Desk, flow, mutate
@@ -240,7 +240,7 @@ def test_what_waits_is_told_and_marked(desk: Desk) -> None:
 
 
 def an_update(desk: Desk, head: str) -> Any:
-    from git_prefect.model import RefUpdate
+    from git_prefect.core.model import RefUpdate
 
     url = str(desk.clone.path.parent / "remote.git")
     return RefUpdate("origin", url, "refs/heads/main", head, head, None, "push")

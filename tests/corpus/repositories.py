@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
-from git_prefect.flows.check import Tree
-from git_prefect.model import TreeEntry
+from git_prefect.core.model import TreeEntry
+from git_prefect.flows.checker import Tree
 
 Content = Union[str, bytes, "Link", "Submodule"]
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from git_prefect.core.model import CheckedFile
+from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
-from git_prefect.flows.check import check_flow_files
-from git_prefect.model import CheckedFile
-from git_prefect.settings import Settings
+from git_prefect.flows.checker import check_flow_files
 
 from .cases import CASES, LOADS, Case
 from .repositories import Link, make_repository, tree_of

@@ -24,9 +24,9 @@ from pathlib import Path
 
 from git_prefect import __version__
 from git_prefect.commands.init import HOME
+from git_prefect.deploy import pending
 from git_prefect.devserver.process import running
-from git_prefect.push import pending
-from git_prefect.push.git import open_repository
+from git_prefect.git import open_repository
 
 from ..conftest import GIT_CONFIG, KEPT
 from ..end_to_end.conftest import copy_of_the_hooks, until

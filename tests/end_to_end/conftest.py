@@ -15,8 +15,8 @@ from typing import Callable, NamedTuple
 
 import pytest
 
+from git_prefect.deploy import pending
 from git_prefect.devserver.process import running
-from git_prefect.push import pending
 
 from ..coverage import measure_too
 from ..repository import Clone

@@ -198,7 +198,7 @@ def test_the_wheel_has_types_and_the_manual(built: Built, tmp_path: Path) -> Non
     quietly(tmp_path / "venv" / "bin" / "pip", "install", "--quiet", built.wheel)
     consumer = tmp_path / "consumer.py"
     consumer.write_text(
-        "from git_prefect.cli import main\nfrom git_prefect.settings import read\n\n"
+        "from git_prefect.cli import main\nfrom git_prefect.core.settings import read\n\n"
         "code: int = main(['--version'])\nstrict: bool = read({}).settings.strict\nwrong: str = read({}).settings.strict\n"
     )
     checked = subprocess.run(

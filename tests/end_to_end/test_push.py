@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from ..repository import Clone, clone
 from .conftest import Team, flow_file, until
@@ -246,7 +246,7 @@ def watchers(team: Team) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"git_prefect.watcher" in arguments and os.fsencode(team.clone.path) in arguments:
+            if b"git_prefect.deploy.watcher" in arguments and os.fsencode(team.clone.path) in arguments:
                 found.append(int(folder.name))
         except OSError:
             continue

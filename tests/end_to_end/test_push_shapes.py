@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 import pytest
 import requests
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from ..repository import Clone, bare_remote, clone
 from .conftest import Team, flow_file, until

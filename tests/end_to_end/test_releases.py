@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from .conftest import Team, flow_file, running_agent, until
 from .test_push_shapes import held, live, logged, ours

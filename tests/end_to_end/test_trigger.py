@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from git_prefect.arrived import HOLD
-from git_prefect.push import pending
+from git_prefect.deploy import pending
+from git_prefect.hooks.reference_transaction import HOLD
 
 from ..repository import Clone
 from .conftest import Team, flow_file, until

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from git_prefect.core.model import CheckedFile
+from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
-from git_prefect.flows.check import Tree, check_flow_files
+from git_prefect.flows.checker import Tree, check_flow_files
 from git_prefect.flows.interpreter import Interpreter
-from git_prefect.model import CheckedFile
-from git_prefect.settings import Settings
 
 from ..corpus.repositories import Content, make_repository, tree_of
 from ..coverage import measure_too

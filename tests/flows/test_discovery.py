@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from git_prefect.core.settings import Settings
 from git_prefect.flows.discovery import flow_files, flow_paths, leading_imports, looks_around, what_it_tells
-from git_prefect.settings import Settings
 
 from ..corpus.repositories import Link, Submodule
 from .conftest import FLOW, Checked

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from git_prefect.errors import UsageError
+from git_prefect.core.errors import UsageError
+from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
-from git_prefect.settings import Settings
 
 from .conftest import FLOW, Checked, make_venv, site_of
 

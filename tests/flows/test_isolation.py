@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
-from git_prefect.flows.check import check_flow_files
-from git_prefect.settings import Settings
+from git_prefect.flows.checker import check_flow_files
 
 from ..corpus.repositories import Link, Submodule
 from .conftest import FLOW, Checked, make_venv, site_of

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter, verdicts
-from git_prefect.flows.check import check_flow_files
-from git_prefect.settings import Settings
+from git_prefect.flows.checker import check_flow_files
 
 from .conftest import FLOW, Checked, make_venv, site_of
 

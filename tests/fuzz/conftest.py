@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from git_prefect import cli
-from git_prefect.errors import ExitCode
-from git_prefect.push.git import configuration
+from git_prefect.core.errors import ExitCode
+from git_prefect.git import configuration
 
 MEMORY = 300
 """MB by which a test may make this process larger, hypothesis' own needs included."""

@@ -15,11 +15,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prefect.utilities.configuration import set_temporary_config
 
-from git_prefect.doctor import prefect as doctor
-from git_prefect.errors import GitPrefectError
-from git_prefect.registration import agents, apply
-from git_prefect.registration.api import Api
-from git_prefect.settings import Target
+from git_prefect.core.errors import GitPrefectError
+from git_prefect.core.settings import Target
+from git_prefect.deploy.diagnosis import backend as doctor
+from git_prefect.prefect_api import agents, apply
+from git_prefect.prefect_api.queries import Api
 
 from ..proxy import Proxy, Trouble, with_body
 from ..repository import Clone

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_prefect.push.clone_url import secret_value, storage_of, why_not_clonable
-from git_prefect.push.remotes import locate, redact, same_place, without_credentials
+from git_prefect.git.clone_url import secret_value, storage_of, why_not_clonable
+from git_prefect.git.remote_urls import locate, redact, same_place, without_credentials
 
 from .strategies import tries
 

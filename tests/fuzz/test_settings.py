@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_prefect import settings
-from git_prefect.errors import UsageError
-from git_prefect.trees import settings_at
+from git_prefect.core import settings
+from git_prefect.core.errors import UsageError
+from git_prefect.deploy.source_tree import settings_at
 
 from ..repository import Clone
 from .conftest import Command

@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prefect.utilities.configuration import set_temporary_config
 
-from git_prefect import settle
-from git_prefect.push.git import configuration
+from git_prefect.deploy import delivery
+from git_prefect.git import configuration
 
 from ..repository import Clone
 from .conftest import Command
@@ -79,7 +79,7 @@ def look(clone: Clone, command: Command) -> None:
     push(clone, command)
     command("pre-push", "origin", "x")
     configuration.cache_clear()
-    settle.settle(clone.repository, due_only=False)
+    delivery.settle(clone.repository, due_only=False)
     assert not Path(clone.repository.state_dir, "crash.log").exists(), "a bug while settling"
     command("register", "--pending")
     command("status")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from ..repository import Clone
 from .conftest import Command

@@ -10,7 +10,7 @@ from pathlib import Path
 import prefect
 import pytest
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from ..end_to_end.conftest import Team, flow_file
 from .conftest import change, disk, ordinary, pushed, run, told

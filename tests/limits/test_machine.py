@@ -12,7 +12,7 @@ from pathlib import Path
 
 import prefect
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from ..end_to_end.conftest import Team, flow_file, until
 from ..end_to_end.test_push import watchers

@@ -17,8 +17,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from git_prefect.deploy import pending
 from git_prefect.devserver.process import running
-from git_prefect.push import pending
 
 from ..end_to_end.conftest import BIN, flow_file, until
 from ..repository import Clone, bare_remote, clone
@@ -312,7 +312,7 @@ def test_no_secret_of_a_run_inside_pre_commit(over_https: User, world: Path, mon
         user.clone.git("add", "flows")
         user.clone.write({"flows/etl.py": "unstaged\n"})
         assert "uncommitted-flow" in call("pre-commit", "run", "--hook-stage", "manual", codes=(1,))
-        broken = {"BROKEN": "git_prefect.push.git:setting", "PYTHONPATH": str(broken_product(user))}
+        broken = {"BROKEN": "git_prefect.git.repository:setting", "PYTHONPATH": str(broken_product(user))}
         call("pre-commit", "run", "--hook-stage", "manual", "--all-files", codes=(1,), **broken)
         assert "pre-commit.log" in call("pre-commit", "run", "--config", "/nonexistent", codes=(1,))
     logs = [user.clone.path / "hooks.log", user.folder / "pre-commit" / "pre-commit.log"]
@@ -354,12 +354,12 @@ def test_no_secret_in_what_a_bug_leaves(over_https: User, world: Path) -> None:
     with watched() as seen:
         call("git", "prefect", "install")
         commands = ("validate", "status", "check-pushed", "doctor", "register")
-        printed = call.in_every_format(*commands, code=70, BROKEN="git_prefect.push.git:setting", **path)
+        printed = call.in_every_format(*commands, code=70, BROKEN="git_prefect.git.repository:setting", **path)
         assert [command for command in commands if printed.count(f"{command} {ends}") < 2] == []
-        push = call("git", "push", "origin", "main", codes=(1,), BROKEN="git_prefect.push.git:setting", **path)
+        push = call("git", "push", "origin", "main", codes=(1,), BROKEN="git_prefect.git.repository:setting", **path)
         assert f"pre-push {ends}" in push
         # One that comes after the push has arrived leaves its traceback below the git directory.
-        push = call("git", "push", "origin", "main", BROKEN="git_prefect.registration.api:Api", **path)
+        push = call("git", "push", "origin", "main", BROKEN="git_prefect.prefect_api.queries:Api", **path)
         assert "not registered yet: a bug of git-prefect's" in push
         assert "crash.log" in call.in_every_format("status", code=1)
     shutil.rmtree(user.folder / "broken")

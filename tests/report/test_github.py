@@ -10,10 +10,10 @@ import prefect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_prefect.model import Finding
+from git_prefect.core.model import Finding
+from git_prefect.core.results import Registration, Report, ReportedRef
 from git_prefect.report.github import annotation, render
-from git_prefect.report.look import Look
-from git_prefect.results import Registration, Report, ReportedRef
+from git_prefect.report.style import Look
 
 from .conftest import FLOW, Desk
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from git_prefect.model import Finding
+from git_prefect.core.model import Finding
+from git_prefect.core.results import Registration, Report
 from git_prefect.report.gitlab import render
-from git_prefect.report.look import Look
-from git_prefect.results import Registration, Report
+from git_prefect.report.style import Look
 
 from .conftest import FLOW, Desk
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_prefect.model import Finding
-from git_prefect.report.look import Look
+from git_prefect.core.model import Finding
+from git_prefect.core.results import Edge, Graph, Node, Registration, Report, ReportedRef
 from git_prefect.report.markdown import LONGEST, code, escape, render
 from git_prefect.report.mermaid import MOST_EDGES, MOST_NODES, flowchart
-from git_prefect.results import Edge, Graph, Node, Registration, Report, ReportedRef
+from git_prefect.report.style import Look
 
 from .conftest import FLOW, Desk
 

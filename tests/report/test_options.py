@@ -7,9 +7,9 @@ import io
 import pytest
 
 from git_prefect.cli import main
-from git_prefect.errors import ExitCode, OutOfReach
+from git_prefect.core.errors import ExitCode, OutOfReach
+from git_prefect.core.results import Report
 from git_prefect.report.options import asked_for, ended, show
-from git_prefect.results import Report
 
 
 @pytest.mark.parametrize(

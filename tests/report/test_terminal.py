@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from git_prefect.model import Finding
-from git_prefect.report import look
-from git_prefect.report.look import Look, columns
+from git_prefect.core.model import Finding
+from git_prefect.core.results import Registration, Report, ReportedFlow, ReportedRef
+from git_prefect.report import style
+from git_prefect.report.style import Look, columns
 from git_prefect.report.terminal import render
-from git_prefect.results import Registration, Report, ReportedFlow, ReportedRef
 
 PLAIN, NARROW, COLORED = Look(), Look(width=80), Look(color=True)
 
@@ -163,12 +163,12 @@ def test_nothing_is_said_when_there_is_nothing_to_say() -> None:
 )
 def test_colour_is_as_asked_for(terminal: bool, color: str, environ: dict[str, str], colored: bool) -> None:
     if not terminal:
-        assert look.of(color, stream=io.StringIO(), environ=environ) == Look(colored, None)
+        assert style.of(color, stream=io.StringIO(), environ=environ) == Look(colored, None)
         return
     master, slave = os.openpty()
     with open(slave, "w") as stream:
-        assert look.of(color, stream=stream, environ=environ) == Look(colored, 80)
-        assert look.of(color, stream=stream, environ={**environ, "COLUMNS": "120"}).width == 120
+        assert style.of(color, stream=stream, environ=environ) == Look(colored, 80)
+        assert style.of(color, stream=stream, environ={**environ, "COLUMNS": "120"}).width == 120
     os.close(master)
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from git_prefect.deploy import pending
 from git_prefect.devserver.process import running as running_api
-from git_prefect.push import pending
 
 from ..end_to_end.conftest import until
 from ..repository import Clone

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from git_prefect import clone_check
-from git_prefect.clone_check import CloneCheck, check_clone
-from git_prefect.clone_failures import QUOTE
-from git_prefect.model import CheckedFile, LoadedFlow, RefUpdate
-from git_prefect.settings import Settings
+from git_prefect.core.model import CheckedFile, LoadedFlow, RefUpdate
+from git_prefect.core.settings import Settings
+from git_prefect.deploy import clone_check
+from git_prefect.deploy.clone_check import CloneCheck, check_clone
+from git_prefect.deploy.clone_failures import QUOTE
 
 from ..flows.conftest import make_venv, site_of
 from ..repository import Clone

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from git_prefect.push.git import Repository
+from git_prefect.git import Repository
 
 from ..end_to_end.conftest import flow_file
 from .conftest import Pusher, pusher

@@ -8,12 +8,13 @@ from typing import Callable
 import pytest
 from prefect.utilities.configuration import set_temporary_config
 
+from git_prefect import git
 from git_prefect.cli import main
-from git_prefect.errors import ExitCode, GitPrefectError, NotAuthorised, OutOfReach
-from git_prefect.model import RefUpdate
-from git_prefect.push import git, pending
-from git_prefect.push.lsremote import ask_remote, fetch_commits
-from git_prefect.settle import settle
+from git_prefect.core.errors import ExitCode, GitPrefectError, NotAuthorised, OutOfReach
+from git_prefect.core.model import RefUpdate
+from git_prefect.deploy import pending
+from git_prefect.deploy.delivery import settle
+from git_prefect.git.ls_remote import ask_remote, fetch_commits
 
 from ..end_to_end.conftest import flow_file
 from ..repository import Clone

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from .tracer import Fault, Step
 from .world import Broken, World

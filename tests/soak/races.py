@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from git_prefect.push import pending
+from git_prefect.deploy import pending
 
 from .world import Broken, World, repository_at
 

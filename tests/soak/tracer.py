@@ -305,7 +305,7 @@ def _role(arguments: Sequence[str], before: str) -> str:
     words = [one for one in arguments[1:] if not one.startswith("-")]
     if before == "remote" or "receive-pack" in " ".join(arguments[:2]):
         return "remote"
-    if "git_prefect.watcher" in arguments:
+    if "git_prefect.deploy.watcher" in arguments:
         return "watcher"
     if any(one.endswith("flows/worker.py") for one in arguments):
         return "loads"

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from git_prefect.push import pending
-from git_prefect.push.git import Repository
+from git_prefect.deploy import pending
+from git_prefect.git import Repository
 
 from ..conftest import GIT_CONFIG
 from . import tracer

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import UsageError
-from ..settings import parse
+from ..core.errors import UsageError
+from ..core.settings import parse
 
 HOOKS = ("prefect-validate", "prefect-check-pushed", "prefect-register")
 

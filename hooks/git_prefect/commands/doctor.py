@@ -7,21 +7,22 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..doctor import machine, origins, prefect, remote
-from ..errors import ExitCode, GitPrefectError
+from .. import git
+from ..core.errors import ExitCode, GitPrefectError
+from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
+from ..core.results import Check, Report, ReportedRef
+from ..core.settings import Source, Target
+from ..deploy.diagnosis import backend, machine, remote, settings_origins
+from ..deploy.selection import project_for, registrable, storage_for, target_for
+from ..deploy.source_tree import check, interpreter_for, settings_at, tree_of_commit, uncommitted_settings
 from ..flows.interpreter import Interpreter
-from ..model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
-from ..push import git, refs
+from ..git import refs, remotes
 from ..report import text
-from ..report.command import git_prefect
+from ..report.invocation import git_prefect
 from ..report.options import Parser, reporting, show
-from ..results import Check, Report, ReportedRef
-from ..scope import project_for, registrable, storage_for, target_for
-from ..settings import Source, Target
-from ..trees import check, interpreter_for, settings_at, tree_of_commit, uncommitted_settings
 
 if TYPE_CHECKING:
-    from ..registration.api import Api
+    from ..prefect_api.queries import Api
 
 
 class Subject(NamedTuple):
@@ -76,19 +77,19 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
     except GitPrefectError as error:
         # Without a ref and its settings there is nothing that the rest could be about.
         yield Check("ref", (), error.message, error.hint)
-        yield prefect.api()[0]
+        yield backend.api()[0]
         return
     update, source, target, project = subject
     told.append(ReportedRef(update.name, update.kind, update.commit, update.source, project))
     found, files, load = _flows(repository, subject)
     yield machine.interpreter(found)
-    yield origins.settings(source, git.machine_settings(repository), os.environ, uncommitted_settings(repository, update))
+    yield settings_origins.settings(source, git.machine_settings(repository), os.environ, uncommitted_settings(repository, update))
     yield load
     yield _ref(subject)
-    reached, api = prefect.api()
+    reached, api = backend.api()
     yield reached
     if api is not None:
-        standing, registered = prefect.tenant_and_project(api, target, project)
+        standing, registered = backend.tenant_and_project(api, target, project)
         yield from standing
     where = storage_for(repository, update, source.settings)
     there, answer = remote.remote(repository, update)
@@ -100,7 +101,7 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
 
 
 def _subject(repository: git.Repository, options: Namespace) -> Subject:
-    name = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
+    name = remotes.named_remote(repository, options.remote) if options.remote else remotes.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, name)
     source = settings_at(repository, update.commit, name)
     target = target_for(source.settings, update, None)
@@ -149,14 +150,14 @@ def _agents(
         runs = _runs(repository, subject, files)
     except GitPrefectError as error:
         return Check("agents", (), error.message, error.hint)
-    return prefect.agents_for(api, tenant_id, runs)
+    return backend.agents_for(api, tenant_id, runs)
 
 
 def _runs(
     repository: git.Repository, subject: Subject, files: Sequence[CheckedFile]
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Type of run config and labels of the runs that the ref's flows would have, each once; those of the target if none."""
-    from ..registration.runtimes import run_config_of, run_configs
+    from ..prefect_api.run_configs import run_config_of, run_configs
 
     settings, commit, target = subject.source.settings, subject.update.commit or "", subject.target
     assert target

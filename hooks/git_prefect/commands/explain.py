@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import ExitCode, UsageError
-from ..findings import CODES
+from ..core.errors import ExitCode, UsageError
+from ..core.findings import CODES
+from ..core.results import Report
 from ..report.options import Parser, reporting, show
-from ..results import Report
 
 
 def main(argv: Sequence[str]) -> int:

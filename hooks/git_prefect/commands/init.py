@@ -11,19 +11,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import __version__
-from ..errors import ExitCode, NotAuthorised, OutOfReach, UsageError
+from .. import __version__, git
+from ..core.errors import ExitCode, NotAuthorised, OutOfReach, UsageError
+from ..core.model import GitStorage
+from ..deploy.source_tree import settings_at, tree_of_work_tree
 from ..flows import interpreter
 from ..flows.discovery import flow_paths
-from ..model import GitStorage
-from ..push import git, hooks, refs
-from ..push.clone_url import storage_of, why_not_clonable
-from ..push.lsremote import ask_remote
-from ..report import look
-from ..report.command import git_prefect
-from ..report.look import PLAIN, Look
+from ..git import hooks_path, remotes
+from ..git.clone_url import storage_of, why_not_clonable
+from ..git.ls_remote import ask_remote
+from ..report import style
+from ..report.invocation import git_prefect
 from ..report.options import Parser
-from ..trees import settings_at, tree_of_work_tree
+from ..report.style import PLAIN, Look
 from .additions import Addition, hooks_addition, settings_addition
 from .install import is_pre_commits
 
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     repository = git.open_repository()
     found = look_around(repository)
-    shown_as = look.of()
+    shown_as = style.of()
     print(told(found, shown_as))
     additions = [
         settings_addition(found.top, settings_lines(found)),
@@ -117,7 +117,7 @@ def look_around(repository: git.Repository) -> Found:
     tree = tree_of_work_tree(repository)
     flows = flow_paths(tree, settings_at(repository, None, "origin").settings)
     sources = {path: (top / path).read_bytes() for path in flows}
-    remote = refs.default_remote(repository)
+    remote = remotes.default_remote(repository)
     known = git.default_branch(repository, remote)
     try:
         default = ask_remote(repository, remote, "HEAD").head or known
@@ -132,7 +132,7 @@ def look_around(repository: git.Repository) -> Found:
         for name in _storages(source):
             storages.setdefault(name, []).append(path)
     return Found(
-        top, flows, remote, refs.remote_url(repository, remote), default or active or "main", known in (None, default),
+        top, flows, remote, remotes.remote_url(repository, remote), default or active or "main", known in (None, default),
         _python(repository, top), projects, storages,
     )  # fmt: skip
 
@@ -188,7 +188,7 @@ def told(found: Found, seen: Look = PLAIN) -> str:
 
 def _wrapped(fact: str, seen: Look) -> str:
     # The names and their indent are as wide as "  flow files  ".
-    return seen.wrap(look.whole(fact), 0, 14 - (len(fact) - len(fact.lstrip())))
+    return seen.wrap(style.whole(fact), 0, 14 - (len(fact) - len(fact.lstrip())))
 
 
 def _facts(found: Found) -> list[str]:
@@ -337,13 +337,13 @@ def _agreed(names: str) -> bool:
 def next_steps(repository: git.Repository, files: Sequence[str]) -> str:
     """What to type from here to a registered flow, without what is done in this clone; `files` are to be committed."""
     steps = [f"{git_prefect('validate')}  # what is broken already stops no push"]
-    if not is_pre_commits(hooks.hooks_folder(repository) / "pre-push"):
+    if not is_pre_commits(hooks_path.hooks_folder(repository) / "pre-push"):
         runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
         if runner is None:
             steps.append("pipx install pre-commit")
         environments = "--prepare-hooks" if runner == "prek" else "--install-hooks"
         steps.append(f"{runner or 'pre-commit'} install {environments} --hook-type pre-push")
-    if not hooks.sees_every_ref(repository):
+    if not hooks_path.sees_every_ref(repository):
         # So that the push itself registers, tags and all; without it a watcher does, in the background.
         steps.append(git_prefect("install"))
     uncommitted = [name for name in files if git.ask(repository, "status", "--porcelain", "--", f":/{name}")]

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import drift
-from ..errors import ExitCode, GitPrefectError, UnusableCommit, UsageError
-from ..push import git, pending, refs
-from ..report import look, terminal, text
-from ..report.command import git_prefect
+from .. import git
+from ..core.errors import ExitCode, GitPrefectError, UnusableCommit, UsageError
+from ..core.results import Registration, Report, ReportedRef
+from ..deploy import drift, pending
+from ..deploy.selection import no_longer_defined
+from ..deploy.source_tree import check, settings_at, tree_of_commit
+from ..git import remotes
+from ..report import style, terminal, text
+from ..report.invocation import git_prefect
 from ..report.options import Parser, reporting, show
-from ..results import Registration, Report, ReportedRef
-from ..scope import no_longer_defined
-from ..trees import check, settings_at, tree_of_commit
 
 if TYPE_CHECKING:
-    from ..registration.held import HeldFlow
+    from ..prefect_api.registered import HeldFlow
 
 PARALLEL = 8
 """Flows that are archived at once."""
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     repository = git.open_repository()
-    remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
+    remote = remotes.named_remote(repository, options.remote) if options.remote else remotes.default_remote(repository)
     gone = find(repository, remote)
     verb = "delete" if options.delete else "archive"
     if not gone:
@@ -57,14 +58,14 @@ def main(argv: Sequence[str]) -> int:
             print(f"git-prefect: nothing was {verb}d: there is no terminal to ask at\nhint: {again}", file=sys.stderr)
             return ExitCode.USAGE
         asked = preview._replace(summary=())
-        print(terminal.render(asked, look.of(options.color, options.verbose, sys.stderr)), file=sys.stderr)
+        print(terminal.render(asked, style.of(options.color, options.verbose, sys.stderr)), file=sys.stderr)
         if not _agreed(verb, gone):
             return show(Report("prune", ExitCode.OK, summary=(f"nothing was {verb}d",)), options)
         # Somebody may have pushed while the question stood.
         still = {one.held.flow.id for one in find(repository, remote)}
         gone = [one for one in gone if one.held.flow.id in still]
     report = _report(gone, prune(repository, remote, gone, options.delete), False)
-    if not options.yes and options.format == "text" and look.same_place(sys.stdout, sys.stderr):
+    if not options.yes and options.format == "text" and style.same_place(sys.stdout, sys.stderr):
         report = _without_what_was_shown(report)
     return show(report, options)
 
@@ -149,8 +150,8 @@ def _agreed(verb: str, gone: Sequence[Gone]) -> bool:
 
 def prune(repository: git.Repository, remote: str, gone: Sequence[Gone], delete: bool) -> list[Registration]:
     """Archive or delete flows, side by side, then read back which of them are still active."""
-    from ..registration.api import Api
-    from ..registration.held import held
+    from ..prefect_api.queries import Api
+    from ..prefect_api.registered import held
 
     api = Api()
     act = api.delete if delete else api.archive

@@ -8,18 +8,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import drift, settle
-from ..annotated import companion, is_annotated
-from ..check_pushed import against, uncommitted
-from ..errors import ExitCode, OutOfReach, UsageError
-from ..model import WARNING, Finding, RefUpdate
-from ..push import git, pending, refs
-from ..report import look, problems, text
-from ..report.command import git_prefect
+from .. import git
+from ..core.errors import ExitCode, OutOfReach, UsageError
+from ..core.model import WARNING, Finding, RefUpdate
+from ..deploy import delivery, drift, pending
+from ..deploy.annotated_tags import companion, is_annotated
+from ..git import refs, remotes
+from ..hooks.check_pushed import against, uncommitted
+from ..report import finding_text, style, text
+from ..report.invocation import git_prefect
 from ..report.options import Parser
 
 if TYPE_CHECKING:
-    from ..registration.held import HeldFlow
+    from ..prefect_api.registered import HeldFlow
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,14 +32,14 @@ def main(argv: Sequence[str]) -> int:
     end = argv.index("--") if "--" in argv else len(argv)
     options = _parser().parse_args(argv[:end])
     repository = git.open_repository()
-    remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
+    remote = remotes.named_remote(repository, options.remote) if options.remote else remotes.default_remote(repository)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
-    settle.settle(repository)
+    delivery.settle(repository)
     asked = drift.ask(repository, remote, options.flow)
     default = drift.default_branch_of(repository, remote, asked.remote)
     flow = _chosen(repository, asked, default, update, options.flow, options.project)
     for one in _before_the_run(repository, asked, drift.full_ref(flow, default), update, flow):
-        print(f"before the run: {problems.finding(one, look.of(stream=sys.stderr))}", file=sys.stderr)
+        print(f"before the run: {finding_text.finding(one, style.of(stream=sys.stderr))}", file=sys.stderr)
     command = ["run", "--id", flow.flow.id]
     command += [word for value in options.param for word in ("--param", value)]
     return _prefect([*command, *argv[end + 1 :], *([] if options.no_watch else ["--watch"])])

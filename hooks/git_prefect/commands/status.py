@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from .. import drift, settle
-from ..errors import ExitCode, GitPrefectError
-from ..model import ERROR, Finding, RefUpdate
-from ..push import git, pending, refs
+from .. import git
+from ..core.errors import ExitCode, GitPrefectError
+from ..core.model import ERROR, Finding, RefUpdate
+from ..core.results import Registration, Report, ReportedRef
+from ..deploy import delivery, drift, pending
+from ..git import remotes
 from ..report import outcomes, text
-from ..report.command import git_prefect, typed_here
+from ..report.invocation import git_prefect, typed_here
 from ..report.options import Parser, reporting, show
-from ..report.standing import ago
-from ..results import Registration, Report, ReportedRef
+from ..report.status_table import ago
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,8 +32,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--remote", help="default: the one that git push would use")
     options = reporting(parser).parse_args(argv)
     repository = git.open_repository()
-    settle.settle(repository, wait=False)
-    remote = refs.named_remote(repository, options.remote) if options.remote else refs.default_remote(repository)
+    delivery.settle(repository, wait=False)
+    remote = remotes.named_remote(repository, options.remote) if options.remote else remotes.default_remote(repository)
     return show(report(repository, remote), options)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..push import git, trigger
+from .. import git
+from ..git import trigger
 from .install import BEFORE, Step, arguments, carry_out, hooks_folder, is_ours
 
 

@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..model import TreeEntry
+from ..core.model import TreeEntry
 
 if TYPE_CHECKING:
     import ast
 
-    from ..settings import Settings
+    from ..core.settings import Settings
 
 SYMLINK, SUBMODULE = "120000", "160000"
 """Modes of tree entries that are no regular files."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Union
 
-from .. import private, shapes
-from ..errors import UsageError
+from ..core import json_shape, state_files
+from ..core.errors import UsageError
 
 Folder = Union[str, "os.PathLike[str]"]
 
@@ -175,7 +175,7 @@ class Probes:
         self._changed = False
         try:
             with open(self._file, "rb") as file:
-                known = shapes.loads(file.read(), {"format": int})
+                known = json_shape.loads(file.read(), {"format": int})
         except OSError:
             known = None
         ours = known is not None and known["format"] == 1
@@ -184,7 +184,7 @@ class Probes:
     def of(self, path: str) -> dict[str, Any] | None:
         """What the interpreter answers; None when it does not answer as a Python."""
         known = self._known.get(path)
-        if shapes.misfit(known, KNOWN):
+        if json_shape.misfit(known, KNOWN):
             known = None
         signature = self._signature(path, known["folders"] if known else [])
         if known and known["signature"] == signature:
@@ -223,7 +223,7 @@ class Probes:
         if not self._changed:
             return
         with suppress(OSError):
-            private.replace(self._file, json.dumps({**self._known, "format": 1}))
+            state_files.replace(self._file, json.dumps({**self._known, "format": 1}))
 
     def _signature(self, path: str, folders: list[str]) -> list[Any]:
         binary = os.path.realpath(path)
@@ -269,7 +269,7 @@ def _ask(path: str, repository: Folder) -> dict[str, Any] | None:
             [path, "-c", _PROBE], cwd=repository, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=True,
         )  # fmt: skip
-        probe: dict[str, Any] | None = shapes.loads(answer.stdout.splitlines()[-1], PROBE)
+        probe: dict[str, Any] | None = json_shape.loads(answer.stdout.splitlines()[-1], PROBE)
         return probe
     except (OSError, subprocess.SubprocessError, IndexError):
         return None

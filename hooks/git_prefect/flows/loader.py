@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import private
+from ..core import state_files
 from .environment import worker_environment
 
 if TYPE_CHECKING:
-    from ..model import Watch
+    from ..core.model import Watch
 
 WORKER = Path(__file__).with_name("worker.py")
 RECORD = struct.Struct(">cIIQI")
@@ -84,7 +84,7 @@ class Loader:
         (self._control / "home").mkdir()
         library_cache = self._library_cache
         try:
-            private.make_folder(library_cache)
+            state_files.make_folder(library_cache)
         except OSError:
             library_cache = self._control / "library-cache"
         with open(self._control / "worker.log", "wb") as log:
@@ -166,7 +166,7 @@ class Loader:
         assert process is not None and process.stdin is not None and process.stdout is not None
         entries = control / "entries"
         _still_has_room(control)
-        private.replace(entries, "\0".join(files).encode("utf-8", "surrogateescape"))
+        state_files.replace(entries, "\0".join(files).encode("utf-8", "surrogateescape"))
         orders = {
             "root": str(root),
             "entries": str(entries),
@@ -175,7 +175,7 @@ class Loader:
             "timeout": timeout,
             "import_roots": [os.path.normpath(os.path.join(root, one)) for one in import_roots],
         }
-        private.replace(control / "jobs.json", json.dumps(orders).encode("utf-8", "surrogateescape"))
+        state_files.replace(control / "jobs.json", json.dumps(orders).encode("utf-8", "surrogateescape"))
         try:
             process.stdin.write(b"go\n")
             process.stdin.flush()
@@ -187,7 +187,7 @@ class Loader:
                 if kind == b"+":
                     begun.add(jobs[number].path)
                 elif kind == b"!":
-                    raise private.named(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), control.parent)
+                    raise state_files.named(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), control.parent)
                 elif (answer := _answer(f"{control}/answers-{lane}", start, length)) and answer.get("job") in left:
                     # The caller works on it while the next are loaded.
                     yield left.pop(answer["job"]).path, answer
@@ -226,9 +226,9 @@ def _still_has_room(control: Path) -> None:
         OSError: nothing can be written there any more; it names the folder.
     """
     try:
-        private.replace(control / "room", b"x" * 4096)
+        state_files.replace(control / "room", b"x" * 4096)
     except OSError as error:
-        raise private.named(error, control.parent) from error
+        raise state_files.named(error, control.parent) from error
 
 
 def _leave(number: int, frame: object) -> None:

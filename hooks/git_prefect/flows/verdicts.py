@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import private
-from ..model import ERROR, Finding, LoadedFlow, TreeEntry
-from ..shapes import Row, loads, misfit
+from ..core import state_files
+from ..core.json_shape import Row, loads, misfit
+from ..core.model import ERROR, Finding, LoadedFlow, TreeEntry
 from .discovery import Memory
 
 FORMAT = 1
@@ -80,7 +80,7 @@ def context_of(
     content = hashlib.sha256(
         json.dumps([FORMAT, fingerprint, sorted(env.items()), list(import_roots), timeout]).encode()
     )
-    for name in ("worker.py", "child.py", "checks.py", "flow_checks.py", "discovery.py", "environment.py"):
+    for name in ("worker.py", "child.py", "load_findings.py", "storage_findings.py", "discovery.py", "environment.py"):
         content.update(Path(__file__).with_name(name).read_bytes())
     roots = [os.path.normpath(root) for root in import_roots]
     if roots:
@@ -149,7 +149,7 @@ class Store:
             if self._context is not None:
                 # Written at once: of a thousand files' flows none is held. What is not there is loaded again.
                 with suppress(OSError):
-                    private.append(self._folder / "flows" / self._pack, data)
+                    state_files.append(self._folder / "flows" / self._pack, data)
         self._new.setdefault(path, []).insert(0, _record(verdict._replace(content=place)))
 
     def _kept(self, path: str, data: bytes) -> str:
@@ -287,7 +287,7 @@ def _prune(folder: Path) -> None:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    with private.open_lock(file) as lock:
+    with state_files.open_lock(file) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -295,4 +295,4 @@ def _locked(file: Path) -> Iterator[None]:
 def _write(file: Path, data: bytes) -> None:
     """A folder that cannot be written is none of the push's business."""
     with suppress(OSError):
-        private.replace(file, data)
+        state_files.replace(file, data)

@@ -5,10 +5,10 @@ https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 
 from __future__ import annotations
 
-from ..model import ERROR, NOTE, WARNING, Finding
-from ..results import Report
-from . import problems, terminal
-from .look import Look
+from ..core.model import ERROR, NOTE, WARNING, Finding
+from ..core.results import Report
+from . import finding_text, terminal
+from .style import Look
 
 LEVELS = {ERROR: "error", WARNING: "warning", NOTE: "notice"}
 
@@ -20,7 +20,7 @@ def render(report: Report, look: Look) -> str:
         for row in report.registrations
         if row.action == "failed"
     ]
-    lines = [annotation(one) for one in [*problems.ordered(report.findings), *failed]]
+    lines = [annotation(one) for one in [*finding_text.ordered(report.findings), *failed]]
     rest = terminal.render(report._replace(findings=()), look._replace(width=None))
     # A line that begins with `::` would be a command of its own.
     lines += [f" {line}" if line.startswith("::") else line for line in rest.splitlines()]

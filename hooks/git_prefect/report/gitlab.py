@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from typing import Any
 
-from ..model import ERROR, NOTE, WARNING, Finding
-from ..results import Report
-from .look import Look
+from ..core.model import ERROR, NOTE, WARNING, Finding
+from ..core.results import Report
+from .style import Look
 
 SEVERITIES = {ERROR: "critical", WARNING: "minor", NOTE: "info"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..findings import CODES
-from ..model import Finding
-from ..results import Check, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
-from .look import Look
+from ..core.findings import CODES
+from ..core.model import Finding
+from ..core.results import Check, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
+from .style import Look
 
 VERSION = 1
 

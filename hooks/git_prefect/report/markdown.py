@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..model import ERROR, NOTE, WARNING, Finding
-from ..results import Graph, Registration, Report, StandingFlow
-from . import codes, problems, standing, terminal, text
-from .look import Look
+from ..core.model import ERROR, NOTE, WARNING, Finding
+from ..core.results import Graph, Registration, Report, StandingFlow
+from . import explanations, finding_text, status_table, terminal, text
 from .mermaid import flowchart
+from .style import Look
 
 MOST_FINDINGS, MOST_ROWS, MOST_CHANGES, MOST_GRAPHS = 50, 100, 12, 10
 """What a reader gets through; what is beyond is counted."""
@@ -23,7 +23,7 @@ LONGEST = 60_000
 def render(report: Report, look: Look) -> str:
     """The report as GitHub's and GitLab's Markdown."""
     if report.codes:
-        return codes.markdown(report.codes)
+        return explanations.markdown(report.codes)
     for count in range(min(len(report.graphs), MOST_GRAPHS), -1, -1):
         written = _document(report, report.graphs[:count])
         if len(written) <= LONGEST:
@@ -56,7 +56,7 @@ def _findings(found: Sequence[Finding]) -> list[str]:
         return []
     counts = [(sum(one.severity == severity for one in found), severity) for severity in (ERROR, WARNING, NOTE)]
     head = f"**{', '.join(text.plural(count, severity) for count, severity in counts if count)}**"
-    ordered = problems.ordered(found)
+    ordered = finding_text.ordered(found)
     lines = [_finding(one) for one in ordered[:MOST_FINDINGS]]
     if len(ordered) > MOST_FINDINGS:
         lines.append(f"- and {len(ordered) - MOST_FINDINGS} more")
@@ -111,13 +111,13 @@ def _registered(flows: Sequence[StandingFlow]) -> list[str]:
         return []
     table = ["| flow | registered from | project | version | schedule | last run | |", "|---|---|---|---|---|---|---|"]
     for one in flows[:MOST_ROWS]:
-        name, *told = standing.cells_of(one)
+        name, *told = status_table.cells_of(one)
         flow = f"[{code(name)}]({one.url})" if one.url else code(name)
         wrong = " ".join(code(found.code) for found in one.drift)
-        cells = [flow, escape(standing.ref_name(one.ref)), code(one.project), *map(escape, told), wrong]
+        cells = [flow, escape(status_table.ref_name(one.ref)), code(one.project), *map(escape, told), wrong]
         table.append(_in_table(cells))
     more = [f"and {text.plural(len(flows) - MOST_ROWS, 'more flow')}"] if len(flows) > MOST_ROWS else []
-    return ["\n".join(table), *more, escape(standing.runtimes(flows))]
+    return ["\n".join(table), *more, escape(status_table.runtimes(flows))]
 
 
 def _graph(graph: Graph, unfolded: bool) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ..results import Edge, Graph, Node
+from ..core.results import Edge, Graph, Node
 
 MOST_NODES, MOST_EDGES = 60, 120
 """A larger graph cannot be read; Mermaid itself refuses 500 edges and 50,000 characters."""

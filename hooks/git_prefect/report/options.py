@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from ..errors import ExitCode, GitPrefectError, UsageError
-from ..model import ERROR, Finding
-from ..results import Report
-from . import look
+from ..core.errors import ExitCode, GitPrefectError, UsageError
+from ..core.model import ERROR, Finding
+from ..core.results import Report
+from . import style
 
 FORMATS = {
     "text": "terminal",
@@ -71,7 +71,7 @@ def render(report: Report, options: Namespace) -> str:
         if reconfigure:
             reconfigure(encoding="utf-8", errors="backslashreplace")
     module = import_module(f".{FORMATS[options.format]}", __package__)
-    text: str = module.render(report, look.of(options.color, options.verbose))
+    text: str = module.render(report, style.of(options.color, options.verbose))
     return text
 
 
@@ -90,8 +90,8 @@ def asked_for(arguments: Sequence[str]) -> Namespace:
 
 def ended(error: GitPrefectError, options: Namespace) -> str:
     """What ended a command, as stderr shows it: wrapped and coloured where that is a terminal."""
-    shown = look.of(options.color, stream=sys.stderr)
-    message, hint = (look.paragraph(part, shown) for part in (f"git-prefect: {error.message}", f"hint: {error.hint}"))
+    shown = style.of(options.color, stream=sys.stderr)
+    message, hint = (style.paragraph(part, shown) for part in (f"git-prefect: {error.message}", f"hint: {error.hint}"))
     head = shown.paint("bad", "git-prefect:") + message.removeprefix("git-prefect:")
     return f"{head}\n{shown.paint('green', 'hint:')}{hint.removeprefix('hint:')}" if error.hint else head
 

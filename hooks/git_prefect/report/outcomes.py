@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..results import CHANGES, Registration
+from ..core.results import CHANGES, Registration
 from .terminal import registrations
 
 

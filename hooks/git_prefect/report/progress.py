@@ -10,7 +10,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from ..model import Watch
+    from ..core.model import Watch
 
 PATIENCE, TICK = 1.0, 0.1
 """Seconds before anything is shown, and between two looks."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..results import Registration, Report, ReportedFlow
-from . import checks, codes, problems, standing, text
-from .command import typed_here
-from .look import PLAIN, Look, columns, padded, whole
+from ..core.results import Registration, Report, ReportedFlow
+from . import doctor_table, explanations, finding_text, status_table, text
+from .invocation import typed_here
+from .style import PLAIN, Look, columns, padded, whole
 
 MOST_NAMED = 3
 """Flows of which the same is to be said are named up to this number, and counted beyond."""
@@ -45,12 +45,12 @@ SUMMED_UP = ("registered", "unchanged", "archived", "left behind", "queued", "fa
 def render(report: Report, look: Look) -> str:
     """The report as a person reads it; empty when there is nothing to say."""
     if report.codes:
-        return codes.told(report.codes, look)
+        return explanations.told(report.codes, look)
     if report.checks:
-        return "\n".join([*checks.table(report.checks, look), *report.summary])
+        return "\n".join([*doctor_table.table(report.checks, look), *report.summary])
     # What is wrong with a registered flow is told in its row of the table.
     inside = {one for flow in report.registered for one in flow.drift}
-    parts = [problems.findings([one for one in report.findings if one not in inside], look, report.root)]
+    parts = [finding_text.findings([one for one in report.findings if one not in inside], look, report.root)]
     if look.verbose:
         parts.append(flows(report.flows))
     for ref in report.refs:
@@ -59,7 +59,7 @@ def render(report: Report, look: Look) -> str:
         parts += [look.wrap(whole(look.paint("bold", head))) if head else "", *(look.wrap(whole(line)) for line in more)]
         parts += registrations(rows, report.is_plan, look)
     if report.registered:
-        parts += [*standing.table(report, look), look.wrap(standing.runtimes(report.registered))]
+        parts += [*status_table.table(report, look), look.wrap(status_table.runtimes(report.registered))]
     return "\n".join(part for part in [*parts, *map(look.wrap, report.summary)] if part)
 
 

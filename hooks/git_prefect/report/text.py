@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from ..model import ERROR, Finding, RefUpdate
+from ..core.model import ERROR, Finding, RefUpdate
 
 NARROW = 80
 """Columns that any terminal has."""
@@ -43,7 +43,7 @@ def fitted(paragraph: str, stream: TextIO | None = None) -> str:
     stream = stream or sys.stdout
     if not stream.isatty() or max(map(len, paragraph.splitlines()), default=0) <= NARROW:
         return paragraph
-    from . import look
+    from . import style
 
-    shown = look.of(stream=stream)
-    return "\n".join(shown.wrap(look.whole(line)) for line in paragraph.splitlines())
+    shown = style.of(stream=stream)
+    return "\n".join(shown.wrap(style.whole(line)) for line in paragraph.splitlines())

@@ -1,0 +1,107 @@
+"""Which target takes a ref, and the project that it leads to."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from .errors import UnusableCommit
+from .model import RefUpdate
+from .settings import Target
+
+LONGEST_NAME = 60
+"""Characters of a branch, user or repository name inside a project name."""
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a ref's short name matches, as git's own patterns do: `*` stops at `/`, `**` does not."""
+    from pathspec import GitIgnoreSpec
+
+    # Anchored, and a name below a matching "folder" does not count: `main` is not `main/old`.
+    lines = [f"/{pattern}"] if pattern.endswith("**") else [f"/{pattern}", f"!/{pattern}/**"]
+    return bool(GitIgnoreSpec.from_lines(lines).match_file(name))
+
+
+def takes(target: Target, update: RefUpdate) -> bool:
+    """Whether a target's pattern takes a ref, whatever comes before it."""
+    pattern = target.branch if update.kind == "branch" else target.tag
+    return pattern is not None and update.kind in ("branch", "tag") and matches(pattern, update.name)
+
+
+def target_of(targets: Sequence[Target], update: RefUpdate) -> Target | None:
+    """The first target whose pattern matches the ref; None: the ref is not registered."""
+    return next((target for target in targets if takes(target, update)), None)
+
+
+def refuse_by_accident(targets: Sequence[Target], update: RefUpdate, project: str) -> None:
+    """See that a project which a target names is reached by no other way: a branch called `production`, `--project`.
+
+    Raises:
+        UnusableCommit: the targets that name it do not take this ref.
+    """
+    naming = [number for number, target in enumerate(targets, start=1) if target.project == project]
+    if naming and not any(takes(targets[number - 1], update) for number in naming):
+        raise UnusableCommit(
+            f"{update.name}: project {project!r} is named by target[{naming[0]}] "
+            f"({_pattern(targets[naming[0] - 1])}), which does not take this {update.kind}; nothing else may register there",
+            f"let that target take {update.name}, or lead it to another project",
+        )
+
+
+def explain(targets: Sequence[Target], update: RefUpdate, user: str, repo: str) -> list[str]:
+    """Each target in turn with what it makes of a ref, a line each; the one that takes it with all it says."""
+    lines = []
+    taken = target_of(targets, update)
+    for number, target in enumerate(targets, start=1):
+        head = f"target[{number}] {_pattern(target)}"
+        if target is taken:
+            lines += [f"{head}: takes it", *(f"  {line}" for line in _told(target, update, user, repo))]
+        elif taken is not None and number > targets.index(taken) + 1:
+            lines.append(f"{head}: not asked, the first that matches wins")
+        elif (target.branch is None) == (update.kind == "branch"):
+            lines.append(f"{head}: takes {'tags' if target.branch is None else 'branches'} only")
+        else:
+            lines.append(f"{head}: does not match {update.name!r}")
+    return lines
+
+
+def _pattern(target: Target) -> str:
+    return f'tag = "{target.tag}"' if target.branch is None else f'branch = "{target.branch}"'
+
+
+def _told(target: Target, update: RefUpdate, user: str, repo: str) -> list[str]:
+    project = project_of(target, update, user, repo)
+    schedules = {
+        "keep": "what is paused stays paused, what is new is active",
+        "on": "every schedule is active",
+        "off": "every schedule is paused",
+    }
+    return [
+        f"project: {project}" + ("" if project == target.project else f', from "{target.project}"'),
+        f"create-project: {'it is created when it does not exist' if target.create_project else 'it has to exist'}",
+        f'schedule = "{target.schedule}": {schedules[target.schedule]}',
+        f"labels: {', '.join(target.labels) or 'none are added'}",
+        f"take-over: {'flows of other branches and repositories are replaced' if target.take_over else 'flows of other branches and repositories are not replaced'}",
+        f"prune: {'flows that it no longer defines are archived' if target.prune else 'flows that it no longer defines stay active'}",
+    ]
+
+
+def project_of(target: Target, update: RefUpdate, user: str, repo: str) -> str:
+    """The target's project with `{branch}`, `{user}` and `{repo}` filled in."""
+    names = {"branch": update.name, "user": user, "repo": repo}
+    return re.sub(r"\{(branch|user|repo)\}", lambda match: slug(names[match[1]]), target.project)
+
+
+def slug(name: str) -> str:
+    """`name` in lower case letters, digits, `.`, `_` and `-`; no two names get the same slug.
+
+    `/` becomes `--`. Where that, the alphabet or the length loses something, eight digits of the
+    name's hash tell it apart, so that everybody who pushes a branch reaches the same project.
+    """
+    plain = re.sub(r"[^a-z0-9._-]+", "-", name.replace("/", "--").lower()).strip("-")[:LONGEST_NAME]
+    if plain.replace("--", "/") == name:
+        return plain
+    # A branch's name may have bytes that are no text.
+    number = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{plain}-{number}".lstrip("-")

@@ -1,0 +1,1 @@
+"""The way of a ref: resolved, checked, queued, delivered, registered, and compared afterwards."""

@@ -1,0 +1,108 @@
+"""Annotated tags, which no agent can run: refused before the push, or run by a lightweight tag of ours beside them.
+
+dulwich's clone in the agent takes what the tag points at for a commit, and finds the tag object.
+"""
+
+from __future__ import annotations
+
+from .. import git
+from ..core.errors import UnusableCommit
+from ..core.model import Finding, RefUpdate
+from ..git.remote_urls import redact
+from ..report import invocation, text
+
+
+def is_annotated(update: RefUpdate) -> bool:
+    """Whether a ref is a tag that is an object of its own."""
+    return update.kind == "tag" and update.pushed_object not in (None, update.commit)
+
+
+def companion(repository: git.Repository, update: RefUpdate) -> str:
+    """Name of the lightweight tag that stands beside an annotated one, by the setting `companion-tag`; empty: none."""
+    from .source_tree import settings_at
+
+    settings = settings_at(repository, update.commit, update.remote).settings
+    return settings.companion_tag.replace("{tag}", update.name) if settings.companion_tag else ""
+
+
+def refused(repository: git.Repository, update: RefUpdate) -> list[Finding]:
+    """The finding for an annotated tag that would be registered as it is; where no target takes it, it is nobody's."""
+    if not is_annotated(update) or companion(repository, update):
+        return []
+    from ..core.targets import target_of
+    from .source_tree import settings_at
+
+    targets = settings_at(repository, update.commit, update.remote).settings.target
+    return [] if targets and target_of(targets, update) is None else cannot_run(update)
+
+
+def cannot_run(update: RefUpdate) -> list[Finding]:
+    """The finding for an annotated tag that agents are to clone."""
+    from ..core.findings import finding
+
+    if not is_annotated(update):
+        return []
+    name = update.name
+    return [finding(
+        "annotated-tag",
+        f"{text.place(update)} is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree'",
+        f"make it a lightweight tag: {invocation.git('tag', '-f', name, name + '^{}')} && "
+        f"{invocation.git('push', '--force', update.remote, name)}; or have "
+        'one pushed beside each, with the setting companion-tag = "flows/{tag}"',
+        ref=update.ref,
+    )]  # fmt: skip
+
+
+def without_companion(repository: git.Repository, update: RefUpdate) -> list[Finding]:
+    """Ask the remote whether agents can run a tag that it has; the finding when they cannot."""
+    if not is_annotated(update):
+        return []
+    from ..git.ls_remote import ask_remote
+
+    name = companion(repository, update)
+    if name and ask_remote(repository, update.remote, f"refs/tags/{name}").commit(f"refs/tags/{name}") == update.commit:
+        return []
+    return cannot_run(update)
+
+
+def as_agents_clone_it(repository: git.Repository, update: RefUpdate, push: bool) -> RefUpdate:
+    """A ref of the remote under the name that agents clone: an annotated tag has its companion, pushed when need be.
+
+    The companion follows its tag: one that points elsewhere is moved, unless somebody else moves it meanwhile.
+
+    Raises:
+        UnusableCommit: it is annotated, and the settings name no companion.
+        OutOfReach, NotAuthorised: the companion could not be pushed.
+    """
+    if not is_annotated(update):
+        return update
+    name = companion(repository, update)
+    if not name:
+        (found,) = cannot_run(update)
+        raise UnusableCommit(f"{found.message} [{found.code}]", found.hint)
+    from ..git.ls_remote import ask_remote
+
+    ref = f"refs/tags/{name}"
+    theirs = ask_remote(repository, update.remote, ref).refs.get(ref)
+    if theirs != update.commit and push:
+        _push(repository, update, ref, theirs or "")
+    return update._replace(companion=name)
+
+
+def _push(repository: git.Repository, update: RefUpdate, ref: str, theirs: str) -> None:
+    """Push the companion without a prompt, and without hooks and settings that would push more than it."""
+    import subprocess
+
+    from ..git.ls_remote import TIMEOUT, failure, without_prompts
+
+    try:
+        git.run_git(
+            repository, "push", "--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed",
+            f"--force-with-lease={ref}:{theirs}", "--", update.remote, f"{update.commit}:{ref}",
+            environ=without_prompts(repository), timeout=TIMEOUT,
+        )  # fmt: skip
+    except (git.GitError, subprocess.TimeoutExpired) as error:
+        raise failure(
+            f"{redact(update.remote)}: the lightweight tag {ref[len('refs/tags/') :]} could not be pushed beside {update.name}",
+            error, f"push it by hand: {invocation.git('push', redact(update.remote), f'{update.name}^{{}}:{ref}')}",
+        ) from error  # fmt: skip

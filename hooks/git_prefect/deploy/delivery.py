@@ -1,0 +1,266 @@
+"""Settle what waits: did the push arrive, and if so, register it. Run by the watcher, and by every command."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from .. import git
+from ..core import state_files
+from ..core.errors import GitPrefectError, NotAuthorised, OutOfReach, UnusableCommit, UsageError
+from ..core.model import RefUpdate
+from ..core.results import CHANGES, Registration
+from ..git import remotes, trigger
+from ..git.ls_remote import ask_remote, fetch_commits
+from ..git.remote_urls import redact
+from ..report import text
+from ..report.invocation import git_prefect
+from ..report.outcomes import outcome
+from . import pending
+from .registration import Planned, confirmed, register_ref, verified, would_be
+
+if TYPE_CHECKING:
+    from .pending import Entry
+
+
+class NotArrived(Exception):
+    """The remote does not have what was pushed; the text says why."""
+
+
+def _nobody(_: str) -> None:
+    """Where nobody watches."""
+
+
+def settle(
+    repository: git.Repository,
+    just_pushed: frozenset[str] = frozenset(),
+    due_only: bool = True,
+    wait: bool = True,
+    tell: Callable[[str], None] = _nobody,
+) -> bool:
+    """Settle the pushes that have ended, the newest of each ref first; False when another process is at it.
+
+    `just_pushed` are the entries whose push arrived or ended under our eyes: for them the tracking ref that the
+    push moved is proof enough. With `due_only`, what failed lately waits for its time. `tell` gets what a person at
+    the terminal of the push would want to read, as it happens.
+    """
+    trigger.take_away(repository)
+    if not pending.entries(repository):
+        return True
+    with pending.settling(repository, wait) as held:
+        if not held:
+            return False
+        arrivals: dict[tuple[str, str], str] = {}
+        undecided = set()
+        for entry in reversed(pending.entries(repository)):
+            ref = (entry.remote, entry.ref)
+            if ref in arrivals:
+                pending.close(
+                    repository, entry, "superseded", {"reason": f"by the push of {text.short(arrivals[ref])}"}
+                )
+            elif ref in undecided or _has_to_wait(entry, just_pushed, due_only):
+                # Until the newest push is known to have arrived, an older one may be what the remote has.
+                undecided.add(ref)
+            else:
+                try:
+                    if _settle_one(repository, entry, entry.id in just_pushed, tell):
+                        arrivals[ref] = entry.commit
+                except GitPrefectError as error:
+                    undecided.add(ref)
+                    _postpone(repository, entry, error.sentence, tell, f"{_place(entry)}: ")
+                except Exception:
+                    undecided.add(ref)
+                    _postpone(repository, entry, _crashed(repository), tell, f"{_place(entry)}: ")
+    return True
+
+
+def _place(entry: Entry) -> str:
+    ref = RefUpdate(entry.remote, entry.url, entry.ref, entry.commit, None, None, "push")
+    return f"{text.place(ref)} at {text.short(entry.commit)}"
+
+
+def _has_to_wait(entry: Entry, just_pushed: frozenset[str], due_only: bool) -> bool:
+    if entry.id not in just_pushed and pending.is_being_pushed(entry):
+        return True
+    return due_only and not pending.is_due(entry)
+
+
+def _postpone(
+    repository: git.Repository, entry: Entry, error: str, tell: Callable[[str], None], head: str = "  "
+) -> None:
+    """Keep an entry, to be tried again. Without a head it stands below the line that tells it is being registered."""
+    pending.postpone(repository, entry, error)
+    tell(
+        f"{head}not registered yet: {error}\n"
+        f"  hint: it is tried again; now: {git_prefect('register', '--pending')}"
+    )
+
+
+def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool, tell: Callable[[str], None]) -> bool:
+    """Settle one push; whether it had arrived.
+
+    Raises:
+        GitPrefectError: the remote cannot tell whether it has arrived.
+    """
+    try:
+        update = arrived(repository, entry, just_pushed)
+    except NotArrived as reason:
+        pending.close(repository, entry, "not arrived", {"reason": str(reason)})
+        tell(f"{_place(entry)}: not arrived: {reason}")
+        return False
+    tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
+    try:
+        _register(repository, entry, update, tell)
+    except UnusableCommit as error:
+        tell(outcome(pending.close(repository, entry, "refused", {"reason": error.sentence})))
+    except GitPrefectError as error:
+        _postpone(repository, entry, error.sentence, tell)
+    except Exception:
+        _postpone(repository, entry, _crashed(repository), tell)
+    return True
+
+
+def _crashed(repository: git.Repository) -> str:
+    path = Path(repository.state_dir, "crash.log")
+    state_files.replace(path, redact(traceback.format_exc()))
+    return f"a bug of git-prefect's; the traceback is in {path}"
+
+
+def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefUpdate:
+    """The ref as the remote has it, if that is the pushed commit or descends from it.
+
+    Right after its push, the tracking ref that git moved tells, and nothing is asked. Later the remote
+    is asked: others may have pushed since, and a branch registers what its HEAD on the remote is.
+
+    Raises:
+        NotArrived: the remote lacks the ref, or has something else.
+        OutOfReach, NotAuthorised: the remote does not answer, or refuses the login.
+    """
+    update = RefUpdate(
+        entry.remote, entry.url, entry.ref, entry.commit, entry.pushed_object, entry.tracking_before, "push"
+    )
+    configured = git.setting(repository, f"remote.{entry.remote}.url") is not None
+    if not configured and "/" not in entry.remote:
+        raise NotArrived(f"the remote {entry.remote!r} is no longer configured here")
+    tracking = git.tracking_ref(repository, entry.remote, entry.ref)
+    moved = tracking and entry.tracking_before != entry.commit
+    moved = moved and git.commit_of(repository, tracking or "") == entry.commit
+    # A push URL of its own is another repository than the one that agents clone from.
+    if just_pushed and moved and remotes.fetch_url(repository, update) == entry.url:
+        return update
+    try:
+        answer = ask_remote(repository, entry.remote, entry.ref)
+    except (NotAuthorised, OutOfReach) as error:
+        if configured:
+            raise
+        again = git_prefect("register", "--remote", entry.remote, "--ref", update.name)
+        raise NotArrived(f"pushed by URL, and {error.message}; once it has arrived: {again}") from error
+    theirs = answer.commit(entry.ref)
+    if theirs is None and moved and remotes.fetch_url(repository, update) != entry.url:
+        raise OutOfReach(
+            f"{text.place(update)} does not exist yet at the URL that is fetched from; the push went to {entry.url}",
+            "agents clone from the fetch URL: see `git remote -v`",
+        )
+    if theirs is None:
+        raise NotArrived(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
+    if not git.has_whole(repository, [theirs]):
+        fetch_commits(repository, entry.remote, {entry.ref: theirs})
+    if theirs == entry.commit:
+        return update._replace(pushed_object=answer.refs[entry.ref])
+    if update.kind == "branch" and git.is_ancestor(repository, entry.commit, theirs):
+        return update._replace(commit=theirs, pushed_object=theirs)
+    raise NotArrived(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
+
+
+def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell: Callable[[str], None]) -> None:
+    from ..prefect_api.queries import Api
+    from .annotated_tags import as_agents_clone_it
+
+    update = as_agents_clone_it(repository, update, push=True)
+    # A person who waits at the end of the push does not wait for a second connection.
+    planned, rows, source = register_ref(
+        repository, update, Api(), entry.project, look_again=tell is _nobody,
+        announce=lambda planned, _: _announce(planned, update, tell),
+    )  # fmt: skip
+    update = planned.given.update
+    detail: dict[str, Any] = {
+        "commit": update.commit,
+        "flows": [_told(row) for row in rows if row.action != "skipped"],
+    }
+    if planned.left_out:
+        detail["left_out"] = [text.headline(one) for one in planned.left_out]
+    remarks = [f"{text.headline(one)}\n    hint: {one.hint}" for one in planned.remarks]
+    if planned.notes or remarks:
+        detail["notes"] = [*planned.notes, *remarks]
+    unclonable = verified(repository, planned, source.settings)
+    if unclonable:
+        detail["unclonable"] = [f"{text.headline(one)}\n    hint: {one.hint}" for one in unclonable]
+    # A refusal of the plan stands until something else is pushed; what the API or the interpreter failed at may not.
+    refused = [row for row, one in zip(rows, planned.plan) if one.action == "failed"]
+    failed = [row for row, one in zip(rows, planned.plan) if row.action == "failed" and one.action != "failed"]
+    newer = _newer_tags(planned) if entry.attempts else ""
+    if newer:
+        back = git_prefect("register", "--ref", update.name)
+        reason = f"{newer} was registered while this waited; to go back to it: {back}"
+        tell(outcome(pending.close(repository, entry, "nothing to register", {"reason": reason})))
+        return
+    waiting = [f"{row.flow}: {row.reason}" for row in failed]
+    if not detail["flows"]:
+        # Beside what is registered, it is left out like any other file.
+        waiting += [f"{one.message}; {one.hint}" for one in planned.left_out if one.code == "environment-broken"]
+    if waiting:
+        pending.log(repository, {"result": "failed", "ref": entry.ref, "remote": entry.remote, **detail})
+        _postpone(repository, entry, "; ".join(waiting), tell)
+        return
+    result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
+    line = pending.close(repository, entry, result, detail)
+    # What stays in another storage was told before the push.
+    tell(outcome({**line, "notes": remarks}))
+
+
+def _newer_tags(planned: Planned) -> str:
+    """The newer tags that all flows of a release are registered from by now; empty when something else is there."""
+    from ..prefect_api.ownership import is_older
+
+    refused = [one for one in planned.plan if one.action == "failed"]
+    held = [planned.registered.holder(one.project, one.flow) for one in refused]
+    tags = {str(one.storage.get("tag")) for one in held if one}
+    older = planned.given.update.kind == "tag" and len(refused) == len(planned.plan)
+    return ", ".join(sorted(tags)) if older and all(is_older(planned.given.update.name, tag) for tag in tags) else ""
+
+
+def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
+    """Let the branches that were registered inside their push wait once more if the remote has moved on meanwhile.
+
+    Whoever moved them may have registered before us, and have been overwritten.
+    """
+    last = {(line["remote"], line["ref"]): line for line in pending.settled(repository)}
+    for entry in entries:
+        line = last.get((entry.remote, entry.ref))
+        if line is None or not any(flow.get("action") in CHANGES for flow in line.get("flows", ())):
+            continue
+        update = RefUpdate(entry.remote, entry.url, entry.ref, line["commit"], line["commit"], None, "push")
+        try:
+            now = confirmed(repository, update) if update.kind == "branch" else update
+        except (NotAuthorised, OutOfReach, UsageError):
+            continue
+        if now.commit != update.commit:
+            pending.record(repository, now, None, None, entry.project)
+
+
+def _announce(planned: Planned, told: RefUpdate, tell: Callable[[str], None]) -> None:
+    """Tell what will be changed, before it is; with its commit, where a branch has moved on since that was told."""
+    from ..report import terminal
+
+    update = planned.given.update
+    if update.commit != told.commit:
+        tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
+    rows = [one for one in planned.plan if one.changes_something]
+    if rows:
+        tell("\n".join(terminal.registrations([would_be(one, update.ref) for one in rows], True)))
+
+
+def _told(row: Registration) -> dict[str, Any]:
+    return {key: value for key, value in row._asdict().items() if key != "ref" and value}

@@ -1,0 +1,1 @@
+"""What `git prefect doctor` looks at, besides the flows."""

@@ -1,0 +1,134 @@
+"""What pre-commit does not show its hooks: said once, as far as it can be known.
+
+pre-commit shows one ref of a push, and nothing at all when a push has no new commits: a tag of a commit that the remote
+has, a branch at one. Of a push that it shows, the arguments of `git push` tell which other refs it may have.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from .. import git
+from ..core import state_files
+from ..core.model import RefUpdate
+from ..git import process
+from ..report.invocation import git_prefect
+from .selection import target_for
+from .source_tree import settings_at
+
+WITH_VALUE = {"-o", "--push-option", "--repo", "--receive-pack", "--exec"}
+"""Options of `git push` whose value is an argument of its own."""
+
+MANY = {
+    "--all": "the other branches of --all",
+    "--branches": "the other branches of --branches",
+    "--mirror": "the other refs of --mirror",
+    "--tags": "the tags of --tags",
+    "--follow-tags": "the annotated tags of --follow-tags",
+}
+"""Options that push refs which they do not name."""
+
+ANY_TAG = "a push of a tag alone, and a new branch without new commits"
+
+
+def news(repository: git.Repository, shown: RefUpdate) -> list[str]:
+    """The lines that tell what a push through pre-commit leaves out, each of its refs only once in a clone."""
+    marker = os.path.join(repository.state_dir, "unseen")
+    told: set[str] = set()
+    if os.path.exists(marker):
+        with open(marker, encoding="utf-8") as file:
+            told = set(file.read().split("\n"))
+    others = [one for one in _others(asked(process.pushing_arguments()), shown.ref) if one[0] not in told]
+    looked_at = "" if ANY_TAG in told else f"settings {_settings_blobs(repository, shown)}"
+    # A push that touches nothing is done here: reading settings takes longer than all of this.
+    if not others and (ANY_TAG in told or looked_at in told):
+        return []
+    from ..git import hooks_path
+
+    if hooks_path.sees_every_ref(repository):
+        return []
+    settings = settings_at(repository, shown.commit, shown.remote).settings
+    unseen = [
+        name
+        for name, ref in others
+        if ref is None or any(target_for(settings, one, None) for one in _either(shown, ref))
+    ]
+    general = ANY_TAG not in told and any(target.tag for target in settings.target)
+    new = {*(name for name, _ in others), ANY_TAG if general else looked_at}
+    # Where it cannot be written it is said again.
+    with suppress(OSError):
+        state_files.replace(marker, "\n".join(sorted({*told, *new})))
+    lines = []
+    if unseen:
+        lines.append(
+            f"of this push pre-commit showed only {shown.name}, so not checked and not registered: {', '.join(unseen)}"
+        )
+    if general:
+        lines.append(f"not shown by pre-commit: {ANY_TAG}; they are not registered by the push")
+    return [*lines, f"  hint: so that every ref of a push is seen: {git_prefect('install')}"] if lines else []
+
+
+def _settings_blobs(repository: git.Repository, shown: RefUpdate) -> str:
+    listing = git.run_git(
+        repository, "ls-tree", "--full-tree", "--object-only", shown.commit or "", "pyproject.toml", ".git-prefect.toml"
+    )
+    return " ".join(listing.decode().split())
+
+
+class Asked(NamedTuple):
+    """What a `git push` was asked for."""
+
+    options: Sequence[str]
+    refs: Sequence[str]
+    """Names on the remote, as they were typed; deletions left out."""
+
+
+def asked(arguments: Sequence[str]) -> Asked:
+    """The options and refs of the command line of a `git push`; what an alias adds to it is in it."""
+    words = list(arguments[1:])
+    if "push" in words:
+        words = words[words.index("push") + 1 :]
+    options: list[str] = []
+    named: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word in WITH_VALUE:
+            words = words[1:]
+        elif word.startswith("-") and word != "--":
+            options.append(word)
+        elif word != "--":
+            named.append(word)
+    refspecs = named if any(option.startswith("--repo=") for option in options) else named[1:]
+    if {"-d", "--delete"} & set(options):
+        return Asked(options, [])
+    refs, is_tag = [], False
+    for refspec in refspecs:
+        if refspec == "tag":
+            is_tag = True
+            continue
+        source, _, target = refspec.lstrip("+").partition(":")
+        name = target or source
+        if source and not name.startswith("^"):
+            refs.append(f"refs/tags/{name}" if is_tag else name)
+        is_tag = False
+    return Asked(options, refs)
+
+
+def _others(push: Asked, shown: str) -> list[tuple[str, str | None]]:
+    """What else is pushed: in words, and the ref as it was typed where one was."""
+    found: list[tuple[str, str | None]] = [(words, None) for option, words in MANY.items() if option in push.options]
+    for ref in push.refs:
+        if "*" in ref:
+            found.append((f"the other refs of {ref}", None))
+        elif ref != "HEAD" and shown not in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
+            found.append((ref.removeprefix("refs/heads/").removeprefix("refs/tags/"), ref))
+    return found
+
+
+def _either(shown: RefUpdate, ref: str) -> list[RefUpdate]:
+    """A ref as it was typed: a branch or a tag, where it does not say."""
+    full = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
+    return [shown._replace(ref=one) for one in full]

@@ -1,0 +1,182 @@
+"""The watcher: a process that outlives the hook of a push, and settles what waits once the push has arrived or ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .. import git
+from ..git import process
+from . import pending
+
+if TYPE_CHECKING:
+    import socket
+
+    from ..git.process import Process
+    from .pending import Entry
+
+LONGEST_PUSH = 24 * 3600.0
+"""Seconds that a watcher waits for its push to end."""
+
+UNSEEN_PUSH = 60.0
+"""Seconds that it waits where there is no `git push` to be seen, before it asks the remote."""
+
+
+def leave(repository: git.Repository, queued: Sequence[Entry] = (), listener: socket.socket | None = None) -> None:
+    """Start a watcher. `queued` are the entries of the push that goes on, `listener` is where its trigger calls.
+
+    Its stdio is closed and it has a session of its own: a child that held the hook's output would
+    stall pre-commit, and with it the push.
+    """
+    environment = {
+        name: value for name, value in git.clean_environment(os.environ).items() if not name.startswith("PRE_COMMIT")
+    }
+    descriptor = listener.fileno() if listener else -1
+    subprocess.Popen(
+        [
+            sys.executable, "-m", "git_prefect.deploy.watcher",
+            repository.common_dir, repository.top or "", str(descriptor), *(one.id for one in queued),
+        ],
+        # `python -m` puts the working directory on sys.path: a `json.py` in the user's repository must not be ours.
+        cwd=repository.state_dir,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[descriptor] if listener else [],
+    )  # fmt: skip
+
+
+def main(argv: Sequence[str]) -> int:
+    """Wait until the push of some entries has arrived or ended, then settle what waits.
+
+    `argv` is the common git directory, the work tree of the push (it may be gone by then), the descriptor of the
+    listening socket or -1, and the entries.
+    """
+    from ..git import trigger
+    from .delivery import look_again, settle
+
+    common, top, descriptor, *queued = argv
+    repository = _open(common, top)
+    entries = [entry for entry in pending.entries(repository) if entry.id in queued]
+    pusher = next((entry.pusher for entry in entries if entry.pusher), None)
+    tried = False
+    if pusher and int(descriptor) >= 0:
+        import socket
+
+        with socket.socket(fileno=int(descriptor)) as listener:
+            tried = _serve(repository, pusher, entries, listener)
+    deadline = time.monotonic() + UNSEEN_PUSH
+    for entry in entries:
+        _wait_for_push(repository, entry, deadline)
+    repository = _open(common, top)
+    if pusher:
+        trigger.take_away(repository, pusher.pid)
+    if int(descriptor) >= 0:
+        look_again(repository, entries)
+    # A push takes up what failed before it; what has just failed inside the push has its time to wait.
+    settle(repository, just_pushed=frozenset(queued), due_only=tried or not queued)
+    return 0
+
+
+def _open(common: str, top: str) -> git.Repository:
+    """The repository by the work tree of the push, or, when that is gone by now, by its main one."""
+    places = (top, os.path.dirname(common), common)
+    return git.open_repository(next(place for place in places if os.path.isdir(place)))
+
+
+def _wait_for_push(repository: git.Repository, entry: Entry, deadline: float) -> None:
+    if entry.pusher:
+        process.wait_for_end(entry.pusher, LONGEST_PUSH)
+        return
+    # No git above the hook (an editor that pushes by itself): the tracking ref will tell, or else the remote.
+    tracking = git.tracking_ref(repository, entry.remote, entry.ref)
+    while time.monotonic() < deadline and (not tracking or git.commit_of(repository, tracking) != entry.commit):
+        time.sleep(0.5)
+
+
+def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry], listener: socket.socket) -> bool:
+    """Settle inside the push what the trigger reports, and tell it, until the push has ended or nothing is left.
+
+    Whether there was anything to settle.
+    """
+    # While the push is under way; registering needs it a moment later.
+    import prefect  # noqa: F401
+
+    from ..git import trigger
+    from ..hooks.reference_transaction import DONE, HOLD
+    from .delivery import settle
+
+    left, tried, waits = HOLD, False, True
+    while waits:
+        connection = _call(listener, pusher)
+        if connection is None:
+            return tried
+        began = time.monotonic()
+        with connection:
+            audience = Audience(connection)
+            audience.tell(f"{left:.3f}")
+            arrived = frozenset(entry.id for entry in entries if _has_arrived(repository, entry))
+            if len(arrived) == len(entries):
+                # It has no more to tell. Once the push has ended, another git may have looked it up, and fail without it.
+                trigger.take_away(repository, pusher.pid)
+            settle(repository, just_pushed=arrived, due_only=tried, tell=audience.tell)
+            tried = True
+            if audience.listens:
+                pending.untold(repository)
+            waits = bool({entry.id for entry in entries} & {entry.id for entry in pending.entries(repository)})
+            if not waits:
+                trigger.take_away(repository, pusher.pid)
+            audience.send(DONE)
+        left = max(0.1, left - (time.monotonic() - began))
+    return tried
+
+
+def _call(listener: socket.socket, pusher: Process) -> socket.socket | None:
+    """The next call of the trigger; None when the push has ended without one."""
+    import select
+
+    while process.is_running(pusher):
+        # The end of the push is nothing to be woken by on every system, and half a second late is early enough.
+        ready, _, _ = select.select([listener], [], [], 0.5)
+        if ready:
+            return listener.accept()[0]
+    return None
+
+
+def _has_arrived(repository: git.Repository, entry: Entry) -> bool:
+    """Whether it is known by now what became of a ref: git moves the tracking refs when the remote has answered for all.
+
+    A branch that has a tracking ref is settled when that moves; tags and others have none, and the remote is asked.
+    """
+    tracking = git.tracking_ref(repository, entry.remote, entry.ref)
+    return tracking is None or git.commit_of(repository, tracking) == entry.commit != entry.tracking_before
+
+
+class Audience:
+    """Whoever watches at the terminal of the push; it may leave at any time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.listens = True
+
+    def tell(self, lines: str) -> None:
+        """Have lines shown, while somebody listens."""
+        self.send(f"{lines}\n".encode())
+
+    def send(self, content: bytes) -> None:
+        """Send bytes as they are, while somebody listens."""
+        if self.listens:
+            try:
+                self._connection.sendall(content)
+            except OSError:
+                self.listens = False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,0 @@
-"""What `git prefect doctor` looks at: this machine, the settings, the remote, and Prefect."""

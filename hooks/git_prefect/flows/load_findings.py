@@ -1,0 +1,350 @@
+"""The findings: what the worker saw of a file, in words with place, fact, consequence and remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ..core.findings import finding
+from ..core.model import Finding
+from .storage_findings import flow_findings, quoted
+
+LFS_HEADER = b"version https://git-lfs.github.com/spec/"
+
+LASTING = frozenset({
+    "SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError", "NameError",
+    "UnboundLocalError", "AttributeError", "TypeError", "ValueError", "KeyError", "IndexError", "AssertionError",
+    "ZeroDivisionError", "FileNotFoundError", "RecursionError",
+})  # fmt: skip
+"""Exceptions that the same code raises again. Others may be the network's, or this machine's: they are not kept."""
+
+
+class Repository(NamedTuple):
+    """What the findings need to know of the tree."""
+
+    paths: Collection[str]
+    """Every file of it."""
+    submodules: Collection[str]
+    import_roots: Sequence[str]
+    python: str
+    """The interpreter, as messages name it."""
+    own: bool
+    """True for the hook's own interpreter, which need not have what flows import."""
+
+
+class Judged(NamedTuple):
+    """What a load says of a file by itself."""
+
+    findings: tuple[Finding, ...]
+    missing: str
+    """The third-party module that the hook's own interpreter lacks: the file is unchecked. Else empty."""
+    lasting: bool
+    """True when loading the same again would say the same."""
+
+
+def judge(path: str, content: bytes, answer: dict[str, Any], where: Repository) -> Judged:
+    """The findings of one load."""
+    status = answer["status"]
+    if content.startswith(LFS_HEADER):
+        return Judged((_lfs_pointer(path, path), _pointer_fails(path)), "", True)
+    if status == "loaded":
+        return Judged((*_calls(path, answer), *_lost(path, answer), *flow_findings(path, content, answer)), "", True)
+    if status == "failed":
+        return _failed(path, content, answer, where)
+    if status == "timeout":
+        return Judged((_timeout(path, content, answer),), "", False)
+    return Judged((_crashed(path, content, answer),), "", status == "exited" and "error" in answer)
+
+
+# The load -------------------------------------------------------------------------------------------
+
+
+def _failed(path: str, content: bytes, answer: dict[str, Any], where: Repository) -> Judged:
+    error = answer["error"]
+    line = _line(error)
+    detail = _frames(path, content, error)
+    for cause in [error, *error["causes"]]:
+        found = _not_on_agent(path, content, cause, line, where)
+        if found is not None:
+            return Judged((found._replace(line=line, detail=detail), *_submodule(path, cause, where)), "", True)
+    missing = error["missing_module"]
+    if missing and where.own:
+        return Judged((), missing, True)
+    text = error["message"].strip() or "no message"
+    said = f"{error['type']}: {text.splitlines()[0]}"
+    failed = finding(
+        "does-not-load",
+        f"does not load: {said}; every run would fail before its first task",
+        _remedy(error, answer, where),
+        path=path, line=line, detail=detail,
+    )  # fmt: skip
+    others = [one for cause in [error, *error["causes"]] for one in _submodule(path, cause, where)]
+    return Judged((failed, *others, *_calls(path, answer)), "", error["type"] in LASTING)
+
+
+def _remedy(error: dict[str, Any], answer: dict[str, Any], where: Repository) -> str:
+    if error["missing_module"]:
+        name = error["missing_module"].split(".")[0]
+        return f"install {name!r} in {where.python} and in the image that runs the flow"
+    if answer.get("calls", {}).get("run") and error["type"] in ("AttributeError", "TypeError"):
+        return 'under an agent flow.run() returns None: put the call, and what uses its state, under `if __name__ == "__main__":`'
+    if error["type"] == "NameError" and "__main__" in error["message"]:
+        return "an agent executes the file with `__name__` set to `builtins`"
+    if "Local Secret" in error["message"]:
+        name = re.search(r'Local Secret "(.+)" was not found', error["message"])
+        variable = f"PREFECT__CONTEXT__SECRETS__{name[1]}" if name else "PREFECT__CONTEXT__SECRETS__NAME"
+        return f'read the secret inside a task, or give a dummy one for loading: env = {{ {variable} = "…" }}'
+    if error["type"] == "KeyError" and (error.get("raised_in") or "").endswith(("os.py", "<frozen os>")):
+        name = error["message"].strip("'\"")
+        return f'read it inside a task, or give what the runtime has at load time: env = {{ {name} = "…" }}'
+    if error["type"] in ("SyntaxError", "IndentationError", "TabError"):
+        return f"mend the line; the file is read by {where.python}, as the agent's Python would"
+    return "mend it; `git prefect explain does-not-load` tells how agents load a file"
+
+
+def _not_on_agent(
+    path: str, content: bytes, cause: dict[str, Any], line: int | None, where: Repository
+) -> Finding | None:
+    missing = cause["missing_module"]
+    if missing:
+        folder = folder_of_module(missing, path, where.paths)
+        if folder is None:
+            return None
+        name = _imported_name(content, line, missing)
+        return finding(
+            "import-not-on-agent",
+            f"imports {name!r}, which is in this repository but not where agents look: every run would fail with {cause['type']}",
+            "move the code into the flow file, or install it in the image that runs the flow; where that image has the "
+            f"folder on sys.path already, say so in the settings: import-roots = [{quoted(folder or '.')}]",
+            path=path,
+        )  # fmt: skip
+    text = cause["message"]
+    if "attempted relative import" in text or (cause["type"] == "KeyError" and "'__name__' not in globals" in text):
+        return finding(
+            "import-not-on-agent",
+            "uses a relative import, and agents execute the file outside of any package: every run would fail",
+            "import from a package that is installed in the image that runs the flow",
+            path=path,
+        )
+    file = cause["missing_file"]
+    if file and not file.startswith("/"):
+        there = _in_repository(file, path, where.paths)
+        if there is not None:
+            return finding(
+                "file-not-on-agent",
+                f"opens {file!r} by a relative path, and agents load the file from another folder: every run would fail",
+                f"while the file loads, open it by its place: pathlib.Path(__file__).parent / {quoted(os.path.relpath(there, os.path.dirname(path) or '.'))}; "
+                "tasks run after the clone is deleted, for them put it into the image or a bucket",
+                path=path,
+            )  # fmt: skip
+    return None
+
+
+def folder_of_module(module: str, path: str, paths: Iterable[str]) -> str | None:
+    """The folder that would have to be on `sys.path` for a module of the repository; None when it has no such module.
+
+    Of several the one nearest above the flow file, `""` being the top of the repository.
+    """
+    top = module.split(".")[0]
+    found = set()
+    for one in paths:
+        if one == path or not one.endswith(".py"):
+            continue
+        parts = one[:-3].split("/")
+        if top in parts:
+            found.add("/".join(parts[: parts.index(top)]))
+    here = os.path.dirname(path)
+    above = [folder for folder in found if not folder or here == folder or here.startswith(folder + "/")]
+    if above:
+        return max(above, key=len)
+    return min(found, key=lambda folder: (folder.count("/"), folder), default=None)
+
+
+def _imported_name(content: bytes, line: int | None, missing: str) -> str:
+    source = _source_line(content, line)
+    found = re.search(rf"\b(?:import|from)\s+({re.escape(missing)}(?:\.\w+)*)", source)
+    return found[1] if found else missing
+
+
+def _in_repository(file: str, path: str, paths: Collection[str]) -> str | None:
+    for candidate in (os.path.normpath(file), os.path.normpath(os.path.join(os.path.dirname(path), file))):
+        if candidate in paths or any(one.startswith(candidate + "/") for one in paths):
+            return candidate
+    return None
+
+
+def _submodule(path: str, cause: dict[str, Any], where: Repository) -> list[Finding]:
+    place = cause.get("inside")
+    module = (cause["missing_module"] or "").split(".")[0]
+    for submodule in where.submodules:
+        if (place and (place + "/").startswith(submodule + "/")) or (module and module == submodule.split("/")[-1]):
+            return [submodule_finding(path, submodule)]
+    return []
+
+
+def submodule_finding(path: str, submodule: str) -> Finding:
+    """`path` needs something of a submodule, or is in one."""
+    return finding(
+        "submodule",
+        f"needs the submodule {submodule!r}, which is an empty folder in an agent's clone",
+        "install what is in it in the image that runs the flow",
+        path=path,
+    )
+
+
+def _timeout(path: str, content: bytes, answer: dict[str, Any]) -> Finding:
+    line = _traced_line(answer)
+    return finding(
+        "load-timeout",
+        f"was still loading after {answer['seconds']:g} s: every run would wait as long before its first task",
+        "move the work into a task, or raise `timeout` in the settings",
+        path=path, line=line, detail=_at(path, content, line),
+    )  # fmt: skip
+
+
+def _crashed(path: str, content: bytes, answer: dict[str, Any]) -> Finding:
+    error = answer.get("error")
+    line = _line(error) if error else _traced_line(answer)
+    if answer["status"] == "died":
+        number = answer["signal"]
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = str(number)
+        how = f"its process was killed by signal {number} ({name})"
+    else:
+        how = f"it ended its process with exit code {answer['code']}"
+    output = answer.get("output", "").strip().splitlines()[-5:]
+    return finding(
+        "load-crashed",
+        f"while it loaded, {how}: a flow run would end there, without a word in Prefect",
+        "agents execute the file's top level: keep `sys.exit`, `argparse` and native crashes out of it, under `if __name__ == \"__main__\":`",
+        path=path, line=line,
+        detail="\n".join([*filter(None, [_frames(path, content, error) if error else _at(path, content, line)]), *output]),
+    )  # fmt: skip
+
+
+def _calls(path: str, answer: dict[str, Any]) -> list[Finding]:
+    calls = answer.get("calls", {})
+    found = []
+    if calls.get("register"):
+        found.append(finding(
+            "registers-on-import",
+            "calls flow.register() when it is executed; agents ignore it, by hand it registers the flow with another storage",
+            "remove the call: a push registers the flow",
+            path=path, line=calls["register"][0],
+        ))  # fmt: skip
+    if calls.get("run"):
+        found.append(finding(
+            "runs-on-import",
+            "calls flow.run() when it is executed; under an agent it returns None",
+            "put it under `if __name__ == \"__main__\":`",
+            path=path, line=calls["run"][0],
+        ))  # fmt: skip
+    return found
+
+
+def _lost(path: str, answer: dict[str, Any]) -> list[Finding]:
+    """Flows that the file builds and an agent does not find; of a file with none that is found, `no_flow` tells."""
+    if not answer["flows"] or not answer["lost"]:
+        return []
+    names = ", ".join(map(repr, answer["lost"]))
+    return [finding(
+        "no-flow",
+        f"builds {names}, which no global variable holds: an agent does not find {'them' if len(answer['lost']) > 1 else 'it'}, "
+        "so nothing of that is registered",
+        'give each flow a variable of its own at the top level; in a loop: globals()[f"flow_{name}"] = flow',
+        path=path,
+    )]  # fmt: skip
+
+
+def _line(error: dict[str, Any]) -> int | None:
+    """The line of the flow file itself that failed."""
+    return next((line for file, line, _ in reversed(error["frames"]) if file is None), None)
+
+
+def _traced_line(answer: dict[str, Any]) -> int | None:
+    """The innermost line of the flow file in what faulthandler wrote."""
+    found = re.search(r'File "<string>", line (\d+) in', answer.get("trace", ""))
+    return int(found[1]) if found else None
+
+
+def _frames(path: str, content: bytes, error: dict[str, Any]) -> str:
+    lines = []
+    for file, line, function in error["frames"]:
+        if file is None:
+            lines.append(f"{path}:{line} in {function}".replace(" in <module>", ""))
+            source = _source_line(content, line)
+            if source:
+                lines.append(f"    {source}")
+        else:
+            lines.append(f"{file}:{line} in {function}")
+    text = error["message"].strip()
+    if len(text.splitlines()) > 1:
+        lines += [f"{error['type']}: {text}"]
+    return "\n".join(lines)
+
+
+def _at(path: str, content: bytes, line: int | None) -> str:
+    return f"{path}:{line}\n    {_source_line(content, line)}" if line else ""
+
+
+def _source_line(content: bytes, line: int | None) -> str:
+    # Python's own lines: `\f` and the like, which splitlines() takes for line ends, are none.
+    lines = re.split(r"\r\n|\r|\n", content.decode("utf-8", "replace"))
+    return lines[line - 1].strip() if line and 0 < line <= len(lines) else ""
+
+
+def _pointer_fails(path: str) -> Finding:
+    return finding(
+        "does-not-load",
+        "does not load: agents clone without LFS, and execute the pointer in place of the code",
+        f"git lfs untrack {shlex.quote(path)}, then add and commit it again",
+        path=path,
+    )
+
+
+def _lfs_pointer(path: str, file: str) -> Finding:
+    return finding(
+        "lfs-pointer",
+        f"needs {file!r}, which is kept in Git LFS: agents clone without LFS and see a three-line pointer",
+        f"git lfs untrack {shlex.quote(file)}, then add and commit it again; or put it into the image or a bucket",
+        path=path,
+    )
+
+
+def lfs_pointers(path: str, files: Iterable[tuple[str, bytes]]) -> list[Finding]:
+    """A finding for each file that the load opened and that is an LFS pointer."""
+    return [_lfs_pointer(path, file) for file, content in files if content.startswith(LFS_HEADER) and file != path]
+
+
+def no_flow(path: str, builds: bool) -> Finding:
+    """A file that loads, and in which an agent finds no flow."""
+    if builds:
+        return finding(
+            "no-flow",
+            "builds a flow, but an agent finds none among the file's global variables: every run would fail",
+            "assign it to a variable at the top level, not under `if __name__ == \"__main__\":`, in a function or in a list",
+            path=path, severity="error",
+        )  # fmt: skip
+    return finding(
+        "no-flow",
+        "matches the setting `flows`, but has no flow",
+        "leave it out with the setting `exclude`",
+        path=path,
+    )
+
+
+def broken_environment(problem: str, python: str, count: int) -> Finding:
+    """The one finding for all files that an interpreter cannot load."""
+    files = "1 flow file is" if count == 1 else f"{count} flow files are"
+    return finding(
+        "environment-broken",
+        f"{python}: {problem}; {files} unchecked",
+        "set `python` in the settings to the interpreter that has the flows' dependencies, such as "
+        '".venv/bin/python", with prefect<2 and marshmallow<4',
+    )

@@ -1,0 +1,187 @@
+"""Everything that asks git, in a clean environment.
+
+Inside a hook git exports `GIT_DIR`, `GIT_INDEX_FILE` and more; a child that inherits them works on
+the wrong repository or index (pre-commit's `no_git_env` tells the stories). So the repository is
+opened once with that environment, and from then on named on the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from ..core.errors import ExitCode, GitPrefectError, UsageError
+from .remote_urls import redact, without_credentials
+
+KEPT_VARIABLES = {
+    "GIT_ALLOW_PROTOCOL", "GIT_ASKPASS", "GIT_CONFIG_COUNT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH", "GIT_HTTP_PROXY_AUTHMETHOD",
+    "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_TERMINAL_PROMPT",
+}  # fmt: skip
+"""How to reach a remote and which configuration to read; everything else says which repository, and is dropped."""
+
+
+class GitError(GitPrefectError):
+    """A git command failed: its arguments and what it said. Where nobody expects that, it ends the command."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, args: Sequence[str], status: int, stderr: str) -> None:
+        self.status = status
+        self.stderr = redact(stderr.strip())
+        told = " ".join(redact(without_credentials(one)) for one in args)
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        super().__init__(f"git {told}: {self.stderr or how}", "try again; if it stays so, see what `git fsck` says")
+
+
+class Repository(NamedTuple):
+    """The repository at hand: absolute folders."""
+
+    git_dir: str
+    common_dir: str
+    """The git directory that linked worktrees share."""
+    top: str | None
+    """Root of the work tree; None in a bare repository."""
+
+    @property
+    def state_dir(self) -> str:
+        """Where everything of ours lives: pending pushes, verdicts, snapshot, log."""
+        return os.path.join(self.common_dir, "git-prefect")
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without git's own variables that name a repository, an index or a prefix."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("GIT_")
+        or name in KEPT_VARIABLES
+        or name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_PREFECT_", "GIT_TRACE"))
+    }
+
+
+def open_repository(folder: str = ".") -> Repository:
+    """The repository that `folder` is in, as git itself finds it (`GIT_DIR` counts).
+
+    Raises:
+        UsageError: there is none, git is missing, or git refuses it (`safe.directory`).
+    """
+    command = ("git", "rev-parse", "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
+    try:
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="surrogateescape")
+    except FileNotFoundError:
+        raise UsageError("git was not found on PATH", "install git 2.28 or newer and try again") from None
+    lines = result.stdout.split("\n")[:-1]
+    if len(lines) < 2:
+        reason = result.stderr.strip().splitlines()[0] if result.stderr.strip() else "git could not tell why"
+        trusted = _to_trust(result.stderr)
+        if trusted:
+            raise UsageError(
+                f"{os.path.abspath(folder)}: git does not use this repository, since it belongs to another user",
+                f"if you trust whoever it belongs to: {trusted}",
+            )
+        raise UsageError(
+            f"{os.path.abspath(folder)}: no git repository that can be used here ({reason})",
+            "run this inside a clone of the repository that holds your flows",
+        )
+    common = os.path.normpath(os.path.join(os.path.abspath(folder), lines[1]))
+    return Repository(lines[0], common, lines[2] if len(lines) > 2 else None)
+
+
+def _to_trust(said: str) -> str | None:
+    """The command with which git is told to use another user's repository all the same, if that is what it asks for."""
+    lines = [line.strip() for line in said.splitlines()]
+    return next((line for line in lines if line.startswith("git config --global --add safe.directory")), None)
+
+
+def run_git(
+    repository: Repository,
+    *arguments: str,
+    stdin: bytes | None = None,
+    environ: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> bytes:
+    """What `git <arguments>` prints, asked of this repository in a clean environment.
+
+    Raises:
+        GitError: it exited with another status than 0.
+        subprocess.TimeoutExpired: it took longer than `timeout` seconds.
+    """
+    place = ["--git-dir", repository.git_dir]
+    if repository.top:
+        place += ["--work-tree", repository.top]
+    result = subprocess.run(
+        ["git", *place, *arguments],
+        cwd=repository.top or repository.git_dir,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        env={**clean_environment(os.environ), **(environ or {})},
+        timeout=timeout,
+    )
+    if result.returncode:
+        raise GitError(arguments, result.returncode, result.stderr.decode("utf-8", "replace"))
+    return result.stdout
+
+
+def ask(repository: Repository, *arguments: str) -> str | None:
+    """First line of what git prints, or None when it fails: for questions that may have no answer.
+
+    Raises:
+        GitError: it was killed, which is no answer.
+    """
+    try:
+        lines = run_git(repository, *arguments).decode("utf-8", "surrogateescape").split("\n")
+    except GitError as error:
+        if error.status < 0:
+            raise
+        return None
+    return lines[0] or None
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+@lru_cache(maxsize=8)
+def configuration(repository: Repository) -> dict[str, list[str]]:
+    """All of `git config --list`, read once: key → its values, sections and names in lower case as git gives them."""
+    found: dict[str, list[str]] = {}
+    for line in run_git(repository, "config", "-z", "--list").decode("utf-8", "replace").split("\0")[:-1]:
+        key, _, value = line.partition("\n")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def setting(repository: Repository, key: str) -> str | None:
+    """The value of a git setting, the last one if there are several; the key's section and name in lower case."""
+    return configuration(repository).get(key, [None])[-1]
+
+
+def machine_settings(repository: Repository) -> dict[str, str]:
+    """`git config prefect.*` of this machine, keys without the prefix, in lower case."""
+    found = configuration(repository)
+    return {key[len("prefect.") :]: values[-1] for key, values in found.items() if key.startswith("prefect.")}

@@ -1,0 +1,1 @@
+"""Called by git and pre-commit: each hook composes `deploy`."""

@@ -1,0 +1,1 @@
+"""What Prefect holds, and how it is changed."""

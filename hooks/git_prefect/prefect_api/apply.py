@@ -1,0 +1,279 @@
+"""Carries a plan out, reads back what became of it, and mends what is not as planned.
+
+What counts is what is read back: a request whose answer was lost may have been carried out, and one that was
+answered may have met another client's.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, TypeVar
+
+from ..core.errors import GitPrefectError, OutOfReach, UsageError
+from ..core.results import PlannedFlow, Registration
+from ..core.settings import Target
+from .client import NoAnswerInTime
+from .ownership import other_holder
+from .plan import Circumstances
+from .queries import Api, Registered, RegisteredFlow
+from .storage import describe
+from .structure import can_be_scheduled, differences
+
+if TYPE_CHECKING:
+    from ..core.model import Watch
+
+PAUSES = (0.5, 2.0, 5.0)
+"""Seconds, give or take a half, before what is not as planned yet is looked at and tried again."""
+
+REGISTERS = ("created", "updated", "taken-over")
+"""Actions that register a flow, or mend its registration."""
+
+Error = Optional[GitPrefectError]
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Wrong(NamedTuple):
+    """How a flow's registration differs from the plan."""
+
+    what: str
+    can_be_mended: bool
+    """False: another attempt would fail as this one did, or would destroy what another client has done."""
+
+
+def check_project(api: Api, registered: Registered, target: Target, project: str) -> None:
+    """See that a registration in this project can begin.
+
+    Raises:
+        UsageError: it does not exist, and the target does not let us create it.
+    """
+    if project not in registered.project_ids and not target.create_project:
+        raise UsageError(
+            f"project {project!r} does not exist at {api.address}",
+            f"create it with `prefect create project {project!r}`, or set `create-project = true` in its target",
+        )
+
+
+def apply(
+    api: Api,
+    plan: Sequence[PlannedFlow],
+    registered: Registered,
+    given: Circumstances,
+    parallel: int,
+    watch: Watch | None = None,
+) -> list[Registration]:
+    """Do what the plan says, `parallel` flows at once and each flow's steps one after the other; what came of it.
+
+    What the commit no longer defines is archived last, and only when everything else went well: a flow that was
+    renamed must not lose its old name before it has its new one.
+
+    Raises:
+        OutOfReach: the API cannot tell any more; what is registered is then unknown, and trying again is safe.
+        UsageError: the project does not exist.
+    """
+    todo = [one for one in plan if one.action in REGISTERS]
+    now, wrong = registered, {one.flow: one.reason for one in plan if one.action == "failed"}
+    if todo:
+        check_project(api, registered, given.target, given.project)
+        known = registered.project_ids.get(given.project)
+        project_id = known or api.create_project(given.project, registered.tenant_id)
+        done: list[str] = []
+        with watch("Registering flows", lambda: len(done), len(todo)) if watch else nullcontext():
+            now, failed = _registered(api, project_id, todo, registered, given, parallel, done)
+        wrong.update(failed)
+    archived = [one for one in plan if one.action == "archived"]
+    left = _archived(api, archived, given, parallel) if archived and not wrong else {}
+    return [
+        _archive_row(api, one, registered, left.get(one.flow), bool(wrong), given)
+        if one.action == "archived"
+        else _row(api, one, now if one in todo else registered, wrong.get(one.flow, ""), given)
+        for one in plan
+    ]
+
+
+def _registered(
+    api: Api,
+    project_id: str,
+    todo: Sequence[PlannedFlow],
+    before: Registered,
+    given: Circumstances,
+    parallel: int,
+    done: list[str],
+) -> tuple[Registered, dict[str, str]]:
+    """Register until everything is as planned, or cannot be; the state then, and what is wrong with which flow."""
+    errors: dict[str, Error] = {}
+    now, waiting = before, list(todo)
+    final: dict[str, str] = {}
+    for pause in (0.0, *PAUSES):
+        time.sleep(pause * random.uniform(0.5, 1.5))
+        first = pause == 0.0
+
+        def attempt(one: PlannedFlow, now: Registered = now, first: bool = first) -> Error:
+            try:
+                _step(api, project_id, one, now, one.new_version if first else None, errors.get(one.flow), given)
+            except GitPrefectError as error:
+                return error
+            done.append(one.flow)
+            return None
+
+        errors.update(zip((one.flow for one in waiting), _side_by_side(attempt, waiting, parallel)))
+        now = _read_back(api, given.project, [one.flow for one in todo])
+        judged = {one.flow: _wrong(one, now, errors.get(one.flow), given) for one in waiting}
+        final.update({flow: wrong.what for flow, wrong in judged.items() if wrong})
+        for flow, wrong in judged.items():
+            if wrong is None:
+                final.pop(flow, None)
+        waiting = [one for one in waiting if (found := judged[one.flow]) and found.can_be_mended]
+        if not waiting:
+            break
+    return now, final
+
+
+def _side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item], parallel: int) -> list[_Result]:
+    if not items:
+        return []
+    with ThreadPoolExecutor(min(parallel, len(items))) as pool:
+        return list(pool.map(work, items))
+
+
+def _step(
+    api: Api,
+    project_id: str,
+    one: PlannedFlow,
+    now: Registered,
+    anew: bool | None,
+    last: Error,
+    given: Circumstances,
+) -> None:
+    """One step towards the plan: register, or archive what is active beside it and set its schedule.
+
+    `anew` says whether to register; None: if what is active is not as planned.
+    """
+    versions = now.versions(one.project, one.flow)
+    ours = _as_planned(versions, one)
+    if anew or (anew is None and ours is None):
+        if isinstance(last, NoAnswerInTime):
+            # The API may be at work on it still, and would register it twice.
+            raise last
+        api.create_flow(project_id, one.serialized, one.schedule_active, one.description)
+        return
+    if ours is None:
+        return
+    for other in versions:
+        if other.id != ours.id and _may_go(other, one, given):
+            api.archive(other.id)
+    if _schedule_is_wrong(ours, one):
+        api.set_schedule(ours.id, one.schedule_active)
+
+
+def _as_planned(versions: Sequence[RegisteredFlow], one: PlannedFlow) -> RegisteredFlow | None:
+    """The newest active version that has the planned structure."""
+    return next((version for version in versions if not differences(version.serialized, one.serialized)), None)
+
+
+def _may_go(other: RegisteredFlow, one: PlannedFlow, given: Circumstances) -> bool:
+    if other.id in one.surplus or given.target.take_over:
+        return True
+    storage = one.serialized["storage"]
+    holder = other_holder(other.storage, storage, given.update, given.living_refs, given.default_branch)
+    return holder is None or holder.lets_go
+
+
+def _schedule_is_wrong(held: RegisteredFlow, one: PlannedFlow) -> bool:
+    return can_be_scheduled(one.serialized, held.group) and held.schedule_active != one.schedule_active
+
+
+def _wrong(one: PlannedFlow, now: Registered, error: Error, given: Circumstances) -> Wrong | None:
+    """What is not as planned in what was read back; None when all is."""
+    versions = now.versions(one.project, one.flow)
+    ours = _as_planned(versions, one)
+    again = error is None or isinstance(error, OutOfReach)
+    if ours is None and versions and versions[0].id != one.registered_id:
+        return Wrong("another client registered something else under this name at the same time", False)
+    if ours is None:
+        none = "the API took it, but has no active version of it: another client may have been at it at the same time"
+        old = "the API took it, but still has the version from before"
+        return Wrong(error.message if error else old if versions else none, again)
+    others = [version for version in versions if version.id != ours.id]
+    if others:
+        which = ", ".join(f"version {other.version} ({describe(other.storage)})" for other in others)
+        return Wrong(f"active beside it: {which}", again and any(_may_go(other, one, given) for other in others))
+    if _schedule_is_wrong(ours, one):
+        is_now = "active" if ours.schedule_active else "paused"
+        return Wrong(error.message if error else f"its schedule is {is_now} all the same", again)
+    return None
+
+
+def _read_back(api: Api, project: str, flows: Sequence[str]) -> Registered:
+    """What the API holds of these flows; asked again when it does not answer, since something was done.
+
+    Raises:
+        OutOfReach: it cannot tell.
+    """
+    for pause in PAUSES:
+        try:
+            return api.registered([project], flows)
+        except OutOfReach:
+            time.sleep(pause * random.uniform(0.5, 1.5))
+    try:
+        return api.registered([project], flows)
+    except OutOfReach as error:
+        raise OutOfReach(
+            f"{error.message}; what became of the registrations in project {project!r} is not known",
+            "try again: what is registered by then is left alone",
+        ) from error
+
+
+def _archived(api: Api, todo: Sequence[PlannedFlow], given: Circumstances, parallel: int) -> dict[str, str]:
+    """Archive flows; those that are active still, each with the reason."""
+
+    def attempt(one: PlannedFlow) -> str:
+        try:
+            api.archive(one.registered_id or "")
+        except GitPrefectError as error:
+            return error.message
+        return "the API took it, but it is active still"
+
+    told = dict(zip((one.flow for one in todo), _side_by_side(attempt, todo, parallel)))
+    now = _read_back(api, given.project, [one.flow for one in todo])
+    active = {held.id for held in now.flows}
+    return {one.flow: told[one.flow] for one in todo if one.registered_id in active}
+
+
+def _archive_row(
+    api: Api, one: PlannedFlow, registered: Registered, error: str | None, held_back: bool, given: Circumstances
+) -> Registration:
+    if held_back:
+        one = one._replace(action="left-behind", reason=f"{one.reason}; not archived while a flow of this ref fails")
+    return _row(api, one, registered, error or "", given)
+
+
+def _row(api: Api, one: PlannedFlow, state: Registered, wrong: str, given: Circumstances) -> Registration:
+    held = state.holder(one.project, one.flow)
+    idle = one.action in (*REGISTERS, "unchanged") and one.serialized.get("schedule")
+    inactive = (
+        "its schedule stays inactive, a required parameter has no default [schedule-needs-parameter]"
+        if idle and not can_be_scheduled(one.serialized, held.group if held else None)
+        else ""
+    )
+    reason = "; ".join(part for part in (one.reason, inactive) if part)
+    if wrong and one.action != "failed":
+        running = f"version {held.version}, {describe(held.storage)}" if held else "nothing under this name"
+        reason = f"{wrong}. What runs now: {running}"
+    return Registration(
+        ref=given.update.ref,
+        flow=one.flow,
+        path=one.path,
+        project=one.project,
+        action="failed" if wrong else one.action,
+        version=held.version if held else None,
+        changes=one.changes,
+        reason=reason,
+        storage=describe(held.storage) if held else "",
+        url=api.page(state.tenant_slug, held.flow_group_id) if held else "",
+        overrides=one.overrides,
+    )

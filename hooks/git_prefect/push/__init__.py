@@ -1,1 +1,0 @@
-"""What is pushed, and did it arrive."""

@@ -1,1 +1,0 @@
-"""What Prefect is told."""

@@ -1,0 +1,185 @@
+"""The whole text of findings, as people see them."""
+
+from __future__ import annotations
+
+import pytest
+
+from git_prefect.core.model import GitStorage
+from git_prefect.core.settings import Settings
+from git_prefect.flows.load_findings import folder_of_module
+from git_prefect.report import finding_text
+from git_prefect.report.invocation import git_prefect
+from git_prefect.report.style import PLAIN
+
+from .conftest import FLOW, Checked
+
+TEAM = GitStorage("gitlab.com", "team/flows", False, None, None, None)
+
+
+def told(repository: Checked, files: dict[str, str], **more: object) -> str:
+    return finding_text.findings([one for file in repository.check(files, **more) for one in file.findings], PLAIN)  # type: ignore[arg-type]
+
+
+def test_a_traceback_is_cut_to_the_flow_file(repository: Checked) -> None:
+    source = FLOW + "def read(name):\n    import json\n    return json.loads(name)\n\nsettings = read('{')\n"
+    assert told(repository, {"flows/etl.py": source}) == (
+        "flows/etl.py:5: does not load: JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1);"
+        " every run would fail before its first task [does-not-load]\n"
+        "    flows/etl.py:7\n"
+        "        settings = read('{')\n"
+        "    flows/etl.py:5 in read\n"
+        "        return json.loads(name)\n"
+        f"  hint: mend it; `{git_prefect('explain', 'does-not-load')}` tells how agents load a file"
+    )
+
+
+def test_what_is_in_the_repository(repository: Checked) -> None:
+    files = {
+        "flows/etl.py": "from lib.io import x\n" + FLOW,
+        "src/lib/io.py": "",
+        "flows/near.py": "import sql\n" + FLOW,
+        "flows/sql/__init__.py": "",
+        "other/sql.py": "",
+        "flows/data.py": "import os\n" + FLOW + "rows = open('sql/rows.csv')\n",
+        "flows/sql/rows.csv": "",
+    }
+    assert told(repository, files) == (
+        "flows/data.py:4: opens 'sql/rows.csv' by a relative path, and agents load the file from another folder: every run would fail [file-not-on-agent]\n"
+        "        rows = open('sql/rows.csv')\n"
+        '  hint: while the file loads, open it by its place: pathlib.Path(__file__).parent / "sql/rows.csv"; '
+        "tasks run after the clone is deleted, for them put it into the image or a bucket\n"
+        "flows/etl.py:1: imports 'lib.io', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
+        "        from lib.io import x\n"
+        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in the settings: import-roots = ["src"]\n'
+        "flows/near.py:1: imports 'sql', which is in this repository but not where agents look: every run would fail with ModuleNotFoundError [import-not-on-agent]\n"
+        "        import sql\n"
+        '  hint: move the code into the flow file, or install it in the image that runs the flow; where that image has the folder on sys.path already, say so in the settings: import-roots = ["flows"]'
+    )
+
+
+def test_flows_that_no_variable_holds(repository: Checked) -> None:
+    loop = "from prefect import Flow\nfor name in 'abc':\n    flow = Flow(name)\nkept = [flow]\n"
+    assert told(repository, {"a.py": loop, "b.py": loop.replace("'abc'", "'xyz'").replace("flow =", "globals()[name] =").replace("[flow]", "1")}) == (
+        "a.py: warning: builds 'a', 'b', which no global variable holds: an agent does not find them, so nothing of that is "
+        "registered [no-flow]\n"
+        '  hint: give each flow a variable of its own at the top level; in a loop: globals()[f"flow_{name}"] = flow'
+    )
+
+
+def test_half_a_letter_is_nothing_that_the_api_takes(repository: Checked) -> None:
+    said = told(repository, {"a.py": "from prefect import Flow\nflow = Flow('half\\ud800')\n"})
+    assert "[not-serializable]" in said and "surrogates not allowed" in said
+
+
+def test_hints_that_know_the_cause(repository: Checked) -> None:
+    files = {
+        "a.py": "import os\n" + FLOW + "os.environ['DATABASE']\n",
+        "b.py": "from prefect.client import Secret\n" + FLOW + "Secret('KEY').get()\n",
+        "c.py": FLOW + "print(flow.run().result)\n",
+        "d.py": FLOW + "x = (\n",
+        "e.py": "import pandas_of_the_team\n" + FLOW,
+    }
+    hints = [one.hint for file in repository.check(files) for one in file.findings if one.code == "does-not-load"]
+    python = repository.python.describe()
+    assert hints == [
+        'read it inside a task, or give what the runtime has at load time: env = { DATABASE = "…" }',
+        'read the secret inside a task, or give a dummy one for loading: env = { PREFECT__CONTEXT__SECRETS__KEY = "…" }',
+        'under an agent flow.run() returns None: put the call, and what uses its state, under `if __name__ == "__main__":`',
+        f"mend the line; the file is read by {python}, as the agent's Python would",
+        f"install 'pandas_of_the_team' in {python} and in the image that runs the flow",
+    ]
+
+
+def storage(arguments: str, kind: str = "Git") -> str:
+    return f"from prefect import Flow\nfrom prefect.storage import {kind}\nflow = Flow('flow', storage={kind}({arguments}))\n"
+
+
+def test_declared_storage(repository: Checked) -> None:
+    files = {
+        "a.py": storage("flow_path='/a.py', repo='team/flows', repo_host='gitlab.com'").replace("'flow',", "'a',"),
+        "b.py": storage("flow_path='b.py', repo='team/flows', repo_host='gitlab.com', commit='1234'").replace(
+            "'flow',", "'b',"
+        ),
+        "c.py": storage("flow_path='c.py', repo='Team/Flows', repo_host='gitlab.com'").replace("'flow',", "'c',"),
+        "d.py": storage("flow_path='d.py', repo='other/flows'").replace("'flow',", "'d',"),
+        "e.py": storage("flow_path='e.py', git_clone_url_secret_name='URL'").replace("'flow',", "'e',"),
+        "f.py": storage("bucket='b'", "S3").replace("'flow',", "'f',"),
+    }
+    found = [
+        (file.path, [(one.code, one.flow) for one in file.findings])
+        for file in repository.check(files, repository=TEAM)
+    ]
+    assert found == [
+        ("a.py", [("wrong-flow-path", "a")]), ("b.py", [("commit-pin", "b")]), ("c.py", []), ("d.py", [("wrong-repository", "d")]),
+        ("e.py", []), ("f.py", [("other-storage", "f")]),
+    ]  # fmt: skip
+    again = repository.check({"a.py": files["a.py"]}, repository=TEAM)[0]
+    assert again.cached and finding_text.findings(again.findings, PLAIN) == (
+        "a.py: flow 'a': its storage says flow_path='/a.py', which agents would not find [wrong-flow-path]\n"
+        '  hint: write flow_path="a.py", or leave the storage out: a push sets it'
+    )
+
+
+def test_names_are_unique_over_the_repository(repository: Checked) -> None:
+    docker = "from prefect import Flow\nfrom prefect.storage import S3\nflow = Flow('flow', storage=S3(bucket='b'))\n"
+    files = {"a.py": FLOW, "b.py": FLOW, "c.py": docker, "d.py": FLOW.replace("'flow'", "'other'")}
+    found = [(file.path, sorted(one.code for one in file.findings)) for file in repository.check(files)]
+    assert found == [
+        ("a.py", ["duplicate-name"]),
+        ("b.py", ["duplicate-name"]),
+        ("c.py", ["other-storage"]),
+        ("d.py", []),
+    ]
+    found = [
+        (file.path, sorted(one.code for one in file.findings))
+        for file in repository.check(files, Settings(storage="replace"))
+    ]
+    assert found[2] == ("c.py", ["duplicate-name"])
+    only = repository.check(files, only={"d.py"})
+    assert [file.path for file in only] == ["d.py"]
+
+
+def test_no_flow(repository: Checked) -> None:
+    files = {
+        "hidden.py": "from prefect import Flow\nif __name__ == '__main__':\n    flow = Flow('x')\n",
+        "helper.py": "x = 1\n",
+        "odd.py": "# prefect Flow\nmatch = 1\nprint 'x'\n",
+    }
+    assert [(file.path, [(one.code, one.severity) for one in file.findings]) for file in repository.check(files)] == [
+        ("hidden.py", [("no-flow", "error")]), ("odd.py", [("does-not-load", "error")]),
+    ]  # fmt: skip
+    explicit = repository.check(files, Settings(flows=["h*.py"]))
+    assert [(file.path, [(one.code, one.severity) for one in file.findings]) for file in explicit] == [
+        ("helper.py", [("no-flow", "warning")]), ("hidden.py", [("no-flow", "error")]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "path", "paths", "folder"),
+    [
+        ("lib.io", "flows/etl.py", ["lib/io.py"], ""),
+        ("lib", "flows/a/etl.py", ["flows/lib.py", "flows/a/lib/__init__.py", "lib.py"], "flows/a"),
+        ("lib", "flows/etl.py", ["other/deep/lib.py", "src/lib.py", "etc/lib.txt"], "src"),
+        ("etl", "flows/etl.py", ["flows/etl.py"], None),
+        ("lib", "flows/etl.py", ["flows/library.py"], None),
+    ],
+)
+def test_the_folder_that_would_have_to_be_on_the_path(module: str, path: str, paths: list[str], folder: str | None) -> None:
+    assert folder_of_module(module, path, paths) == folder
+
+
+def test_a_flow_file_that_is_a_pointer_of_lfs(repository: Checked) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12\n"
+    files = repository.check({"a.py": pointer}, Settings(flows=["*.py"]))
+    assert [[one.code for one in file.findings] for file in files] == [["lfs-pointer", "does-not-load"]]
+
+
+def test_a_relative_path_into_a_folder_of_the_repository(repository: Checked) -> None:
+    """What the folder holds says that it is the repository's; a file of nobody's is merely missing."""
+    files = {
+        "flows/a.py": "import os\n" + FLOW + "os.listdir('sql')\n",
+        "flows/sql/rows.csv": "",
+        "b.py": FLOW + "open('nowhere/rows.csv')\n",
+    }
+    found = {file.path: [one.code for one in file.findings] for file in repository.check(files)}
+    assert found == {"flows/a.py": ["file-not-on-agent"], "b.py": ["does-not-load"]}
