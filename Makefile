@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all coverage fuzz mutations soak docs pictures servers lint bench clean
+.PHONY: demo check test test-all coverage fuzz mutations soak docs pictures servers lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +17,11 @@ demo: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# For the loop while writing: about a minute. Tests that start an API, an agent, a git host or pre-commit are left out.
+CHECKED := $(addprefix tests/,core git prefect_api report deploy hooks commands test_architecture.py test_readme.py)
+check: lint
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow and not service' $(CHECKED)
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'

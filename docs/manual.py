@@ -59,7 +59,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     Raises:
         AssertionError: it reads none.
     """
-    module = import_module(COMMANDS[command][0])
+    module = import_module(f"git_prefect.commands.{command.replace('-', '_')}")
     with _parsers_told():
         try:
             module.main(["-h"])
@@ -100,7 +100,7 @@ def page() -> str:
 def _command(name: str) -> list[str]:
     parser = parser_of(name)
     hook = f" Also the hook prefect-{name}." if name in HOOKS else ""
-    lines = [f".SS git prefect {_escaped(name)}", _escaped(f"{parser.description or COMMANDS[name][1]}{hook}")]
+    lines = [f".SS git prefect {_escaped(name)}", _escaped(f"{parser.description or COMMANDS[name]}{hook}")]
     for action in parser._actions:
         if action.dest == "help" or action.help is argparse.SUPPRESS:
             continue

@@ -108,6 +108,19 @@ def make_world(docs_services: Services, tmp_path: Path) -> Iterator[Callable[[st
         world.stop()
 
 
+SERVICE_FOLDERS = {"agents", "contract", "devserver", "docs", "end_to_end", "limits", "servers", "soak"}
+SERVICE_FIXTURES = {"api", "api_url", "docs_services", "proxy"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts an API, an agent, a git host or pre-commit."""
+    for item in items:
+        folder = item.path.parent.name
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if folder in SERVICE_FOLDERS or fixtures & SERVICE_FIXTURES:
+            item.add_marker(pytest.mark.service)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """On how many cases of the corpus validate and the agent agreed (here, for it is not asked further down with xdist)."""
     reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Callable, NamedTuple
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 Spoil = Callable[[bytes], bytes]
 """What becomes of an answer on its way."""
 
@@ -95,7 +97,7 @@ class Proxy:
             for number, trouble in enumerate(self._troubles):
                 if trouble.match in body:
                     if trouble.times > 1:
-                        self._troubles[number] = trouble._replace(times=trouble.times - 1)
+                        self._troubles[number] = replace(trouble, times=trouble.times - 1)
                     else:
                         del self._troubles[number]
                     return trouble

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 HOOKS_PAGE = (ROOT / "docs" / "hooks.md").read_text()
 PAGES = {
-    page: page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md")
+    page: page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md")
 }
 MANIFEST = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
 
@@ -106,6 +106,16 @@ def test_every_link_leads_somewhere() -> None:
             target = (page.parent / file).resolve() if file else page
             assert target.exists(), f"{page}: {link}"
             assert not heading or heading in headings[target], f"{page}: {link}"
+
+
+def test_the_architecture_page_names_what_exists() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    package = ROOT / "hooks" / "git_prefect"
+    for folder, name in re.findall(r"\b([a-z_]+)/([a-z_]+)\.py\b", page):
+        root = ROOT if folder in ("tests", "benchmarks") else package
+        assert (root / folder / f"{name}.py").exists(), f"{folder}/{name}.py"
+    for name in re.findall(r"`(?:delivery|fast_path|registration)\.([a-z_]+)`", page):
+        assert any(f"def {name}(" in path.read_text() for path in package.rglob("*.py")), name
 
 
 def test_the_readme_has_every_command_and_leads_to_every_page() -> None:

@@ -6,29 +6,40 @@ import errno
 import io
 import os
 import sys
+import tempfile
+import traceback
 import warnings
 from importlib import import_module
 from typing import IO
 
 from . import __version__
 from .core.errors import TO_PUSH_MEANWHILE, Bug, ExitCode, GitPrefectError, UsageError
+from .core.results import Report
+from .git.refs import in_push
+from .git.remote_urls import redact
+from .report.invocation import typed_here
+from .report.options import asked_for, ended, show, show_error
 
 HOOKS = {
-    "validate": ("git_prefect.hooks.validate", "load flows as an agent loads them"),
-    "check-pushed": ("git_prefect.hooks.check_pushed", "is this ref on the remote, and is it the code here"),
-    "register": ("git_prefect.hooks.register", "register the flows of a ref as the remote has it"),
+    "validate": "load flows as an agent loads them",
+    "check-pushed": "is this ref on the remote, and is it the code here",
+    "register": "register the flows of a ref as the remote has it",
 }
-CALLED_BY_GIT = {"pre-push": ("git_prefect.hooks.pre_push", ""), "arrived": ("git_prefect.hooks.reference_transaction", "")}
+"""Of pre-commit's, which are commands as well: in a push the module of `hooks/` runs, by hand the one of `commands/`."""
+
+CALLED_BY_GIT = {"pre-push": "hooks.pre_push", "arrived": "hooks.reference_transaction"}
+"""Named in the hooks that git runs, each with its module; none is for a person."""
+
 COMMANDS = {
     **HOOKS,
-    "init": ("git_prefect.commands.init", "settings and pre-commit entry for this repository"),
-    "status": ("git_prefect.commands.status", "what waits, and how each registered flow stands"),
-    "run": ("git_prefect.commands.run", "run the flow registered for this branch, follow it"),
-    "prune": ("git_prefect.commands.prune", "archive flows whose ref or file is gone; asks first"),
-    "install": ("git_prefect.commands.install", "git's own pre-push hook, which sees every ref"),
-    "uninstall": ("git_prefect.commands.uninstall", "take that hook away again"),
-    "doctor": ("git_prefect.commands.doctor", "what a push and a run need, each with its remedy"),
-    "explain": ("git_prefect.commands.explain", "what a finding means, and how to mend it"),
+    "init": "settings and pre-commit entry for this repository",
+    "status": "what waits, and how each registered flow stands",
+    "run": "run the flow registered for this branch, follow it",
+    "prune": "archive flows whose ref or file is gone; asks first",
+    "install": "git's own pre-push hook, which sees every ref",
+    "uninstall": "take that hook away again",
+    "doctor": "what a push and a run need, each with its remedy",
+    "explain": "what a finding means, and how to mend it",
 }
 
 
@@ -61,8 +72,15 @@ def _run(arguments: list[str]) -> int:
         return ExitCode.USAGE
     if name in {**HOOKS, **CALLED_BY_GIT} and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
         return _skipped(name, rest)
-    code: int = import_module({**COMMANDS, **CALLED_BY_GIT}[name][0]).main(rest)
+    code: int = import_module(f".{_module(name)}", __package__).main(rest)
     return code
+
+
+def _module(name: str) -> str:
+    if name in CALLED_BY_GIT:
+        return CALLED_BY_GIT[name]
+    folder = "hooks" if name in HOOKS and in_push(os.environ) else "commands"
+    return f"{folder}.{name.replace('-', '_')}"
 
 
 def _skipped(name: str, arguments: list[str]) -> int:
@@ -70,9 +88,6 @@ def _skipped(name: str, arguments: list[str]) -> int:
     if not _asks_for_format(arguments):
         print(said)
         return ExitCode.OK
-    from .core.results import Report
-    from .report.options import asked_for, show
-
     return show(Report(name, ExitCode.OK, summary=(said,)), asked_for(arguments))
 
 
@@ -129,31 +144,20 @@ def _write_no_more(stream: IO[str]) -> None:
 
 def _ended(name: str, arguments: list[str], error: GitPrefectError) -> int:
     """Tell what ended a command: on stderr always, and as a report where the command line asks for one."""
-    from .report.invocation import typed_here
-
     error.hint = typed_here(error.hint)
     try:
         if sys.stderr.isatty():
-            from .report.options import asked_for, ended
-
             print(ended(error, asked_for(arguments)), file=sys.stderr, flush=True)
         else:
             print(f"git-prefect: {error}", file=sys.stderr, flush=True)
     except OSError:
         _write_no_more(sys.stderr)
     if _asks_for_format(arguments):
-        from .report.options import asked_for, show_error
-
         show_error(name, error, asked_for(arguments))
     return error.exit_code
 
 
 def _bug(name: str) -> GitPrefectError:
-    import tempfile
-    import traceback
-
-    from .git.remote_urls import redact
-
     with tempfile.NamedTemporaryFile("w", prefix="git-prefect-", suffix=".log", delete=False) as log:
         log.write(f"git-prefect {__version__} {name}, Python {sys.version}\n\n{redact(traceback.format_exc())}")
     return Bug(
@@ -164,7 +168,7 @@ def _bug(name: str) -> GitPrefectError:
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  git prefect {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    lines = [f"  git prefect {name:{width}}  {what}" for name, what in COMMANDS.items()]
     return "\n".join(["git push is the deployment of Prefect 1 flows.", "", *lines, "", "Each has -h."])
 
 

@@ -19,9 +19,9 @@ from prefect.utilities.configuration import set_temporary_config
 from git_prefect import __version__, git
 from git_prefect.core.results import Check
 from git_prefect.core.settings import Settings
+from git_prefect.deploy.commit_settings import settings_at
 from git_prefect.deploy.diagnosis import machine, settings_origins
 from git_prefect.deploy.diagnosis import remote as remotes
-from git_prefect.deploy.source_tree import settings_at
 from git_prefect.devserver.process import running
 from git_prefect.flows import interpreter
 from git_prefect.git import refs
@@ -281,7 +281,7 @@ def test_a_secret_that_is_missing(desk: Clone, remote: Path, monkeypatch: pytest
 
 def remote_of(clone: Clone) -> Check:
     """What is said of the remote of the active branch."""
-    return remotes.remote(clone.repository, refs.by_hand(clone.repository, {}, None, "origin"))[0]
+    return remotes.remote_has_ref(clone.repository, refs.by_hand(clone.repository, {}, None, "origin"))[0]
 
 
 def test_a_default_branch_that_the_remote_lacks(work: Clone, remote: Path) -> None:

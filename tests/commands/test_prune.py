@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import requests
+from msgspec.structs import replace
 from prefect.engine.state import Success
 
 from git_prefect.deploy import pending
@@ -137,7 +138,7 @@ def test_a_ref_whose_settings_cannot_be_read_is_left_alone(gone: Desk) -> None:
 
 
 def test_a_ref_that_is_being_pushed_is_left_alone(gone: Desk) -> None:
-    update = an_update(gone, gone.clone.head())._replace(ref="refs/heads/feature/x")
+    update = replace(an_update(gone, gone.clone.head()), ref="refs/heads/feature/x")
     pending.postpone(gone.clone.repository, pending.record(gone.clone.repository, update, None, None, None), "later")
     assert gone("prune", "--yes")[0] == 0
     assert gone.active() == [*AFTER, ("P-feature--x", "etl")]

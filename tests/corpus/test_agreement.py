@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.model import CheckedFile
 from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
-from git_prefect.flows.checker import check_flow_files
+from git_prefect.flows.checker import CheckOptions, check_flow_files
 
 from .cases import CASES, LOADS, Case
 from .repositories import Link, make_repository, tree_of
@@ -139,7 +140,7 @@ def _check_all(place: Path, repositories: dict[str, Path]) -> dict[str, CheckedF
         if file is not None:
             # Nearly all flows are called "flow".
             own = [one for one in file.findings if "has the name of one in" not in one.message]
-            file = file._replace(findings=tuple(own))
+            file = replace(file, findings=tuple(own))
         found[case.name] = file
     return found
 
@@ -150,7 +151,7 @@ def _check(place: Path, repository: Path, branch: str, case: Case) -> list[Check
     secrets = {f"PREFECT__CONTEXT__SECRETS__{name}": value for name, value in case.secrets.items()}
     settings = Settings(timeout=TIMEOUT, env={**case.env, **secrets}, import_roots=list(case.import_roots))
     tree = tree_of(repository, branch)
-    return check_flow_files(tree, settings, python._replace(own=False), state, with_flows=True)
+    return check_flow_files(tree, settings, replace(python, own=False), state, CheckOptions(with_flows=True))
 
 
 def loads(file: CheckedFile | None, flow: str) -> bool:

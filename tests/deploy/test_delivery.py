@@ -75,7 +75,7 @@ def log(team: Clone) -> list[tuple[Any, ...]]:
             line["commit"],
             [(flow["flow"], flow["action"], flow.get("version")) for flow in line.get("flows", [])] or line["reason"],
         )
-        for line in pending.settled(team.repository)
+        for line in pending.log_lines(team.repository)
     ]
 
 
@@ -85,7 +85,7 @@ def test_the_tracking_ref_of_the_push_is_proof_enough(team: Clone) -> None:
     team.git("push", "--quiet", "origin", "feature/x")
     # Nothing is asked of the remote: it is gone.
     (team.path.parent / "remote.git").rename(team.path.parent / "away.git")
-    assert delivery.settle(team.repository, just_pushed=frozenset([entry.id]))
+    assert delivery.deliver(team.repository, just_pushed=frozenset([entry.id]))
     assert log(team) == [("registered", head, [("etl", "created", 1)])]
     assert pending.entries(team.repository) == []
 
@@ -96,7 +96,7 @@ def test_a_tracking_ref_that_was_there_before_the_push_proves_nothing(team: Clon
     team.git("push", "--quiet", "origin", "feature/x")
     entry = queue(team, before=head)
     team.git("--git-dir", str(remote), "update-ref", "-d", "refs/heads/feature/x")
-    delivery.settle(team.repository, just_pushed=frozenset([entry.id]))
+    delivery.deliver(team.repository, just_pushed=frozenset([entry.id]))
     gone = "origin/feature/x does not exist: the push was a dry run, failed, or was undone"
     assert log(team) == [("not arrived", head, gone)]
 
@@ -106,16 +106,16 @@ def test_later_the_remote_is_asked_and_kept_waiting_for(team: Clone) -> None:
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
     (team.path.parent / "remote.git").rename(team.path.parent / "away.git")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     (entry,) = pending.entries(team.repository)
     assert entry.attempts == 1
     assert entry.error.startswith("origin: the remote could not be asked (fatal: ")
     assert entry.error.endswith("; check that `git ls-remote origin` works without a password prompt")
     assert log(team) == []
     (team.path.parent / "away.git").rename(team.path.parent / "remote.git")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert len(pending.entries(team.repository)) == 1, "it is not tried again before its time"
-    delivery.settle(team.repository, due_only=False)
+    delivery.deliver(team.repository, due_only=False)
     assert log(team) == [("registered", head, [("etl", "created", 1)])]
 
 
@@ -128,7 +128,7 @@ def test_a_branch_registers_what_its_remote_head_is(team: Clone, remote: Path, t
     newer = other.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
     other.git("push", "--quiet", "origin", "feature/x")
     refs = team.git("for-each-ref")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [("registered", newer, [("etl", "created", 1)])]
     assert team.git("for-each-ref") == refs
     assert entry.commit != newer
@@ -142,7 +142,7 @@ def test_a_commit_that_was_overwritten_is_not_registered(team: Clone) -> None:
     team.git("reset", "--quiet", "--hard", base)
     winner = team.commit({"README": "other"})
     team.git("push", "--quiet", "--force", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [
         (
             "not arrived",
@@ -158,7 +158,7 @@ def test_the_newest_push_counts_and_the_older_one_is_superseded(team: Clone) -> 
     second = team.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [
         ("registered", second, [("etl", "created", 1)]),
         ("superseded", first, f"by the push of {second[:7]}"),
@@ -171,7 +171,7 @@ def test_an_older_push_counts_when_the_newest_did_not_arrive(team: Clone) -> Non
     team.git("push", "--quiet", "origin", "feature/x")
     second = team.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
     queue(team)
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [
         (
             "not arrived",
@@ -187,7 +187,7 @@ def test_what_could_not_be_registered_waits_with_its_remedy(team: Clone, api_url
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team, "main")
     team.git("push", "--quiet", "origin", "main")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     (entry,) = pending.entries(team.repository)
     project = f"{tmp_path.name}-absent"
     assert entry.error == (
@@ -200,9 +200,9 @@ def test_files_with_errors_are_left_out_and_told(team: Clone) -> None:
     head = team.commit({"etl.py": FLOW.format(name="etl"), "old.py": "from prefect import Flow\nflow = Flow()\n"})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [("registered", head, [("etl", "created", 1)])]
-    (line,) = pending.settled(team.repository)
+    (line,) = pending.log_lines(team.repository)
     (left_out,) = line["left_out"]
     assert left_out.startswith("old.py:2: does not load: TypeError: ")
 
@@ -212,9 +212,9 @@ def test_a_file_that_could_not_be_checked_is_left_out_beside_what_is_registered(
     head = team.commit({"etl.py": FLOW.format(name="etl"), "other.py": unchecked})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert (log(team), pending.entries(team.repository)) == ([("registered", head, [("etl", "created", 1)])], [])
-    (line,) = pending.settled(team.repository)
+    (line,) = pending.log_lines(team.repository)
     assert ["'no_such_module' is not installed" in one for one in line["left_out"]] == [True]
 
 
@@ -225,11 +225,11 @@ def test_a_release_that_waited_gives_way_to_a_newer_one(team: Clone, tmp_path: P
         team.git("push", "--quiet", "origin", tag)
         pending.record(team.repository, RefUpdate("origin", "", f"refs/tags/{tag}", head, head, None, "push"), None, None, None)
         if tag == "v1.2":
-            delivery.settle(team.repository)
+            delivery.deliver(team.repository)
             (entry,) = pending.entries(team.repository)
             assert "project" in entry.error
             Client().create_project(f"{tmp_path.name}-releases")
-    delivery.settle(team.repository, due_only=False)
+    delivery.deliver(team.repository, due_only=False)
     assert log(team)[-2:] == [
         ("registered", head, [("etl", "created", 1)]),
         ("nothing to register", head, f"v1.3 was registered while this waited; to go back to it: {git_prefect('register', '--ref', 'v1.2')}"),
@@ -239,8 +239,8 @@ def test_a_release_that_waited_gives_way_to_a_newer_one(team: Clone, tmp_path: P
 def test_another_process_that_settles_is_left_alone(team: Clone) -> None:
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)
-    with pending.settling(team.repository, wait=True):
-        assert delivery.settle(team.repository, wait=False) is False
+    with pending.delivery_lock(team.repository, wait=True):
+        assert delivery.deliver(team.repository, wait=False) is False
     assert len(pending.entries(team.repository)) == 1
 
 
@@ -251,8 +251,8 @@ def test_a_bug_of_ours_loses_no_push(team: Clone, monkeypatch: pytest.MonkeyPatc
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    monkeypatch.setattr(registration, "plan_ref", broken)
-    delivery.settle(team.repository)
+    monkeypatch.setattr(registration, "plan", broken)
+    delivery.deliver(team.repository)
     (entry,) = pending.entries(team.repository)
     path = Path(team.repository.state_dir, "crash.log")
     assert entry.error == f"a bug of git-prefect's; the traceback is in {path}"
@@ -267,7 +267,7 @@ def test_a_push_url_of_its_own_is_not_where_agents_clone_from(team: Clone, tmp_p
     update = RefUpdate("origin", str(tmp_path / "elsewhere.git"), "refs/heads/feature/x", head, head, None, "push")
     entry = pending.record(team.repository, update, None, None, None)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository, just_pushed=frozenset([entry.id]))
+    delivery.deliver(team.repository, just_pushed=frozenset([entry.id]))
     (entry,) = pending.entries(team.repository)
     assert entry.error == (
         "origin/feature/x does not exist yet at the URL that is fetched from; the push went to "
@@ -282,25 +282,25 @@ def test_a_refusal_of_the_plan_is_closed_and_told_once(team: Clone) -> None:
     )
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     team.git("switch", "--quiet", "--create", "feature/y")
     queue(team, "feature/y")
     team.git("push", "--quiet", "origin", "feature/y")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert [line[0] for line in log(team)] == ["registered", "refused"]
     assert pending.entries(team.repository) == []
-    (told,) = pending.untold(team.repository)
+    (told,) = pending.report_refusals(team.repository)
     assert told["flows"][0]["reason"].startswith(
         "branch 'feature/x' is what project 'x' runs under this name (version 1)"
     )
-    assert pending.untold(team.repository) == []
+    assert pending.report_refusals(team.repository) == []
 
 
 def test_a_ref_that_has_lost_its_target_is_refused(team: Clone) -> None:
     head = team.commit({"etl.py": FLOW.format(name="etl"), "pyproject.toml": "[tool.git-prefect]\n"})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [
         (
             "refused",
@@ -316,7 +316,7 @@ def test_a_remote_that_is_gone_ends_the_wait(team: Clone) -> None:
     queue(team)
     team.git("remote", "rename", "origin", "upstream")
     configuration.cache_clear()
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [("not arrived", head, "the remote 'origin' is no longer configured here")]
 
 
@@ -324,11 +324,11 @@ def test_a_file_that_could_not_be_checked_keeps_the_push_waiting(team: Clone) ->
     team.commit({"etl.py": "import no_such_module\n" + FLOW.format(name="etl")})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     (entry,) = pending.entries(team.repository)
     assert "'no_such_module' is not installed in the hook's own environment; 1 flow file is unchecked" in entry.error
     assert "set `python` in the settings" in entry.error
-    assert [line["result"] for line in pending.settled(team.repository)] == ["failed"]
+    assert [line["result"] for line in pending.log_lines(team.repository)] == ["failed"]
 
 
 def test_while_the_newest_push_is_under_way_an_older_one_waits(team: Clone) -> None:
@@ -340,10 +340,10 @@ def test_while_the_newest_push_is_under_way_an_older_one_waits(team: Clone) -> N
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as push:
         started = Path(f"/proc/{push.pid}/stat").read_text().rpartition(")")[2].split()[19]
         newer = pending.record(team.repository, update, older.commit, Process(push.pid, started), None)
-        delivery.settle(team.repository)
+        delivery.deliver(team.repository)
         assert (pending.entries(team.repository), log(team)) == ([older, newer], [])
         push.communicate(b"\n")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     assert log(team) == [
         (
             "not arrived",
@@ -376,10 +376,10 @@ def test_a_branch_that_moves_on_while_it_is_registered_is_registered_as_it_is_th
     monkeypatch.setattr(registration, "apply_plan", bob_is_quicker)
     if inside_push:
         # Who waits at the end of the push does not wait for another look at the remote.
-        delivery.settle(team.repository, just_pushed=frozenset([entry.id]), tell=lambda _: None)
+        delivery.deliver(team.repository, just_pushed=frozenset([entry.id]), tell=lambda _: None)
         assert log(team) == [("registered", head, [("etl", "created", 1)])]
         delivery.look_again(team.repository, [entry])
-    delivery.settle(team.repository, just_pushed=frozenset([entry.id]))
+    delivery.deliver(team.repository, just_pushed=frozenset([entry.id]))
     assert log(team)[-1] == ("registered", theirs[0], [("etl", "updated", 2)])
 
 
@@ -387,12 +387,12 @@ def test_what_an_update_changes_is_told_before_it_is_done(team: Clone, tmp_path:
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
-    delivery.settle(team.repository)
+    delivery.deliver(team.repository)
     head = team.commit({"etl.py": FLOW.format(name="etl") + "    one()\n"})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
     told: list[str] = []
-    delivery.settle(team.repository, tell=told.append)
+    delivery.deliver(team.repository, tell=told.append)
     project, place = f"{tmp_path.name}-feature--x", f"origin/feature/x at {head[:7]}"
     lines = [line for line in "\n".join(told).splitlines() if "/flow/" not in line]
     assert lines[:4] == [

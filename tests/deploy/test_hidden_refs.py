@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_prefect.deploy.hidden_refs import Asked, asked
+from git_prefect.deploy.hidden_refs import PushArguments, asked
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ from git_prefect.deploy.hidden_refs import Asked, asked
     ],
 )
 def test_the_command_line_is_read_as_git_does(line: str, options: list[str], refs: list[str]) -> None:
-    assert asked(line.split()) == Asked(options, refs)
+    assert asked(line.split()) == PushArguments(options, refs)

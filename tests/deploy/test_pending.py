@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.model import RefUpdate
 from git_prefect.deploy import pending
@@ -23,7 +24,7 @@ UPDATE = RefUpdate("origin", "https://h/r", "refs/heads/x", "c" * 40, "c" * 40, 
 def test_an_entry_comes_back_as_it_was_written(work: Clone) -> None:
     made = pending.record(work.repository, UPDATE, "b" * 40, Process(4, "5"), "dev")
     assert pending.entries(work.repository) == [made]
-    assert made._replace(id="", created=0.0) == pending.Entry(
+    assert replace(made, id="", created=0.0) == pending.Entry(
         "", 0.0, "origin", "https://h/r", "refs/heads/x", "c" * 40, "c" * 40, "b" * 40, Process(4, "5"), "dev"
     )
 
@@ -75,7 +76,7 @@ def test_a_closed_entry_is_a_line_of_the_log(work: Clone) -> None:
     entry = pending.record(work.repository, UPDATE, None, None, None)
     pending.close(work.repository, entry, "not arrived", {"reason": "rejected"})
     assert pending.entries(work.repository) == []
-    (line,) = pending.settled(work.repository)
+    (line,) = pending.log_lines(work.repository)
     del line["time"]
     assert line == {
         "format": 1,
@@ -89,8 +90,8 @@ def test_a_closed_entry_is_a_line_of_the_log(work: Clone) -> None:
 
 def test_one_settles_at_a_time(work: Clone) -> None:
     with (
-        pending.settling(work.repository, wait=False) as first,
-        pending.settling(work.repository, wait=False) as second,
+        pending.delivery_lock(work.repository, wait=False) as first,
+        pending.delivery_lock(work.repository, wait=False) as second,
     ):
         assert (first, second) == (True, False)
 
@@ -118,3 +119,29 @@ def test_a_process_is_known_by_its_start_where_there_is_no_proc(work: Clone, mon
         assert not wait_for_end(Process(child.pid, seen.started), 0.01)
         child.communicate(b"\n")
         assert wait_for_end(Process(child.pid, seen.started), 10)
+
+
+ENTRY_OF_0_1_0 = """\
+{
+ "format": 1, "id": "01795766192000000000-42", "created": 1795766192.5, "remote": "origin", "url": "https://h/r",
+ "ref": "refs/heads/x", "commit": "cccc", "pushed_object": "cccc", "tracking_before": null,
+ "pusher": {"pid": 4, "started": "5"}, "project": null, "attempts": 1, "not_before": 1795766222.5, "error": "down"
+}"""
+LINE_OF_0_1_0 = (
+    '{"format": 1, "time": 1795766192.5, "result": "registered", "ref": "refs/heads/x", "remote": "origin", "commit": "cccc",'
+    ' "flows": [{"flow": "etl", "path": "etl.py", "project": "dev", "action": "created", "version": 1}]}'
+)
+
+
+def test_what_0_1_0_has_written_is_read(work: Clone) -> None:
+    state = Path(work.repository.state_dir)
+    (state / "pending").mkdir(parents=True)
+    (state / "pending" / "01795766192000000000-42.json").write_text(ENTRY_OF_0_1_0)
+    (state / "log.jsonl").write_text(f"{LINE_OF_0_1_0}\n")
+    assert pending.entries(work.repository) == [
+        pending.Entry(
+            "01795766192000000000-42", 1795766192.5, "origin", "https://h/r", "refs/heads/x", "cccc", "cccc", None,
+            Process(4, "5"), None, 1, 1795766222.5, "down",
+        )
+    ]  # fmt: skip
+    assert pending.log_lines(work.repository) == [json.loads(LINE_OF_0_1_0)]

@@ -6,11 +6,16 @@ import os
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from git_prefect.commands.register import explain_targets
+from git_prefect.core.deployment import NotDeployed, Resolution
 from git_prefect.core.errors import UnusableCommit
 from git_prefect.core.model import CheckedFile, Finding, LoadedFlow, RefUpdate
-from git_prefect.core.settings import Settings, Target
+from git_prefect.core.settings import Settings, Source, Target
 from git_prefect.deploy import pending, removed_flows, selection
+from git_prefect.deploy.registration import who_registers
+from git_prefect.deploy.resolver import deployed, resolve_by
 from git_prefect.flows.flow_names import literal_names
 from git_prefect.git import configuration
 
@@ -30,12 +35,16 @@ def update(clone: Clone, ref: str, before: str | None = None) -> RefUpdate:
     return RefUpdate("origin", "", ref, head, head, before, "push")
 
 
+def resolved(clone: Clone, ref: str, settings: Settings = SETTINGS, project: str | None = None) -> Resolution:
+    return resolve_by(clone.repository, update(clone, ref), Source(settings, "pyproject.toml"), project)
+
+
 def test_explain_says_which_target_takes_a_ref_and_why(work: Clone) -> None:
     work.git("switch", "--quiet", "--create", "feature/prices")
     work.commit({"flows/etl.py": "", "README": "more"})
-    project, lines = selection.explain(work.repository, update(work, "refs/heads/feature/prices"), SETTINGS)
-    assert project == "dev-feature--prices"
-    assert lines == [
+    found = resolved(work, "refs/heads/feature/prices")
+    assert deployed(found).project == "dev-feature--prices"
+    assert explain_targets(work.repository, found) == [
         'target[1] tag = "v*": takes tags only',
         'target[2] branch = "feature/**": takes it',
         '  project: dev-feature--prices, from "dev-{branch}"',
@@ -52,29 +61,28 @@ def test_explain_says_which_target_takes_a_ref_and_why(work: Clone) -> None:
 
 def test_explain_says_when_none_does(work: Clone) -> None:
     only = Settings(clone_url_secret="CLONE_URL", target=TARGETS[:2])
-    assert selection.explain(work.repository, update(work, "refs/heads/main"), only) == (
-        None,
-        [
-            'target[1] tag = "v*": takes tags only',
-            "target[2] branch = \"feature/**\": does not match 'main'",
-            "no target takes main, so it is not registered [no-target]",
-            '  hint: add a target with branch = "main" and a project to the settings',
-        ],
-    )
+    found = resolved(work, "refs/heads/main", only)
+    assert isinstance(found, NotDeployed)
+    assert explain_targets(work.repository, found) == [
+        'target[1] tag = "v*": takes tags only',
+        "target[2] branch = \"feature/**\": does not match 'main'",
+        "no target takes main, so it is not registered [no-target]",
+        '  hint: add a target with branch = "main" and a project to the settings',
+    ]
 
 
 @pytest.mark.parametrize("project", [None, "production"])
 def test_a_project_that_a_target_names_is_reached_by_that_target_only(work: Clone, project: str | None) -> None:
-    branch = update(work, "refs/heads/production")
+    refused = resolved(work, "refs/heads/production", project=project)
+    assert isinstance(refused, NotDeployed) and refused.reason.refuses_push
     with pytest.raises(UnusableCommit) as raised:
-        selection.destination(work.repository, branch, SETTINGS, project)
+        deployed(refused)
     assert str(raised.value) == (
         "production: project 'production' is named by target[1] (tag = \"v*\"), which does not take this branch; nothing "
         "else may register there\nhint: let that target take production, or lead it to another project"
     )
-    release = update(work, "refs/tags/v1")
-    assert selection.destination(work.repository, release, SETTINGS, project)[1] == "production"
-    assert selection.destination(work.repository, branch, SETTINGS, "elsewhere")[1] == "elsewhere"
+    assert deployed(resolved(work, "refs/tags/v1", project=project)).project == "production"
+    assert deployed(resolved(work, "refs/heads/production", project="elsewhere")).project == "elsewhere"
 
 
 def loaded(name: str) -> LoadedFlow:
@@ -168,11 +176,11 @@ def test_a_push_that_removes_or_renames_flows_says_what_it_leaves_behind(
     assert removed_flows.by_change(work.repository, push, TARGETS[3], names) == lines
     (_, pruned) = removed_flows.by_change(work.repository, push, TARGETS[2], names)
     assert pruned.endswith("; what Prefect has of it is archived once origin has the commit, as `prune = true` says")
-    assert removed_flows.by_change(work.repository, push._replace(remote_commit=None), TARGETS[3], names) == []
+    assert removed_flows.by_change(work.repository, replace(push, remote_commit=None), TARGETS[3], names) == []
 
 
 def test_a_deletion_names_what_this_clone_has_registered(work: Clone) -> None:
-    push = update(work, "refs/heads/feature/x")._replace(commit=None)
+    push = replace(update(work, "refs/heads/feature/x"), commit=None)
     assert removed_flows.by_deletion(work.repository, push) == "flows registered from it cannot be loaded any more"
 
     def log(**rows: Any) -> None:
@@ -188,11 +196,11 @@ def test_a_deletion_names_what_this_clone_has_registered(work: Clone) -> None:
 
 
 def test_who_registers(work: Clone) -> None:
-    assert selection.who_registers(work.repository, {}) == "Ada Engineer <ada@example.com>"
+    assert who_registers(work.repository, {}) == "Ada Engineer <ada@example.com>"
     work.git("config", "--global", "--unset", "user.name")
     configuration.cache_clear()
-    assert selection.who_registers(work.repository, {}) == "ada@example.com"
+    assert who_registers(work.repository, {}) == "ada@example.com"
     work.git("config", "--global", "--unset", "user.email")
     configuration.cache_clear()
-    assert selection.who_registers(work.repository, {"GITLAB_USER_NAME": "Ada", "USER": "root"}) == "Ada"
-    assert selection.who_registers(work.repository, {}) == f"user {os.getuid()}"
+    assert who_registers(work.repository, {"GITLAB_USER_NAME": "Ada", "USER": "root"}) == "Ada"
+    assert who_registers(work.repository, {}) == f"user {os.getuid()}"

@@ -141,8 +141,8 @@ class Team(NamedTuple):
 
     def log(self) -> list[dict[str, object]]:
         """The outcomes of all pushes, without their times."""
-        lines = pending.settled(self.clone.repository)
-        return [{key: value for key, value in line.items() if key not in ("time", "format")} for line in lines]
+        lines = pending.log_lines(self.clone.repository)
+        return [{key: value for key, value in line.items() if key not in ("time", "format", "api")} for line in lines]
 
 
 def until(done: Callable[[], object]) -> None:

@@ -223,7 +223,7 @@ def test_the_sdist_passes_its_tests(built: Built, tmp_path: Path) -> None:
     quietly(sys.executable, "-m", "venv", tmp_path / "venv")
     quietly(tmp_path / "venv" / "bin" / "pip", "install", "--quiet", f"{source}[demo,test]")
     # One folder of each kind: the code's own, real repositories, and a push through the real pre-commit.
-    kinds = ("tests/test_structure.py", "tests/test_readme.py", "tests/push/test_refs.py", "tests/registration")
+    kinds = ("tests/test_architecture.py", "tests/test_readme.py", "tests/git/test_refs.py", "tests/prefect_api")
     push = "tests/end_to_end/test_push.py::test_a_push_is_registered_once_it_has_arrived"
     printed = quietly(tmp_path / "venv" / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *kinds, push, cwd=source)  # fmt: skip
     assert " passed" in printed.splitlines()[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from git_prefect.commands.install import script
+from git_prefect.deploy.native_hook import script
 
 from ..repository import Clone
 from .conftest import Team, flow_file

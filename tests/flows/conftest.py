@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.model import CheckedFile
 from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
-from git_prefect.flows.checker import Tree, check_flow_files
+from git_prefect.flows.checker import CheckOptions, check_flow_files
+from git_prefect.flows.discovery import Tree
 from git_prefect.flows.interpreter import Interpreter
 
 from ..corpus.repositories import Content, make_repository, tree_of
@@ -28,7 +30,7 @@ class Checked:
         self.place = place
         self.state = place / "state"
         self.number = 0
-        self.python = interpreter.find(place, sys.executable, self.state)._replace(own=False)
+        self.python = replace(interpreter.find(place, sys.executable, self.state), own=False)
 
     def tree(self, files: Mapping[str, Content]) -> Tree:
         """A tree with these files."""
@@ -40,7 +42,9 @@ class Checked:
         python: Interpreter | None = None, **more: Any,
     ) -> list[CheckedFile]:  # fmt: skip
         """Check a tree with these files."""
-        return check_flow_files(self.tree(files), settings, python or self.python, self.state, **more)
+        watch = more.pop("watch", None)
+        options = CheckOptions(**more)
+        return check_flow_files(self.tree(files), settings, python or self.python, self.state, options, watch)
 
     def loaded(self, files: Mapping[str, Content], settings: Settings = Settings(), **more: Any) -> list[str]:  # noqa: B008
         """The paths that had to be loaded."""

@@ -107,13 +107,13 @@ def test_declared_storage(repository: Checked) -> None:
     }
     found = [
         (file.path, [(one.code, one.flow) for one in file.findings])
-        for file in repository.check(files, repository=TEAM)
+        for file in repository.check(files, storage=TEAM)
     ]
     assert found == [
         ("a.py", [("wrong-flow-path", "a")]), ("b.py", [("commit-pin", "b")]), ("c.py", []), ("d.py", [("wrong-repository", "d")]),
         ("e.py", []), ("f.py", [("other-storage", "f")]),
     ]  # fmt: skip
-    again = repository.check({"a.py": files["a.py"]}, repository=TEAM)[0]
+    again = repository.check({"a.py": files["a.py"]}, storage=TEAM)[0]
     assert again.cached and finding_text.findings(again.findings, PLAIN) == (
         "a.py: flow 'a': its storage says flow_path='/a.py', which agents would not find [wrong-flow-path]\n"
         '  hint: write flow_path="a.py", or leave the storage out: a push sets it'

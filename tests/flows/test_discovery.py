@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
 from git_prefect.flows.discovery import flow_files, flow_paths, leading_imports, looks_around, what_it_tells
@@ -85,7 +86,7 @@ def test_what_is_known_is_not_read_again(repository: Checked) -> None:
     tree = repository.tree({path: content for path, content in FILES.items() if not isinstance(content, Link)})
     memory: dict[str, str] = {}
     first = flow_files(tree, Settings(), memory)
-    unread = tree._replace(read=lambda _: pytest.fail("a blob was read"))
+    unread = replace(tree, read=lambda _: pytest.fail("a blob was read"))
     assert flow_files(unread, Settings(), memory) == first
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.errors import UsageError
 from git_prefect.core.settings import Settings
@@ -145,7 +146,7 @@ def test_an_interpreter_that_ends_with_the_flows_variables(repository: Checked) 
 
 
 def test_what_the_hooks_own_environment_lacks(repository: Checked) -> None:
-    own = repository.python._replace(own=True)
+    own = replace(repository.python, own=True)
     files = repository.check(
         {"a.py": "import pandas_of_the_team\n" + FLOW, "b.py": "import spark_of_the_team.sql\n" + FLOW, "c.py": FLOW.replace("'flow'", "'c'"),
          "d.py": "import helper\n" + FLOW, "helper.py": ""},

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
@@ -69,7 +70,7 @@ def test_harm_stays_with_its_file(repository: Checked, tmp_path: Path, monkeypat
     # Ours only: other tests and pushes may run at the same time.
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    files = check_flow_files(tree._replace(root=root), Settings(timeout=10), repository.python, repository.state)
+    files = check_flow_files(replace(tree, root=root), Settings(timeout=10), repository.python, repository.state)
     said = {file.path: [one.code for one in file.findings] or [flow.name for flow in file.flows] for file in files}
     assert said == {
         **{path: [f"good-{number}"] for number, path in enumerate(GOOD)},

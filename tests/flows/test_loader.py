@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
-from git_prefect.flows.loader import Job, Loader
+from git_prefect.flows.loader import Checkout, Job, Loader
 
 from .conftest import FLOW
 
@@ -33,7 +33,7 @@ def test_an_answer_is_handed_on_while_the_next_file_is_loaded(tmp_path: Path) ->
 
     jobs = [Job(name, (), False) for name in ("waits.py", "quick.py")]
     with Loader(sys.executable, tmp_path / "cache", {}) as loader:
-        answers = loader.load(root, jobs, [job.path for job in jobs], [], timeout=30, watch=watch)
+        answers = loader.load(Checkout(root, [job.path for job in jobs], []), jobs, timeout=30, watch=watch)
         seen = []
         for path, answer in answers:
             seen.append((path, answer["status"], [flow["name"] for flow in answer["flows"]], done()))

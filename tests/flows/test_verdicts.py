@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter, verdicts
-from git_prefect.flows.checker import check_flow_files
+from git_prefect.flows.checker import CheckOptions, check_flow_files
 
 from .conftest import FLOW, Checked, make_venv, site_of
 
@@ -37,14 +38,14 @@ def test_nothing_is_loaded_twice(repository: Checked, monkeypatch: pytest.Monkey
     assert [file.cached for file in first] == [False, False]
 
     tree = repository.tree(files)
-    unused = tree._replace(
+    unused = replace(tree,
         root=lambda: pytest.fail("the tree was written"), read=lambda _: pytest.fail("a blob was read")
     )
     for name in ("ast", "pathspec", "git_prefect.flows.loader"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    again = check_flow_files(unused, Settings(), repository.python, repository.state, with_flows=True)
+    again = check_flow_files(unused, Settings(), repository.python, repository.state, CheckOptions(with_flows=True))
     assert not {"ast", "pathspec", "git_prefect.flows.loader"} & set(sys.modules)
-    assert again == [file._replace(cached=True) for file in first]
+    assert again == [replace(file, cached=True) for file in first]
     assert again[0].flows[0].serialized["name"] == "flow"
     (quick, _) = check_flow_files(unused, Settings(), repository.python, repository.state)
     assert [(flow.name, flow.tasks, flow.serialized) for flow in quick.flows] == [("flow", 0, {})]
@@ -99,7 +100,7 @@ def test_a_library_changes_of_which_python_opens_the_bytecode_only(repository: C
 
 
 def test_a_module_that_was_missing_is_in_another_tree(repository: Checked) -> None:
-    own = repository.python._replace(own=True)
+    own = replace(repository.python, own=True)
     files = {"a.py": "import helpers_zz\n" + FLOW}
     for there, said in ({}, (True, ["environment-broken"])), ({"helpers_zz.py": ""}, (False, ["import-not-on-agent"])):
         for _ in range(2):
@@ -223,7 +224,7 @@ def test_torn_and_foreign_files(repository: Checked) -> None:
         for file in [*(repository.state / "verdicts").rglob("*"), repository.state / "interpreters.json"]:
             if file.is_file():
                 file.write_bytes(damage(file.read_bytes()))
-        python = interpreter.find(repository.place, sys.executable, repository.state)._replace(own=False)
+        python = replace(interpreter.find(repository.place, sys.executable, repository.state), own=False)
         assert names(repository.check({"a.py": FLOW}, python=python, with_flows=True)) == ["flow"]
         assert repository.loaded({"a.py": FLOW}, with_flows=True) == []
 
@@ -308,7 +309,7 @@ def test_what_is_kept_is_bounded(repository: Checked, monkeypatch: pytest.Monkey
 
 def test_a_work_tree_keeps_nothing_that_depends_on_it(repository: Checked) -> None:
     def check(files: dict[str, str]) -> list[str]:
-        tree = repository.tree(files)._replace(id="")
+        tree = replace(repository.tree(files), id="")
         return [
             file.path
             for file in check_flow_files(tree, Settings(), repository.python, repository.state)
@@ -325,6 +326,6 @@ def test_a_time_out_is_waited_for_once_in_a_push_and_again_in_the_next(repositor
     (first,) = repository.check(files, settings)
     assert [one.code for one in first.findings] == ["load-timeout"]
     (same,) = repository.check(files, settings, same_push=True)
-    assert same == first._replace(cached=True)
+    assert same == replace(first, cached=True)
     (next_push,) = repository.check(files, settings)
     assert not next_push.cached

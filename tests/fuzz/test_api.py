@@ -21,6 +21,7 @@ from git_prefect.deploy.diagnosis import backend as doctor
 from git_prefect.prefect_api import agents, apply
 from git_prefect.prefect_api.queries import Api
 
+from ..prefect_api.conftest import deployment, update
 from ..proxy import Proxy, Trouble, with_body
 from ..repository import Clone
 from .conftest import Command
@@ -155,7 +156,7 @@ def test_the_doctor_says_what_is_wrong_with_the_api(clone: Clone, proxy: Proxy, 
     spoil(proxy, answer_with(*spoiling) if len(spoiling) == 3 else lambda answer: replaced(answer, *spoiling))
     check, api = doctor.api()
     assert check.problem or api
-    found, registered = doctor.tenant_and_project(Api(), Target(project="none", branch="**"), "none")
+    found, registered = doctor.tenant_and_project(Api(), deployment(update("refs/heads/x"), Target(project="none", branch="**")))
     assert all(one.problem or one.facts for one in found)
     check = doctor.agents_for(Api(), registered.tenant_id if registered else "x", [("DockerRun", ("dev",))])
     assert check.problem

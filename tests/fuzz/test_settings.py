@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from git_prefect.core import settings
 from git_prefect.core.errors import UsageError
-from git_prefect.deploy.source_tree import settings_at
+from git_prefect.deploy.commit_settings import settings_at
 
 from ..repository import Clone
 from .conftest import Command

@@ -79,7 +79,7 @@ def look(clone: Clone, command: Command) -> None:
     push(clone, command)
     command("pre-push", "origin", "x")
     configuration.cache_clear()
-    delivery.settle(clone.repository, due_only=False)
+    delivery.deliver(clone.repository, due_only=False)
     assert not Path(clone.repository.state_dir, "crash.log").exists(), "a bug while settling"
     command("register", "--pending")
     command("status")

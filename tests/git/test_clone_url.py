@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import asdict
 
 from git_prefect.core.model import GitStorage
 from git_prefect.core.settings import Settings
-from git_prefect.deploy.selection import how_to_clone
+from git_prefect.deploy.clonable import how_to_clone
 from git_prefect.git import hosts, remotes
 from git_prefect.git.clone_url import secret_value, storage_of, why_not_clonable
 
@@ -21,7 +22,7 @@ def cloned(storage: GitStorage) -> str:
     """What an agent clones: the real storage, with the real secret."""
     import prefect
 
-    made = prefect.storage.Git("flow.py", branch_name="main", **storage._asdict())
+    made = prefect.storage.Git("flow.py", branch_name="main", **asdict(storage))
     with prefect.context(secrets={"TOKEN": "t0ken"}):
         return str(made.git_clone_url)
 

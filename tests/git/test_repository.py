@@ -10,6 +10,7 @@ import pytest
 
 from git_prefect import git
 from git_prefect.core.errors import OutOfReach, UsageError
+from git_prefect.core.git_environment import clean_environment
 from git_prefect.core.model import TreeEntry
 from git_prefect.git.ls_remote import ask_remote, fetch_commits
 from git_prefect.git.remotes import all_remotes
@@ -30,7 +31,7 @@ def test_a_hooks_variables_do_not_lead_astray(work: Clone, tmp_path: Path, monke
 
 def test_what_reaches_a_remote_is_kept() -> None:
     kept = {"GIT_SSH_COMMAND": "ssh -i k", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a.b", "PATH": "/bin"}
-    assert git.clean_environment({**kept, "GIT_DIR": "x", "GIT_PREFIX": "y", "GIT_WORK_TREE": "z"}) == kept
+    assert clean_environment({**kept, "GIT_DIR": "x", "GIT_PREFIX": "y", "GIT_WORK_TREE": "z"}) == kept
 
 
 def test_no_repository(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_full_temporary_folder_is_not_held_against_a_flow(begun: Team, tmp_pat
             full.empty()
         assert full.run(Path("/"), "ls", str(folder)).output == ""
         assert full.run(begun.clone.path, "git", "push", "origin", "feature/x", TMPDIR=str(folder)).code == 0
-    assert [line["commit"] for line in pending.settled(begun.clone.repository)][-1].startswith(head)
+    assert [line["commit"] for line in pending.log_lines(begun.clone.repository)][-1].startswith(head)
 
 
 def test_a_git_directory_that_is_read_only(begun: Team) -> None:
@@ -147,4 +147,4 @@ def test_half_a_line_of_the_log_does_not_spoil_the_next(begun: Team) -> None:
         log.write('{"format": 1, "time": 17')
     assert begun.clone.commit({"flows/etl.py": flow_file("other")})
     begun.push("origin", "feature/x")
-    assert [line["result"] for line in pending.settled(begun.clone.repository)] == ["registered", "registered"]
+    assert [line["result"] for line in pending.log_lines(begun.clone.repository)] == ["registered", "registered"]

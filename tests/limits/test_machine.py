@@ -66,7 +66,7 @@ def test_what_is_kept_is_private_whatever_the_umask(begun: Team, tmp_path: Path)
         kept = [state, *state.rglob("*")]
         modes = {str(one.relative_to(state)): stat.S_IMODE(one.lstat().st_mode) for one in kept}
         assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
-        assert {"log.jsonl", "pending", "recall.json", "interpreters.json", "snapshot/tree"} < modes.keys()
+        assert {"log.jsonl", "pending", "interpreters.json", "snapshot/tree"} < modes.keys()
         assert any(name.startswith("verdicts/flows/") for name in modes)
     locks = Path(os.environ["HOME"], ".local/state/git-prefect")
     assert {oct(stat.S_IMODE(one.stat().st_mode)) for one in (locks, *locks.rglob("*"))} == {"0o700", "0o600"}
@@ -106,7 +106,7 @@ def test_a_clock_that_was_set_back(begun: Team) -> None:
         entry = json.loads(path.read_text())
         entry["created"], entry["not_before"] = (entry[name] + year for name in ("created", "not_before"))
         path.write_text(json.dumps(entry))
-    for path in (state / "recall.json", *(state / "verdicts").glob("context-*.json")):
+    for path in (*state.glob("fast-path.json"), *(state / "verdicts").glob("context-*.json")):
         path.write_text(path.read_text().replace(f"{time.time():.0f}"[:4], f"{time.time() + year:.0f}"[:4]))
     for path in state.rglob("*"):
         os.utime(path, (time.time() + year, time.time() + year), follow_symlinks=False)
@@ -135,11 +135,11 @@ def test_refusals_are_told_once_whatever_the_clock_says(work: Clone) -> None:
     pending.log(work.repository, {**line, "result": "refused", "reason": "one"})
     log = Path(work.repository.state_dir, "log.jsonl")
     log.write_text(json.dumps({**json.loads(log.read_text()), "time": time.time() + 1e8}) + "\n")
-    assert [one["reason"] for one in pending.untold(work.repository)] == ["one"]
-    assert pending.untold(work.repository) == []
+    assert [one["reason"] for one in pending.report_refusals(work.repository)] == ["one"]
+    assert pending.report_refusals(work.repository) == []
     pending.log(work.repository, {**line, "result": "refused", "reason": "two"})
-    assert [one["reason"] for one in pending.untold(work.repository)] == ["two"]
-    assert pending.untold(work.repository) == []
+    assert [one["reason"] for one in pending.report_refusals(work.repository)] == ["two"]
+    assert pending.report_refusals(work.repository) == []
 
 
 def test_ten_thousand_files_and_paths_of_250_characters(begun: Team) -> None:

@@ -15,12 +15,13 @@ from prefect.schedules import IntervalSchedule
 from prefect.serialization.run_config import RunConfigSchema
 from prefect.utilities.configuration import set_temporary_config
 
+from git_prefect.core.deployment import Deployment
 from git_prefect.core.model import GitStorage, LoadedFlow, RefUpdate
 from git_prefect.core.results import PlannedFlow, Registration
-from git_prefect.core.settings import Target
+from git_prefect.core.settings import Settings, Source, Target
 from git_prefect.devserver.process import running
-from git_prefect.prefect_api.apply import apply
-from git_prefect.prefect_api.plan import Circumstances, Wanted, plan, storages_of
+from git_prefect.prefect_api.apply import apply_plan
+from git_prefect.prefect_api.plan import Circumstances, Wanted, plan_flows, storages_of
 from git_prefect.prefect_api.queries import Api
 from git_prefect.prefect_api.run_configs import run_config_of
 from git_prefect.prefect_api.storage import git_storage, with_storage
@@ -97,10 +98,21 @@ def target() -> Target:
     return Target(project=f"dev-{uuid.uuid4().hex}", branch="**", create_project=True)
 
 
-def planned(api: Api, flows: list[Wanted], ref: RefUpdate, rule: Target, **circumstances: Any) -> list[PlannedFlow]:
+def deployment(ref: RefUpdate, rule: Target, default_branch: str | None = None, parallel: int = 8) -> Deployment:
+    """A ref on its way to the project of a target."""
+    source = Source(Settings(parallel=parallel), "pyproject.toml")
+    return Deployment(
+        update=ref, source=source, storage=WHERE, default_branch=default_branch, target=rule, project=rule.project
+    )
+
+
+def planned(
+    api: Api, flows: list[Wanted], ref: RefUpdate, rule: Target, default_branch: str | None = None, **circumstances: Any
+) -> list[PlannedFlow]:
     """What a registration of these flows from a ref would do."""
-    registered = api.registered([rule.project], [one.flow for one in flows], storages_of(ref, WHERE, None))
-    return plan(flows, registered, Circumstances(ref, rule, rule.project, where=WHERE, **circumstances))
+    given = Circumstances(deployment(ref, rule, default_branch), **circumstances)
+    registered = api.registered([rule.project], [one.flow for one in flows], storages_of(deployment(ref, rule)))
+    return plan_flows(flows, registered, given)
 
 
 @pytest.fixture
@@ -108,11 +120,12 @@ def register(api: Api, target: Target) -> Callable[..., list[Registration]]:
     """Plans and applies, as a registration of these flows from a ref does."""
 
     def go(
-        flows: list[Wanted], ref: RefUpdate = BRANCH, rule: Target = target, parallel: int = 8, **circumstances: Any
-    ) -> list[Registration]:
-        given = Circumstances(ref, rule, rule.project, where=WHERE, **circumstances)
-        registered = api.registered([rule.project], [one.flow for one in flows], storages_of(ref, WHERE, None))
-        return apply(api, plan(flows, registered, given), registered, given, parallel)
+        flows: list[Wanted], ref: RefUpdate = BRANCH, rule: Target = target, parallel: int = 8,
+        default_branch: str | None = None, **circumstances: Any,
+    ) -> list[Registration]:  # fmt: skip
+        given = Circumstances(deployment(ref, rule, default_branch, parallel), **circumstances)
+        registered = api.registered([rule.project], [one.flow for one in flows], storages_of(deployment(ref, rule)))
+        return apply_plan(api, plan_flows(flows, registered, given), registered, given)
 
     return go
 

@@ -67,7 +67,7 @@ class Desk(NamedTuple):
     def settle(self, **settings: Any) -> None:
         """What the watcher does, or `git prefect register --pending`."""
         with set_temporary_config({**self.settings, **settings}):
-            delivery.settle(self.clone.repository, due_only=False)
+            delivery.deliver(self.clone.repository, due_only=False)
 
     def active(self) -> list[tuple[str, int, int]]:
         """Name, version and number of tasks of what is active in the project."""

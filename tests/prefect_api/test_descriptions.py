@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from git_prefect import __version__
 from git_prefect.core.settings import Target
-from git_prefect.prefect_api.descriptions import described, provenance
+from git_prefect.prefect_api.descriptions import describe_version, merge_descriptions
 from git_prefect.prefect_api.queries import Api
 
 from .conftest import BRANCH, etl, mutate, update
@@ -25,8 +27,8 @@ Registered from git at `c`.
 
 
 def of(ref: str = "refs/heads/feature/x", commit: str = "c") -> str:
-    return provenance(
-        update(ref)._replace(commit=commit), "github.com/team/etl", "flows/etl.py", "Ada Engineer <ada@example.com>"
+    return describe_version(
+        replace(update(ref), commit=commit), "github.com/team/etl", "flows/etl.py", "Ada Engineer <ada@example.com>"
     )
 
 
@@ -37,24 +39,24 @@ def test_what_a_version_says() -> None:
 
 
 def test_what_a_person_wrote_is_kept_and_ours_replaced() -> None:
-    assert described(OURS, "") == OURS
-    first = described(OURS, "Owned by *finance*.\n")
+    assert merge_descriptions(OURS, "") == OURS
+    first = merge_descriptions(OURS, "Owned by *finance*.\n")
     assert first == f"Owned by *finance*.\n\n---\n\n{OURS}"
     newer = of(commit="d" * 40)
-    assert described(newer, first) == f"Owned by *finance*.\n\n---\n\n{newer}"
-    assert described(newer, f"{first}\n\nCall Ada.") == f"Owned by *finance*.\n\nCall Ada.\n\n---\n\n{newer}"
-    assert described(newer, OURS) == newer
+    assert merge_descriptions(newer, first) == f"Owned by *finance*.\n\n---\n\n{newer}"
+    assert merge_descriptions(newer, f"{first}\n\nCall Ada.") == f"Owned by *finance*.\n\nCall Ada.\n\n---\n\n{newer}"
+    assert merge_descriptions(newer, OURS) == newer
 
 
 def test_it_is_registered_and_no_difference(api: Api, register: Any, wanted: Any, target: Target) -> None:
-    register([wanted(etl(), BRANCH)._replace(provenance=OURS)])
+    register([replace(wanted(etl(), BRANCH), provenance=OURS)])
     (held,) = api.registered([target.project]).flows
     assert held.description == OURS
     newer = of(commit="d" * 40)
-    (row,) = register([wanted(etl(), BRANCH)._replace(provenance=newer)])
+    (row,) = register([replace(wanted(etl(), BRANCH), provenance=newer)])
     assert row.action == "unchanged"
     mutate(api, "set_flow_group_description", flow_group_id=held.flow_group_id, description="Owned by finance.")
-    register([wanted(etl(3), BRANCH)._replace(provenance=newer)])
+    register([replace(wanted(etl(3), BRANCH), provenance=newer)])
     query = "query($id: uuid) { flow(where: {id: {_eq: $id}}) { description flow_group { description } } }"
     (now,) = api.registered([target.project]).flows
     (told,) = api.ask(query, {"id": now.id})["flow"]
@@ -64,6 +66,6 @@ def test_it_is_registered_and_no_difference(api: Api, register: Any, wanted: Any
 def test_what_another_client_described_is_kept(api: Api, register: Any, wanted: Any, target: Target) -> None:
     identity = api.create_project(target.project, api.registered([], []).tenant_id)
     api.create_flow(identity, wanted(etl(), BRANCH).serialized, True, "By hand.")
-    register([wanted(etl(3), BRANCH)._replace(provenance=OURS)])
+    register([replace(wanted(etl(3), BRANCH), provenance=OURS)])
     (held,) = api.registered([target.project]).flows
     assert held.description == f"By hand.\n\n---\n\n{OURS}"

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.core.errors import NotAuthorised, UsageError
 from git_prefect.core.results import Registration
 from git_prefect.core.settings import Target
-from git_prefect.deploy.registration import would_be
 from git_prefect.devserver.process import running
-from git_prefect.prefect_api.apply import apply
-from git_prefect.prefect_api.plan import Circumstances, plan
+from git_prefect.prefect_api.apply import apply_plan
+from git_prefect.prefect_api.plan import Circumstances, plan_flows
 from git_prefect.prefect_api.queries import Api
 from git_prefect.report import terminal
 from git_prefect.report.invocation import git_prefect
+from git_prefect.report.rows import would_be
 
-from .conftest import BRANCH, HOURLY, OTHER, WHERE, active, etl, mutate, outcome, planned, update
+from .conftest import BRANCH, HOURLY, OTHER, WHERE, active, deployment, etl, mutate, outcome, planned, update
 
 
 def rule(target: Target, **changes: Any) -> Target:
@@ -113,7 +114,7 @@ def test_a_target_may_allow_to_take_over(register: Any, wanted: Any, target: Tar
     register([wanted(etl(), BRANCH)])
     (row,) = register([wanted(etl(), OTHER)], OTHER, rule(target, take_over=True))
     assert outcome(row) == ("taken-over", 2, ("storage: branch_name feature/x → feature/y",), "from branch 'feature/x'")
-    other = WHERE._replace(repo="other/etl")
+    other = replace(WHERE, repo="other/etl")
     (row,) = register([wanted(etl(), OTHER, other)], OTHER, rule(target, take_over=True))
     assert (row.action, row.version, row.reason) == ("taken-over", 3, "from repository github.com/team/etl")
 
@@ -128,7 +129,7 @@ def test_a_branch_that_is_gone_may_be_replaced(register: Any, wanted: Any) -> No
 
 def test_another_repository_is_not_replaced(register: Any, wanted: Any) -> None:
     register([wanted(etl(), BRANCH)])
-    (row,) = register([wanted(etl(), BRANCH, WHERE._replace(repo="other/etl"))], BRANCH, living_refs=set())
+    (row,) = register([wanted(etl(), BRANCH, replace(WHERE, repo="other/etl"))], BRANCH, living_refs=set())
     assert row.action == "failed"
     assert row.reason.startswith("repository github.com/team/etl is what project")
 
@@ -137,7 +138,7 @@ def test_a_move_from_file_to_file_is_no_take_over(register: Any, wanted: Any) ->
     register([wanted(etl(), BRANCH)])
     moved = wanted(etl(), BRANCH)
     moved.serialized["storage"] = {**moved.serialized["storage"], "flow_path": "flows/moved.py"}
-    (row,) = register([moved._replace(path="flows/moved.py")])
+    (row,) = register([replace(moved, path="flows/moved.py")])
     assert outcome(row) == ("updated", 2, ("storage: flow_path flows/etl.py → flows/moved.py",), "")
 
 
@@ -313,11 +314,11 @@ KEY = "cloud-style-key"
 def test_a_cloud_style_key_and_tenant_are_passed_on(tmp_path: Path, wanted: Any) -> None:
     with running("--api-key", KEY) as url:
         settings = {"backend": "cloud", "home_dir": str(tmp_path), "cloud.api": url, "cloud.tenant_id": None}
-        given = Circumstances(BRANCH, Target(project="dev", branch="**", create_project=True), "dev")
+        given = Circumstances(deployment(BRANCH, Target(project="dev", branch="**", create_project=True)))
         with set_temporary_config({**settings, "cloud.api_key": KEY}):
             cloud = Api()
             registered = cloud.registered(["dev"], ["etl"])
-            rows = apply(cloud, plan([wanted(etl(), BRANCH)], registered, given), registered, given, 1)
+            rows = apply_plan(cloud, plan_flows([wanted(etl(), BRANCH)], registered, given), registered, given)
         assert [outcome(row) for row in rows] == [("created", 1, (), "")]
         with set_temporary_config({**settings, "cloud.api_key": "another"}), pytest.raises(NotAuthorised) as raised:
             Api().registered(["dev"])
@@ -341,10 +342,9 @@ def test_nothing_is_archived_that_this_ref_has_not_registered(api: Api, register
 
     def archived(ref: str, **rules: Any) -> list[str]:
         given = Circumstances(
-            update(ref), rule(target, prune=True, **rules), target.project, where=WHERE,
-            lost=lambda path, flow: f"{path} is gone",
+            deployment(update(ref), rule(target, prune=True, **rules)), lost=lambda path, flow: f"{path} is gone",
         )  # fmt: skip
-        return [one.flow for one in plan([], api.registered([target.project]), given) if one.action == "archived"]
+        return [one.flow for one in plan_flows([], api.registered([target.project]), given) if one.action == "archived"]
 
     assert archived("refs/tags/v1", branch=None, tag="v*") == []
     assert archived("refs/heads/feature/z") == []

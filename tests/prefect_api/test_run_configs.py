@@ -21,7 +21,7 @@ from prefect.utilities.graphql import GraphQLResult
 from git_prefect.core.errors import UsageError
 from git_prefect.core.model import LoadedFlow
 from git_prefect.core.settings import RUN_CONFIGS, Runtime
-from git_prefect.prefect_api.run_configs import ARGUMENTS, describe_runtime, run_config_of, run_configs
+from git_prefect.prefect_api.run_configs import ARGUMENTS, describe_runtime, of_runtimes, run_config_of
 
 JOB = """\
 apiVersion: batch/v1
@@ -47,7 +47,7 @@ def runtime(pattern: str = "**", **run_config: object) -> Runtime:
 
 def config_of(files: dict[str, str], **run_config: object) -> dict[str, Any]:
     content = {path: text.encode() for path, text in files.items()}
-    (found,) = run_configs([runtime(**run_config)], content.get)
+    (found,) = of_runtimes([runtime(**run_config)], content.get)
     return found
 
 
@@ -62,7 +62,7 @@ def test_a_kubernetes_runtime_with_a_template_of_the_commit() -> None:
         "flows/ml/**", type="KubernetesRun", image="registry/ml:py39", job_template_path="./k8s/ml.yaml", cpu_limit=2,
         labels=["gpu"],
     )  # fmt: skip
-    configs = run_configs([entry], {"k8s/ml.yaml": JOB.encode()}.get)
+    configs = of_runtimes([entry], {"k8s/ml.yaml": JOB.encode()}.get)
     found = RunConfigSchema().load(run_config_of(flow(), "flows/ml/train.py", [entry], configs, ["dev"]))
     assert type(found).__name__ == "KubernetesRun"
     assert (found.image, found.cpu_limit, found.labels) == ("registry/ml:py39", "2", {"gpu", "dev"})
@@ -75,7 +75,7 @@ def test_the_first_runtime_that_matches_serves_a_flow() -> None:
     entries = [
         runtime("flows/ml/**", type="DockerRun", image="ml"), runtime("flows/**/*.py", type="LocalRun", env={"A": "1"}),
     ]  # fmt: skip
-    configs = run_configs(entries, lambda path: None)
+    configs = of_runtimes(entries, lambda path: None)
     kinds = {
         path: run_config_of(flow(), path, entries, configs, [])["type"]
         for path in ("flows/ml/deep/train.py", "flows/etl.py", "etl.py")
@@ -86,7 +86,7 @@ def test_the_first_runtime_that_matches_serves_a_flow() -> None:
 def test_the_flows_own_run_config_wins_and_labels_are_added() -> None:
     entry = runtime(type="DockerRun", image="theirs")
     own = {"type": "DockerRun", "image": "own", "env": None, "labels": ["a"]}
-    configs = run_configs([entry], lambda path: None)
+    configs = of_runtimes([entry], lambda path: None)
     assert run_config_of(flow(own), "f.py", [entry], configs, ["b"]) == {**own, "labels": ["a", "b"]}
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from git_prefect.core.settings import read
-from git_prefect.prefect_api.run_configs import ARGUMENTS, run_configs
+from git_prefect.prefect_api.run_configs import ARGUMENTS, of_runtimes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runtimes.md").read_text()
 
@@ -19,7 +19,7 @@ def test_every_snippet_is_taken() -> None:
     kinds = []
     for snippet in re.findall(r"^```toml\n(.*?)```", PAGE, re.M | re.S):
         runtimes = read({"pyproject.toml": snippet.encode()}).settings.runtime
-        kinds += [config["type"] for config in run_configs(runtimes, templates.get)]
+        kinds += [config["type"] for config in of_runtimes(runtimes, templates.get)]
     assert kinds == [
         "KubernetesRun", "KubernetesRun", "KubernetesRun", "KubernetesRun", "DockerRun", "ECSRun", "VertexRun",
     ]  # fmt: skip

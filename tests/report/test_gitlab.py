@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec.structs import replace
+
 from git_prefect.core.model import Finding
 from git_prefect.core.results import Registration, Report
 from git_prefect.report.gitlab import render
@@ -46,7 +48,7 @@ def test_a_fingerprint_stays_when_the_line_moves(desk: Desk) -> None:
 
 def test_fingerprints_are_of_one_violation_each() -> None:
     one = Finding("string-labels", "warning", "m", "", "a.py", 1)
-    found = violations(one, one._replace(line=9), one._replace(path="b.py"), one._replace(code="lfs-pointer"))
+    found = violations(one, replace(one, line=9), replace(one, path="b.py"), replace(one, code="lfs-pointer"))
     assert len({each["fingerprint"] for each in found}) == 4
 
 

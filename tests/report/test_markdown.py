@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from git_prefect.core.model import Finding
 from git_prefect.core.results import Edge, Graph, Node, Registration, Report, ReportedRef
@@ -30,7 +31,7 @@ HOSTILE = (
 
 def row(flow: str, action: str, version: int | None = 1, **more: object) -> Registration:
     made = Registration("refs/heads/main", flow, f"flows/{flow}.py", "dev", action, version, (), "")
-    return made._replace(**more)  # type: ignore[arg-type]
+    return replace(made, **more)  # type: ignore[arg-type]
 
 
 def plan(*rows: Registration, graphs: tuple[Graph, ...] = (), findings: tuple[Finding, ...] = ()) -> Report:
@@ -128,7 +129,7 @@ def test_a_summary_fits_into_a_comment() -> None:
     wide = Graph("wide", "dev", tuple(Node("n" * 59 + str(number)) for number in range(60)), ())
     names = tuple(Edge(one.slug, two.slug, "k" * 60) for one, two in zip(wide.nodes, wide.nodes[1:]))
     rows = [row("f" * 300 + str(number), "created") for number in range(100)]
-    shown = render(plan(*rows, graphs=(wide._replace(edges=names),) * 10), Look())
+    shown = render(plan(*rows, graphs=(replace(wide, edges=names),) * 10), Look())
     assert len(shown) <= LONGEST
     assert 0 < shown.count("```mermaid") < 10
     assert shown.endswith(f"{10 - shown.count('```mermaid')} more graphs, not drawn here")

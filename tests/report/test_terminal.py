@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.model import Finding
 from git_prefect.core.results import Registration, Report, ReportedFlow, ReportedRef
@@ -32,7 +33,7 @@ TAG = Finding(
 
 def row(flow: str, action: str = "created", version: int | None = 1, **more: object) -> Registration:
     made = Registration("refs/heads/main", flow, f"flows/{flow}.py", "dev", action, version, (), "")
-    return made._replace(**more)  # type: ignore[arg-type]
+    return replace(made, **more)  # type: ignore[arg-type]
 
 
 def registered(*rows: Registration, command: str = "register") -> Report:
@@ -78,7 +79,7 @@ def test_a_command_is_never_broken() -> None:
 def test_colours_change_no_word_and_no_line() -> None:
     report = Report("validate", 1, findings=(SIBLING, LABELS, OTHER, TAG), summary=("2 flows",))
     wide = render(report, NARROW)
-    colored = render(report, NARROW._replace(color=True))
+    colored = render(report, replace(NARROW, color=True))
     assert "\x1b[1;31mflows/etl.py:3:\x1b[0m imports" in colored
     assert [columns(line) for line in colored.splitlines()] == [len(line) for line in wide.splitlines()]
 
@@ -96,7 +97,7 @@ def test_paths_are_told_from_where_one_stands(
 def test_fifty_flows_of_which_the_same_is_said_are_one_line() -> None:
     rows = [row(f"flow-{number}") for number in range(50)]
     assert render(registered(*rows), PLAIN) == ("origin/main at 1234567\n  registered: 50 flows → dev\nthe end")
-    shown = render(registered(*rows), PLAIN._replace(verbose=True)).splitlines()
+    shown = render(registered(*rows), replace(PLAIN, verbose=True)).splitlines()
     assert len(shown) == 52
     assert shown[1] == "  registered: flow-0 → dev, version 1"
 
@@ -136,7 +137,7 @@ def test_verbose_names_the_flows_that_load_in_columns() -> None:
         ReportedFlow(None, "flows/longer.py", "b", "ok", 12, True),
         ReportedFlow(None, "flows/bad.py", None, "failed", None, True),
     )
-    assert render(Report("validate", 0, flows=flows), PLAIN._replace(verbose=True)) == (
+    assert render(Report("validate", 0, flows=flows), replace(PLAIN, verbose=True)) == (
         "flows/a.py       größe 数  1 task\nflows/longer.py  b         12 tasks"
     )
 

@@ -75,7 +75,7 @@ class Pusher(NamedTuple):
     def settled(self) -> dict[str, object]:
         """The outcome of the last push, once the watcher has dealt with it."""
         until(lambda: not pending.entries(self.clone.repository))
-        return pending.settled(self.clone.repository)[-1]
+        return pending.log_lines(self.clone.repository)[-1]
 
     def run(self, flow: str, environ: Mapping[str, str]) -> str:
         """Run a registered flow through a real agent with these variables; what `prefect run --watch` prints."""

@@ -121,7 +121,7 @@ def test_every_command_that_asks_the_remote(
     assert entry.error == f"{fact}; {hint}"
     https.admit("bot", b"right")
     settle(work.repository, due_only=False)
-    assert [one["result"] for one in pending.settled(work.repository)] == ["registered"]
+    assert [one["result"] for one in pending.log_lines(work.repository)] == ["registered"]
 
 
 def pushed(work: Clone, url: str) -> RefUpdate:

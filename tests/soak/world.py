@@ -329,5 +329,5 @@ def _readable(repository: Repository) -> None:
     log = state / "log.jsonl"
     for line in log.read_text().splitlines() if log.exists() else ():
         _parse(log, line)
-    for path in (*entries, *state.glob("recall.json"), *(state / "verdicts").glob("context-*.json")):
+    for path in (*entries, *state.glob("fast-path.json"), *(state / "verdicts").glob("context-*.json")):
         _parse(path, path.read_text())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..core.errors import UsageError
 from ..core.settings import parse
@@ -13,7 +15,7 @@ from ..core.settings import parse
 HOOKS = ("prefect-validate", "prefect-check-pushed", "prefect-register")
 
 
-class Addition(NamedTuple):
+class Addition(msgspec.Struct, frozen=True):
     """What is added to one file."""
 
     name: str

@@ -5,33 +5,26 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from .. import git
-from ..core.errors import ExitCode, GitPrefectError
-from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
+from ..core.deployment import Deployment, NotDeployed, Resolution
+from ..core.errors import ExitCode, GitPrefectError, UnusableCommit
+from ..core.model import ERROR, WARNING, CheckedFile, Finding
 from ..core.results import Check, Report, ReportedRef
-from ..core.settings import Source, Target
+from ..deploy.commit_settings import uncommitted_settings
 from ..deploy.diagnosis import backend, machine, remote, settings_origins
-from ..deploy.selection import project_for, registrable, storage_for, target_for
-from ..deploy.source_tree import check, interpreter_for, settings_at, tree_of_commit, uncommitted_settings
+from ..deploy.resolver import resolve
+from ..deploy.selection import registrable
+from ..deploy.source_tree import check, interpreter_for, tree_of_commit
+from ..flows.checker import CheckOptions
 from ..flows.interpreter import Interpreter
 from ..git import refs, remotes
+from ..prefect_api.queries import Api
+from ..prefect_api.run_configs import of_runtimes, run_config_of
 from ..report import text
 from ..report.invocation import git_prefect
 from ..report.options import Parser, reporting, show
-
-if TYPE_CHECKING:
-    from ..prefect_api.queries import Api
-
-
-class Subject(NamedTuple):
-    """The ref that is looked at, with its settings."""
-
-    update: RefUpdate
-    source: Source
-    target: Target | None
-    project: str | None
+from ..report.rows import reported_ref
 
 
 def main(argv: Sequence[str]) -> int:
@@ -79,59 +72,63 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
         yield Check("ref", (), error.message, error.hint)
         yield backend.api()[0]
         return
-    update, source, target, project = subject
-    told.append(ReportedRef(update.name, update.kind, update.commit, update.source, project))
+    update = subject.update
+    told.append(reported_ref(subject))
     found, files, load = _flows(repository, subject)
     yield machine.interpreter(found)
-    yield settings_origins.settings(source, git.machine_settings(repository), os.environ, uncommitted_settings(repository, update))
+    yield settings_origins.settings(subject.source, git.machine_settings(repository), os.environ, uncommitted_settings(repository, update))
     yield load
     yield _ref(subject)
     reached, api = backend.api()
     yield reached
     if api is not None:
-        standing, registered = backend.tenant_and_project(api, target, project)
+        standing, registered = backend.tenant_and_project(api, subject)
         yield from standing
-    where = storage_for(repository, update, source.settings)
-    there, answer = remote.remote(repository, update)
+    there, answer = remote.remote_has_ref(repository, update)
     yield there
-    yield remote.storage(repository, update, where, source.settings)
-    yield from remote.token_and_clone(repository, update, where, source.settings, files, answer)
-    if api is not None and registered is not None and target is not None:
+    yield remote.storage(repository, subject)
+    yield from remote.token_and_clone(repository, subject, files, answer)
+    if api is not None and registered is not None and isinstance(subject, Deployment):
         yield _agents(repository, subject, files, api, registered.tenant_id)
 
 
-def _subject(repository: git.Repository, options: Namespace) -> Subject:
-    name = remotes.named_remote(repository, options.remote) if options.remote else remotes.default_remote(repository)
-    update = refs.by_hand(repository, os.environ, options.ref, name)
-    source = settings_at(repository, update.commit, name)
-    target = target_for(source.settings, update, None)
-    return Subject(update, source, target, project_for(repository, update, target, source.settings) if target else None)
+def _subject(repository: git.Repository, options: Namespace) -> Resolution:
+    """The ref that is looked at.
+
+    Raises:
+        GitPrefectError: there is none, or its settings cannot be used.
+    """
+    remote_name = remotes.chosen_remote(repository, options.remote)
+    ref = resolve(repository, refs.by_hand(repository, os.environ, options.ref, remote_name))
+    if isinstance(ref, NotDeployed) and ref.reason.refuses_push:
+        raise UnusableCommit(ref.reason.message, ref.reason.hint)
+    return ref
 
 
-def _ref(subject: Subject) -> Check:
+def _ref(subject: Resolution) -> Check:
     update = subject.update
     facts = [f"{update.kind} {update.name} at {text.short(update.commit)} (from {update.source})"]
-    if subject.target is None:
+    if isinstance(subject, Deployment):
+        facts.append(f"target → project {subject.project}")
+    else:
         facts.append("no target takes it, so it is never registered")
         facts.append(f"why: {git_prefect('register', '--explain')}")
-    else:
-        facts.append(f"target → project {subject.project}")
     return Check("ref", tuple(facts))
 
 
 def _flows(
-    repository: git.Repository, subject: Subject
+    repository: git.Repository, subject: Resolution
 ) -> tuple[Interpreter | GitPrefectError, list[CheckedFile], Check]:
     """The interpreter, the ref's flow files, and whether they load with it."""
-    update, settings = subject.update, subject.source.settings
+    update, settings = subject.update, subject.settings
     try:
         interpreter = interpreter_for(repository, settings)
     except GitPrefectError as error:
         return error, [], Check("flows", ("not loaded, for what is wrong with the interpreter",))
     if interpreter.problem or update.commit is None:
         return interpreter, [], Check("flows", ("not loaded",))
-    where = storage_for(repository, update, settings)
-    files = check(repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True)
+    options = CheckOptions(storage=subject.storage, with_flows=True)
+    files = check(repository, tree_of_commit(repository, update.commit), settings, options)
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     count = sum(len(file.flows) for file in registrable(files, settings))
     unchecked = sum(file.unchecked for file in files)
@@ -144,7 +141,7 @@ def _flows(
 
 
 def _agents(
-    repository: git.Repository, subject: Subject, files: Sequence[CheckedFile], api: Api, tenant_id: str
+    repository: git.Repository, subject: Deployment, files: Sequence[CheckedFile], api: Api, tenant_id: str
 ) -> Check:
     try:
         runs = _runs(repository, subject, files)
@@ -154,14 +151,11 @@ def _agents(
 
 
 def _runs(
-    repository: git.Repository, subject: Subject, files: Sequence[CheckedFile]
+    repository: git.Repository, subject: Deployment, files: Sequence[CheckedFile]
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Type of run config and labels of the runs that the ref's flows would have, each once; those of the target if none."""
-    from ..prefect_api.run_configs import run_config_of, run_configs
-
-    settings, commit, target = subject.source.settings, subject.update.commit or "", subject.target
-    assert target
-    configs = run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
+    settings, commit, target = subject.settings, subject.update.commit or "", subject.target
+    configs = of_runtimes(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     found = [
         run_config_of(flow, file.path, settings.runtime, configs, target.labels)
         for file in registrable(files, settings)

@@ -9,12 +9,16 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
+from pathspec import GitIgnoreSpec
 
 from .. import __version__, git
 from ..core.errors import ExitCode, NotAuthorised, OutOfReach, UsageError
 from ..core.model import GitStorage
-from ..deploy.source_tree import settings_at, tree_of_work_tree
+from ..deploy.commit_settings import settings_at
+from ..deploy.native_hook import is_pre_commits
+from ..deploy.source_tree import tree_of_work_tree
 from ..flows import interpreter
 from ..flows.discovery import flow_paths
 from ..git import hooks_path, remotes
@@ -25,7 +29,6 @@ from ..report.invocation import git_prefect
 from ..report.options import Parser
 from ..report.style import PLAIN, Look
 from .additions import Addition, hooks_addition, settings_addition
-from .install import is_pre_commits
 
 DIFF = {"+": "green", "-": "red", "@": "cyan"}
 """The colours of git's own diffs."""
@@ -50,7 +53,7 @@ OTHER_STORAGE = (
 """The storages of Prefect 1 beside Git."""
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """The repository at hand."""
 
     top: Path
@@ -278,8 +281,6 @@ def _inside(found: Found) -> str | None:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
     return GitIgnoreSpec.from_lines([pattern]).match_file(path)
 
 

@@ -5,30 +5,33 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from .. import git
 from ..core.errors import ExitCode, GitPrefectError, UnusableCommit, UsageError
 from ..core.results import Registration, Report, ReportedRef
 from ..deploy import drift, pending
+from ..deploy.commit_settings import settings_at
 from ..deploy.selection import no_longer_defined
-from ..deploy.source_tree import check, settings_at, tree_of_commit
+from ..deploy.source_tree import check, tree_of_commit
 from ..git import remotes
+from ..prefect_api.queries import Api
+from ..prefect_api.registered import ActiveFlow, active_flows
 from ..report import style, terminal, text
 from ..report.invocation import git_prefect
 from ..report.options import Parser, reporting, show
-
-if TYPE_CHECKING:
-    from ..prefect_api.registered import HeldFlow
 
 PARALLEL = 8
 """Flows that are archived at once."""
 
 
-class Gone(NamedTuple):
+class Gone(msgspec.Struct, frozen=True):
     """A flow that is to be pruned, and why."""
 
-    held: HeldFlow
+    held: ActiveFlow
     ref: str
     why: str
 
@@ -40,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     repository = git.open_repository()
-    remote = remotes.named_remote(repository, options.remote) if options.remote else remotes.default_remote(repository)
+    remote = remotes.chosen_remote(repository, options.remote)
     gone = find(repository, remote)
     verb = "delete" if options.delete else "archive"
     if not gone:
@@ -50,21 +53,21 @@ def main(argv: Sequence[str]) -> int:
     preview = _report(gone, _rows(gone, verb), True)
     if options.dry_run:
         (total,) = preview.summary
-        return show(preview._replace(summary=(f"{total}; nothing was changed",)), options)
+        return show(replace(preview, summary=(f"{total}; nothing was changed",)), options)
     if not options.yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            show(preview._replace(exit=ExitCode.USAGE), options)
+            show(replace(preview, exit=ExitCode.USAGE), options)
             again = git_prefect("prune", *argv, "--yes")
             print(f"git-prefect: nothing was {verb}d: there is no terminal to ask at\nhint: {again}", file=sys.stderr)
             return ExitCode.USAGE
-        asked = preview._replace(summary=())
+        asked = replace(preview, summary=())
         print(terminal.render(asked, style.of(options.color, options.verbose, sys.stderr)), file=sys.stderr)
         if not _agreed(verb, gone):
             return show(Report("prune", ExitCode.OK, summary=(f"nothing was {verb}d",)), options)
         # Somebody may have pushed while the question stood.
         still = {one.held.flow.id for one in find(repository, remote)}
         gone = [one for one in gone if one.held.flow.id in still]
-    report = _report(gone, prune(repository, remote, gone, options.delete), False)
+    report = _report(gone, archive_gone(repository, remote, gone, options.delete), False)
     if not options.yes and options.format == "text" and style.same_place(sys.stdout, sys.stderr):
         report = _without_what_was_shown(report)
     return show(report, options)
@@ -108,7 +111,7 @@ def find(repository: git.Repository, remote: str) -> list[Gone]:
         )
     waiting = {entry.ref for entry in pending.entries(repository) if entry.remote == remote}
     default = drift.default_branch_of(repository, remote, asked.remote)
-    by_ref: dict[str, list[HeldFlow]] = {}
+    by_ref: dict[str, list[ActiveFlow]] = {}
     for one in asked.flows:
         ref = drift.full_ref(one, default)
         if ref and ref not in waiting:
@@ -128,7 +131,7 @@ def find(repository: git.Repository, remote: str) -> list[Gone]:
     return found
 
 
-def _undefined(repository: git.Repository, remote: str, ref: str, commit: str, flows: Sequence[HeldFlow]) -> list[Gone]:
+def _undefined(repository: git.Repository, remote: str, ref: str, commit: str, flows: Sequence[ActiveFlow]) -> list[Gone]:
     settings = settings_at(repository, commit, remote).settings
     files = check(repository, tree_of_commit(repository, commit), settings)
     why = no_longer_defined(repository, commit, files)
@@ -148,11 +151,8 @@ def _agreed(verb: str, gone: Sequence[Gone]) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def prune(repository: git.Repository, remote: str, gone: Sequence[Gone], delete: bool) -> list[Registration]:
+def archive_gone(repository: git.Repository, remote: str, gone: Sequence[Gone], delete: bool) -> list[Registration]:
     """Archive or delete flows, side by side, then read back which of them are still active."""
-    from ..prefect_api.queries import Api
-    from ..prefect_api.registered import held
-
     api = Api()
     act = api.delete if delete else api.archive
 
@@ -165,9 +165,9 @@ def prune(repository: git.Repository, remote: str, gone: Sequence[Gone], delete:
 
     with ThreadPoolExecutor(PARALLEL) as pool:
         errors = list(pool.map(attempt, gone))
-    active = {one.flow.id for one in held(api, drift.repository_at(repository, remote))}
+    active = {one.flow.id for one in active_flows(api, drift.repository_at(repository, remote))}
     return [
-        row._replace(action="failed", reason=f"still active: {error or 'the API took it and did nothing'}")
+        replace(row, action="failed", reason=f"still active: {error or 'the API took it and did nothing'}")
         if one.held.flow.id in active
         else row
         for row, one, error in zip(_rows(gone, "delete" if delete else "archive"), gone, errors)
@@ -204,7 +204,7 @@ def _without_what_was_shown(report: Report) -> Report:
     """What is left to say where the question stood: what is still active, and how many are not."""
     failed = [row for row in report.registrations if row.action == "failed"]
     refs = [one for one in report.refs if one.ref in {row.ref for row in failed}]
-    return report._replace(refs=tuple(refs), registrations=tuple(failed))
+    return replace(report, refs=tuple(refs), registrations=tuple(failed))
 
 
 def _total(rows: Sequence[Registration], is_plan: bool) -> str:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import git
 from ..core.errors import ExitCode, OutOfReach, UsageError
 from ..core.model import WARNING, Finding, RefUpdate
 from ..deploy import delivery, drift, pending
 from ..deploy.annotated_tags import companion, is_annotated
+from ..deploy.remote_state import against, uncommitted
+from ..deploy.resolver import resolve
 from ..git import refs, remotes
-from ..hooks.check_pushed import against, uncommitted
+from ..prefect_api.registered import ActiveFlow
 from ..report import finding_text, style, text
 from ..report.invocation import git_prefect
 from ..report.options import Parser
-
-if TYPE_CHECKING:
-    from ..prefect_api.registered import HeldFlow
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,9 +32,9 @@ def main(argv: Sequence[str]) -> int:
     end = argv.index("--") if "--" in argv else len(argv)
     options = _parser().parse_args(argv[:end])
     repository = git.open_repository()
-    remote = remotes.named_remote(repository, options.remote) if options.remote else remotes.default_remote(repository)
+    remote = remotes.chosen_remote(repository, options.remote)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
-    delivery.settle(repository)
+    delivery.deliver(repository)
     asked = drift.ask(repository, remote, options.flow)
     default = drift.default_branch_of(repository, remote, asked.remote)
     flow = _chosen(repository, asked, default, update, options.flow, options.project)
@@ -67,12 +67,12 @@ def _parser() -> Any:
 
 def _chosen(
     repository: git.Repository,
-    asked: drift.Asked,
+    asked: drift.Answers,
     default: str | None,
     update: RefUpdate,
     name: str,
     project: str | None,
-) -> HeldFlow:
+) -> ActiveFlow:
     """The flow that is registered from this ref.
 
     Raises:
@@ -84,7 +84,7 @@ def _chosen(
     names = {update.ref}
     if is_annotated(update):
         # Agents run the lightweight tag beside it.
-        names.add(f"refs/tags/{companion(repository, update)}")
+        names.add(f"refs/tags/{companion(resolve(repository, update))}")
     found = [
         one for one in asked.flows if drift.full_ref(one, default) in names and project in (None, one.flow.project)
     ]
@@ -110,7 +110,7 @@ def _chosen(
 
 
 def _before_the_run(
-    repository: git.Repository, asked: drift.Asked, ref: str, update: RefUpdate, flow: HeldFlow
+    repository: git.Repository, asked: drift.Answers, ref: str, update: RefUpdate, flow: ActiveFlow
 ) -> list[Finding]:
     """What the run will not do as the code here says: drift, changes that are not pushed or not even committed."""
     if asked.remote is None:
@@ -131,8 +131,6 @@ def _prefect(arguments: list[str]) -> int:
 
     `prefect run` exits with 0 when an interrupted run was cancelled: whoever pressed Ctrl-C finds 130 here.
     """
-    import logging
-
     from prefect.cli import cli, run
 
     run.watch_flow_run = followed

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from .model import ERROR, NOTE, WARNING, Finding
 
 
-class Code(NamedTuple):
+class Code(msgspec.Struct, frozen=True):
     """What a code stands for, in words for somebody who sees it for the first time."""
 
     severity: str

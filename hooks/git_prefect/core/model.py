@@ -1,26 +1,21 @@
-"""The frozen data that passes between the wings: push, flows, registration, report.
-
-Named tuples rather than dataclasses: a push that touches no flow has 50 ms for a whole hook,
-and importing `dataclasses` alone costs a fifth of that.
-"""
+"""The frozen data that passes between the layers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Optional
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-    from typing import TypeAlias
+import msgspec
 
-    Watch: TypeAlias = Callable[[str, Callable[[], int], int], AbstractContextManager[None]]
-    """Shows progress while it is open: what is done, a function that counts what is done so far, and of how many."""
+Watch = Callable[[str, Callable[[], int], int], AbstractContextManager[None]]
+"""Shows progress while it is open: what is done, a function that counts what is done so far, and of how many."""
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 """Severities of a finding."""
 
 
-class RefUpdate(NamedTuple):
+class RefUpdate(msgspec.Struct, frozen=True):
     """One ref that is pushed (or asked for by hand), by its name on the remote."""
 
     remote: str
@@ -58,7 +53,7 @@ class RefUpdate(NamedTuple):
         return self.companion or self.name
 
 
-class TreeEntry(NamedTuple):
+class TreeEntry(msgspec.Struct, frozen=True):
     """A file of the pushed commit's tree, as `git ls-tree -r` tells it."""
 
     path: str
@@ -69,20 +64,20 @@ class TreeEntry(NamedTuple):
     """`100644`, `100755`, `120000` (symlink) or `160000` (submodule)."""
 
 
-class LoadedFlow(NamedTuple):
+class LoadedFlow(msgspec.Struct, frozen=True, array_like=True):
     """A flow as the agent would find it in a flow file."""
 
     name: str
     tasks: int
     serialized: dict[str, Any]
     """What `Flow.serialize()` gives, without storage: the shape that the API stores."""
-    declared_storage: dict[str, Any] | None
+    declared_storage: Optional[dict[str, Any]]
     """The storage that the code sets, serialized by Prefect; None when it sets none."""
-    declared_run_config: dict[str, Any] | None
+    declared_run_config: Optional[dict[str, Any]]
     """The run config that the code sets, serialized by Prefect; None when it sets none."""
 
 
-class Finding(NamedTuple):
+class Finding(msgspec.Struct, frozen=True):
     """One thing that is wrong, in words that a person can act on."""
 
     code: str
@@ -97,7 +92,7 @@ class Finding(NamedTuple):
     """Further lines, such as the frames of a traceback; may be empty."""
 
 
-class CheckedFile(NamedTuple):
+class CheckedFile(msgspec.Struct, frozen=True):
     """A flow file, the flows that an agent would find in it, and what is wrong with it."""
 
     path: str
@@ -117,7 +112,7 @@ class CheckedFile(NamedTuple):
         return any(finding.severity == ERROR for finding in self.findings)
 
 
-class GitStorage(NamedTuple):
+class GitStorage(msgspec.Struct, frozen=True):
     """Where an agent clones from: the arguments of `prefect.storage.Git` that name the repository."""
 
     repo_host: str

@@ -5,7 +5,9 @@ Apart from the model, since a push that touches no flow has none of them.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from .model import Finding
 
@@ -13,7 +15,7 @@ CHANGES = ("created", "updated", "taken-over", "archived")
 """Actions that ask something of the API."""
 
 
-class PlannedFlow(NamedTuple):
+class PlannedFlow(msgspec.Struct, frozen=True):
     """What a registration would do with one flow."""
 
     path: str
@@ -44,7 +46,7 @@ class PlannedFlow(NamedTuple):
         return self.action in CHANGES
 
 
-class Registration(NamedTuple):
+class Registration(msgspec.Struct, frozen=True):
     """What became of one flow: a row of `registrations` in the JSON report.
 
     An empty `flow`, `path` or `project` is null there: what is said then holds for every flow of the ref.
@@ -67,7 +69,7 @@ class Registration(NamedTuple):
     """What is set on the flow group in Prefect's UI, and wins over the code's."""
 
 
-class StandingFlow(NamedTuple):
+class FlowStatus(msgspec.Struct, frozen=True):
     """A flow that Prefect holds of this repository, and how it stands: a row of `registered` in the JSON report."""
 
     ref: str
@@ -93,7 +95,7 @@ class StandingFlow(NamedTuple):
     """What is wrong with it against what the remote has now; all of them are findings of the report, too."""
 
 
-class ReportedRef(NamedTuple):
+class ReportedRef(msgspec.Struct, frozen=True):
     """A branch or tag that a report is about: a row of `refs` in the JSON report."""
 
     name: str
@@ -114,7 +116,7 @@ class ReportedRef(NamedTuple):
         return f"refs/{'tags' if self.kind == 'tag' else 'heads'}/{self.name}"
 
 
-class ReportedFlow(NamedTuple):
+class ReportedFlow(msgspec.Struct, frozen=True):
     """A flow that was looked at: a row of `flows` in the JSON report."""
 
     ref: str | None
@@ -128,7 +130,7 @@ class ReportedFlow(NamedTuple):
     cached: bool
 
 
-class Node(NamedTuple):
+class Node(msgspec.Struct, frozen=True):
     """A task or parameter of a flow's graph, and whether a registration adds or removes it."""
 
     slug: str
@@ -137,7 +139,7 @@ class Node(NamedTuple):
     parameter: bool = False
 
 
-class Edge(NamedTuple):
+class Edge(msgspec.Struct, frozen=True):
     """A dependency between two tasks, by their slugs."""
 
     upstream: str
@@ -148,7 +150,7 @@ class Edge(NamedTuple):
     """`added`, `removed`, or empty."""
 
 
-class Graph(NamedTuple):
+class Graph(msgspec.Struct, frozen=True):
     """What a registration makes of a flow's structure, for those who would rather look than read."""
 
     flow: str
@@ -162,7 +164,7 @@ class Graph(NamedTuple):
         return any(node.mark for node in self.nodes) or any(edge.mark for edge in self.edges)
 
 
-class Check(NamedTuple):
+class Check(msgspec.Struct, frozen=True):
     """A thing that `git prefect doctor` looked at: a row of `checks` in the JSON report."""
 
     name: str
@@ -177,7 +179,7 @@ class Check(NamedTuple):
     """The finding's code, where it is one of docs/findings.md; else the name stands for it."""
 
 
-class Report(NamedTuple):
+class Report(msgspec.Struct, frozen=True):
     """The result of a command; every `--format` is made from it, and nothing else is printed on stdout."""
 
     command: str
@@ -187,7 +189,7 @@ class Report(NamedTuple):
     flows: tuple[ReportedFlow, ...] = ()
     findings: tuple[Finding, ...] = ()
     registrations: tuple[Registration, ...] = ()
-    registered: tuple[StandingFlow, ...] = ()
+    registered: tuple[FlowStatus, ...] = ()
     """What Prefect holds of this repository."""
     checks: tuple[Check, ...] = ()
     """What `git prefect doctor` looked at; its problems are among the findings, too."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Optional
 
 import msgspec
+from pathspec import GitIgnoreSpec
 
 from .errors import UnusableCommit, UsageError
 
@@ -248,8 +249,6 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_patterns(key: str, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
-    from pathspec import GitIgnoreSpec
-
     for pattern in patterns:
         try:
             GitIgnoreSpec.from_lines([pattern])

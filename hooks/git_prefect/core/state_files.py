@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from typing import IO, Union
 
-Path = Union[str, "os.PathLike[str]"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # The fast path of a push has no time for its import.
+    from typing import IO, Union
+
+    Path = Union[str, "os.PathLike[str]"]
 
 
 def make_folder(path: Path) -> None:
@@ -17,8 +20,10 @@ def make_folder(path: Path) -> None:
         pass
     except FileNotFoundError:
         make_folder(os.path.dirname(path))
-        with suppress(FileExistsError):
+        try:
             os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
 
 
 def replace(path: Path, content: str | bytes, durable: bool = False) -> None:
@@ -39,8 +44,10 @@ def replace(path: Path, content: str | bytes, durable: bool = False) -> None:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        with suppress(OSError):
+        try:
             os.unlink(temporary)
+        except OSError:
+            pass
         raise named(error, path) from error
 
 

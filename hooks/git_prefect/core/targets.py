@@ -6,7 +6,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from .errors import UnusableCommit
+from pathspec import GitIgnoreSpec
+
 from .model import RefUpdate
 from .settings import Target
 
@@ -16,8 +17,6 @@ LONGEST_NAME = 60
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a ref's short name matches, as git's own patterns do: `*` stops at `/`, `**` does not."""
-    from pathspec import GitIgnoreSpec
-
     # Anchored, and a name below a matching "folder" does not count: `main` is not `main/old`.
     lines = [f"/{pattern}"] if pattern.endswith("**") else [f"/{pattern}", f"!/{pattern}/**"]
     return bool(GitIgnoreSpec.from_lines(lines).match_file(name))
@@ -34,19 +33,19 @@ def target_of(targets: Sequence[Target], update: RefUpdate) -> Target | None:
     return next((target for target in targets if takes(target, update)), None)
 
 
-def refuse_by_accident(targets: Sequence[Target], update: RefUpdate, project: str) -> None:
-    """See that a project which a target names is reached by no other way: a branch called `production`, `--project`.
+def reserved_project(targets: Sequence[Target], update: RefUpdate, project: str) -> tuple[str, str] | None:
+    """Why a ref may not register in a project, and what to do: a target names the project and does not take the ref.
 
-    Raises:
-        UnusableCommit: the targets that name it do not take this ref.
+    A project that a target names is reached by no other way, such as a branch called `production`, or `--project`.
     """
     naming = [number for number, target in enumerate(targets, start=1) if target.project == project]
-    if naming and not any(takes(targets[number - 1], update) for number in naming):
-        raise UnusableCommit(
-            f"{update.name}: project {project!r} is named by target[{naming[0]}] "
-            f"({_pattern(targets[naming[0] - 1])}), which does not take this {update.kind}; nothing else may register there",
-            f"let that target take {update.name}, or lead it to another project",
-        )
+    if not naming or any(takes(targets[number - 1], update) for number in naming):
+        return None
+    return (
+        f"{update.name}: project {project!r} is named by target[{naming[0]}] "
+        f"({_pattern(targets[naming[0] - 1])}), which does not take this {update.kind}; nothing else may register there",
+        f"let that target take {update.name}, or lead it to another project",
+    )
 
 
 def explain(targets: Sequence[Target], update: RefUpdate, user: str, repo: str) -> list[str]:

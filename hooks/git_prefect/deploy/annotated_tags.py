@@ -5,11 +5,19 @@ dulwich's clone in the agent takes what the tag points at for a commit, and find
 
 from __future__ import annotations
 
+import subprocess
+
+from msgspec.structs import replace
+
 from .. import git
+from ..core.deployment import NotDeployed, ResolvedRef
 from ..core.errors import UnusableCommit
+from ..core.findings import finding
 from ..core.model import Finding, RefUpdate
+from ..git.ls_remote import TIMEOUT, ask_remote, failure, without_prompts
 from ..git.remote_urls import redact
 from ..report import invocation, text
+from .resolver import resolve
 
 
 def is_annotated(update: RefUpdate) -> bool:
@@ -17,29 +25,28 @@ def is_annotated(update: RefUpdate) -> bool:
     return update.kind == "tag" and update.pushed_object not in (None, update.commit)
 
 
-def companion(repository: git.Repository, update: RefUpdate) -> str:
+def companion(ref: ResolvedRef) -> str:
     """Name of the lightweight tag that stands beside an annotated one, by the setting `companion-tag`; empty: none."""
-    from .source_tree import settings_at
-
-    settings = settings_at(repository, update.commit, update.remote).settings
-    return settings.companion_tag.replace("{tag}", update.name) if settings.companion_tag else ""
+    return (ref.settings.companion_tag or "").replace("{tag}", ref.update.name)
 
 
-def refused(repository: git.Repository, update: RefUpdate) -> list[Finding]:
-    """The finding for an annotated tag that would be registered as it is; where no target takes it, it is nobody's."""
-    if not is_annotated(update) or companion(repository, update):
+def refused(ref: ResolvedRef) -> list[Finding]:
+    """The finding for an annotated tag that would be registered as it is; none where no target matches it."""
+    if not is_annotated(ref.update) or companion(ref):
         return []
-    from ..core.targets import target_of
-    from .source_tree import settings_at
+    left_alone = isinstance(ref, NotDeployed) and ref.matches_none_of_its_targets
+    return [] if left_alone else cannot_run(ref.update)
 
-    targets = settings_at(repository, update.commit, update.remote).settings.target
-    return [] if targets and target_of(targets, update) is None else cannot_run(update)
+
+def announced(ref: ResolvedRef) -> list[str]:
+    """What is said at the push of an annotated tag that agents run by its companion."""
+    if not is_annotated(ref.update):
+        return []
+    return [f"it is annotated: the lightweight tag {companion(ref)} is pushed beside it, for agents"]
 
 
 def cannot_run(update: RefUpdate) -> list[Finding]:
     """The finding for an annotated tag that agents are to clone."""
-    from ..core.findings import finding
-
     if not is_annotated(update):
         return []
     name = update.name
@@ -57,15 +64,13 @@ def without_companion(repository: git.Repository, update: RefUpdate) -> list[Fin
     """Ask the remote whether agents can run a tag that it has; the finding when they cannot."""
     if not is_annotated(update):
         return []
-    from ..git.ls_remote import ask_remote
-
-    name = companion(repository, update)
+    name = companion(resolve(repository, update))
     if name and ask_remote(repository, update.remote, f"refs/tags/{name}").commit(f"refs/tags/{name}") == update.commit:
         return []
     return cannot_run(update)
 
 
-def as_agents_clone_it(repository: git.Repository, update: RefUpdate, push: bool) -> RefUpdate:
+def as_agents_clone_it(repository: git.Repository, ref: ResolvedRef, push: bool) -> RefUpdate:
     """A ref of the remote under the name that agents clone: an annotated tag has its companion, pushed when need be.
 
     The companion follows its tag: one that points elsewhere is moved, unless somebody else moves it meanwhile.
@@ -74,27 +79,21 @@ def as_agents_clone_it(repository: git.Repository, update: RefUpdate, push: bool
         UnusableCommit: it is annotated, and the settings name no companion.
         OutOfReach, NotAuthorised: the companion could not be pushed.
     """
+    update, name = ref.update, companion(ref)
     if not is_annotated(update):
         return update
-    name = companion(repository, update)
     if not name:
         (found,) = cannot_run(update)
         raise UnusableCommit(f"{found.message} [{found.code}]", found.hint)
-    from ..git.ls_remote import ask_remote
-
-    ref = f"refs/tags/{name}"
-    theirs = ask_remote(repository, update.remote, ref).refs.get(ref)
+    tag = f"refs/tags/{name}"
+    theirs = ask_remote(repository, update.remote, tag).refs.get(tag)
     if theirs != update.commit and push:
-        _push(repository, update, ref, theirs or "")
-    return update._replace(companion=name)
+        _push(repository, update, tag, theirs or "")
+    return replace(update, companion=name)
 
 
 def _push(repository: git.Repository, update: RefUpdate, ref: str, theirs: str) -> None:
     """Push the companion without a prompt, and without hooks and settings that would push more than it."""
-    import subprocess
-
-    from ..git.ls_remote import TIMEOUT, failure, without_prompts
-
     try:
         git.run_git(
             repository, "push", "--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", "--no-signed",

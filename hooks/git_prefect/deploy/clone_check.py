@@ -8,29 +8,29 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from .. import git
-from ..core.model import CheckedFile, Finding, RefUpdate
-from ..git import remotes
+from ..core.deployment import ResolvedRef
+from ..core.git_environment import clean_environment
+from ..core.json_input import decode
+from ..core.model import CheckedFile, Finding
+from ..core.settings import Settings
+from ..prefect_api.storage import git_storage
 from . import clone_failures
-from .selection import registrable, storage_for
+from .selection import registrable
 from .source_tree import interpreter_for
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..core.settings import Settings
 
 CLONER = Path(__file__).parents[1] / "flows" / "cloner.py"
 TIMEOUT = 60.0
 """Seconds that a clone and the load of one flow may take."""
 
 
-class CloneCheck(NamedTuple):
+class CloneCheck(msgspec.Struct, frozen=True):
     """What became of a clone as an agent makes it."""
 
     finding: Finding | None
@@ -41,13 +41,9 @@ class CloneCheck(NamedTuple):
     """What `flows/cloner.py` calls the outcome, or `time-over`."""
 
 
-def check_clone(
-    repository: git.Repository, update: RefUpdate, settings: Settings, files: Sequence[CheckedFile]
-) -> CloneCheck:
+def check_clone(repository: git.Repository, ref: ResolvedRef, files: Sequence[CheckedFile]) -> CloneCheck:
     """Clone the remote of a ref and load one of its flows, with the secrets of this environment; never prompts."""
-    from ..prefect_api.storage import git_storage
-
-    where = storage_for(repository, update, settings)
+    update, settings, where = ref.update, ref.settings, ref.storage
     path, flow = _a_flow(files, settings)
     storage = git_storage(where, update, path or "flow.py", flow or "flow")
     interpreter = interpreter_for(repository, settings)
@@ -55,18 +51,17 @@ def check_clone(
     orders = {"storage": storage, "flow": flow}
     environment = _environment(os.environ, settings.env)
     answer = _ask(python, orders, environment)
-    if answer["kind"] in ("no-dulwich", "no-prefect") and python != sys.executable:
+    if answer.kind in ("no-dulwich", "no-prefect") and python != sys.executable:
         # Whether agents have dulwich is not for this interpreter to say; ours has.
         python = sys.executable
         answer = _ask(python, orders, environment)
-    kind = answer["kind"]
+    kind = answer.kind
     if kind == "load-module" and (interpreter.own or python == sys.executable):
         # The flows' third-party modules need not be in the hook's own environment.
         kind = "done"
     if kind == "done":
         return CloneCheck(None, flow, kind)
-    url = remotes.fetch_url(repository, update)
-    return CloneCheck(clone_failures.explain(kind, answer["place"], answer["text"], where, update, url), flow, kind)
+    return CloneCheck(clone_failures.explain(kind, answer.place, answer.text, where, update, ref.url), flow, kind)
 
 
 def _a_flow(files: Sequence[CheckedFile], settings: Settings) -> tuple[str | None, str | None]:
@@ -80,7 +75,7 @@ def _environment(environ: Mapping[str, str], configured: Mapping[str, str]) -> d
     It has no terminal (a session of its own), so that ssh fails where it would ask; an askpass program would
     open a window.
     """
-    environment = {**configured, **git.clean_environment(environ)}
+    environment = {**configured, **clean_environment(environ)}
     for name in ("SSH_ASKPASS", "DISPLAY", "PYTHONPATH"):
         environment.pop(name, None)
     return {
@@ -92,7 +87,7 @@ def _environment(environ: Mapping[str, str], configured: Mapping[str, str]) -> d
     }
 
 
-def _ask(python: str, orders: Mapping[str, object], environment: dict[str, str]) -> dict[str, str]:
+def _ask(python: str, orders: Mapping[str, object], environment: dict[str, str]) -> _Answer:
     with tempfile.TemporaryDirectory(prefix="git-prefect-") as folder:
         asked, answered = Path(folder, "orders.json"), Path(folder, "answer.json")
         asked.write_text(json.dumps(orders))
@@ -102,14 +97,20 @@ def _ask(python: str, orders: Mapping[str, object], environment: dict[str, str])
         )  # fmt: skip
         try:
             process.wait(TIMEOUT)
-            answer: dict[str, str] = json.loads(answered.read_text())
-            return answer
+            answer = decode(answered.read_bytes(), _Answer) if answered.exists() else None
+            return answer or _Answer("ended", "", f"exit status {process.returncode}")
         except subprocess.TimeoutExpired:
-            return {"kind": "time-over", "place": "", "text": f"{TIMEOUT:.0f} s"}
-        except (OSError, ValueError):
-            return {"kind": "ended", "place": "", "text": f"exit status {process.returncode}"}
+            return _Answer("time-over", "", f"{TIMEOUT:.0f} s")
         finally:
             # With it goes the ssh that it may have started.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What `flows/cloner.py` writes."""
+
+    kind: str
+    place: str
+    text: str

@@ -1,31 +1,34 @@
-"""Settle what waits: did the push arrive, and if so, register it. Run by the watcher, and by every command."""
+"""Settle pending pushes: is the commit on the remote, and if so, register it. Run by the watcher, and by every command."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
+
+from msgspec.structs import asdict, replace
 
 from .. import git
 from ..core import state_files
 from ..core.errors import GitPrefectError, NotAuthorised, OutOfReach, UnusableCommit, UsageError
-from ..core.model import RefUpdate
+from ..core.fingerprints import of_prefect_configuration
+from ..core.model import Finding, RefUpdate
 from ..core.results import CHANGES, Registration
 from ..git import remotes, trigger
 from ..git.ls_remote import ask_remote, fetch_commits
 from ..git.remote_urls import redact
-from ..report import text
+from ..prefect_api.ownership import is_older
+from ..prefect_api.queries import Api
+from ..report import outcomes, terminal, text
 from ..report.invocation import git_prefect
-from ..report.outcomes import outcome
+from ..report.rows import would_be
 from . import pending
-from .registration import Planned, confirmed, register_ref, verified, would_be
-
-if TYPE_CHECKING:
-    from .pending import Entry
+from .pending import Entry
+from .registration import Planned, confirmed, register, remote_deployment, verified
 
 
-class NotArrived(Exception):
+class NotOnRemote(Exception):
     """The remote does not have what was pushed; the text says why."""
 
 
@@ -33,7 +36,7 @@ def _nobody(_: str) -> None:
     """Where nobody watches."""
 
 
-def settle(
+def deliver(
     repository: git.Repository,
     just_pushed: frozenset[str] = frozenset(),
     due_only: bool = True,
@@ -49,7 +52,7 @@ def settle(
     trigger.take_away(repository)
     if not pending.entries(repository):
         return True
-    with pending.settling(repository, wait) as held:
+    with pending.delivery_lock(repository, wait) as held:
         if not held:
             return False
         arrivals: dict[tuple[str, str], str] = {}
@@ -65,7 +68,7 @@ def settle(
                 undecided.add(ref)
             else:
                 try:
-                    if _settle_one(repository, entry, entry.id in just_pushed, tell):
+                    if _deliver_one(repository, entry, entry.id in just_pushed, tell):
                         arrivals[ref] = entry.commit
                 except GitPrefectError as error:
                     undecided.add(ref)
@@ -98,15 +101,15 @@ def _postpone(
     )
 
 
-def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool, tell: Callable[[str], None]) -> bool:
+def _deliver_one(repository: git.Repository, entry: Entry, just_pushed: bool, tell: Callable[[str], None]) -> bool:
     """Settle one push; whether it had arrived.
 
     Raises:
         GitPrefectError: the remote cannot tell whether it has arrived.
     """
     try:
-        update = arrived(repository, entry, just_pushed)
-    except NotArrived as reason:
+        update = on_remote(repository, entry, just_pushed)
+    except NotOnRemote as reason:
         pending.close(repository, entry, "not arrived", {"reason": str(reason)})
         tell(f"{_place(entry)}: not arrived: {reason}")
         return False
@@ -114,7 +117,7 @@ def _settle_one(repository: git.Repository, entry: Entry, just_pushed: bool, tel
     try:
         _register(repository, entry, update, tell)
     except UnusableCommit as error:
-        tell(outcome(pending.close(repository, entry, "refused", {"reason": error.sentence})))
+        tell(outcomes.below_its_heading(pending.close(repository, entry, "refused", {"reason": error.sentence})))
     except GitPrefectError as error:
         _postpone(repository, entry, error.sentence, tell)
     except Exception:
@@ -128,14 +131,14 @@ def _crashed(repository: git.Repository) -> str:
     return f"a bug of git-prefect's; the traceback is in {path}"
 
 
-def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefUpdate:
+def on_remote(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefUpdate:
     """The ref as the remote has it, if that is the pushed commit or descends from it.
 
     Right after its push, the tracking ref that git moved tells, and nothing is asked. Later the remote
     is asked: others may have pushed since, and a branch registers what its HEAD on the remote is.
 
     Raises:
-        NotArrived: the remote lacks the ref, or has something else.
+        NotOnRemote: the remote lacks the ref, or has something else.
         OutOfReach, NotAuthorised: the remote does not answer, or refuses the login.
     """
     update = RefUpdate(
@@ -143,7 +146,7 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
     )
     configured = git.setting(repository, f"remote.{entry.remote}.url") is not None
     if not configured and "/" not in entry.remote:
-        raise NotArrived(f"the remote {entry.remote!r} is no longer configured here")
+        raise NotOnRemote(f"the remote {entry.remote!r} is no longer configured here")
     tracking = git.tracking_ref(repository, entry.remote, entry.ref)
     moved = tracking and entry.tracking_before != entry.commit
     moved = moved and git.commit_of(repository, tracking or "") == entry.commit
@@ -156,7 +159,7 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
         if configured:
             raise
         again = git_prefect("register", "--remote", entry.remote, "--ref", update.name)
-        raise NotArrived(f"pushed by URL, and {error.message}; once it has arrived: {again}") from error
+        raise NotOnRemote(f"pushed by URL, and {error.message}; once it has arrived: {again}") from error
     theirs = answer.commit(entry.ref)
     if theirs is None and moved and remotes.fetch_url(repository, update) != entry.url:
         raise OutOfReach(
@@ -164,39 +167,25 @@ def arrived(repository: git.Repository, entry: Entry, just_pushed: bool) -> RefU
             "agents clone from the fetch URL: see `git remote -v`",
         )
     if theirs is None:
-        raise NotArrived(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
+        raise NotOnRemote(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
     if not git.has_whole(repository, [theirs]):
         fetch_commits(repository, entry.remote, {entry.ref: theirs})
     if theirs == entry.commit:
-        return update._replace(pushed_object=answer.refs[entry.ref])
+        return replace(update, pushed_object=answer.refs[entry.ref])
     if update.kind == "branch" and git.is_ancestor(repository, entry.commit, theirs):
-        return update._replace(commit=theirs, pushed_object=theirs)
-    raise NotArrived(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
+        return replace(update, commit=theirs, pushed_object=theirs)
+    raise NotOnRemote(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
 
 
 def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell: Callable[[str], None]) -> None:
-    from ..prefect_api.queries import Api
-    from .annotated_tags import as_agents_clone_it
-
-    update = as_agents_clone_it(repository, update, push=True)
     # A person who waits at the end of the push does not wait for a second connection.
-    planned, rows, source = register_ref(
-        repository, update, Api(), entry.project, look_again=tell is _nobody,
-        announce=lambda planned, _: _announce(planned, update, tell),
+    done = register(
+        repository, remote_deployment(repository, update, entry.project), Api(), look_again=tell is _nobody,
+        announce=lambda planned: _announce(planned, update, tell),
     )  # fmt: skip
-    update = planned.given.update
-    detail: dict[str, Any] = {
-        "commit": update.commit,
-        "flows": [_told(row) for row in rows if row.action != "skipped"],
-    }
-    if planned.left_out:
-        detail["left_out"] = [text.headline(one) for one in planned.left_out]
-    remarks = [f"{text.headline(one)}\n    hint: {one.hint}" for one in planned.remarks]
-    if planned.notes or remarks:
-        detail["notes"] = [*planned.notes, *remarks]
-    unclonable = verified(repository, planned, source.settings)
-    if unclonable:
-        detail["unclonable"] = [f"{text.headline(one)}\n    hint: {one.hint}" for one in unclonable]
+    planned, rows = done.planned, done.rows
+    update = planned.deployment.update
+    detail = _logged(planned, rows, verified(repository, planned))
     # A refusal of the plan stands until something else is pushed; what the API or the interpreter failed at may not.
     refused = [row for row, one in zip(rows, planned.plan) if one.action == "failed"]
     failed = [row for row, one in zip(rows, planned.plan) if row.action == "failed" and one.action != "failed"]
@@ -204,7 +193,7 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     if newer:
         back = git_prefect("register", "--ref", update.name)
         reason = f"{newer} was registered while this waited; to go back to it: {back}"
-        tell(outcome(pending.close(repository, entry, "nothing to register", {"reason": reason})))
+        tell(outcomes.below_its_heading(pending.close(repository, entry, "nothing to register", {"reason": reason})))
         return
     waiting = [f"{row.flow}: {row.reason}" for row in failed]
     if not detail["flows"]:
@@ -217,18 +206,37 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
     line = pending.close(repository, entry, result, detail)
     # What stays in another storage was told before the push.
-    tell(outcome({**line, "notes": remarks}))
+    tell(outcomes.below_its_heading({**line, "notes": _remarks(planned)}))
+
+
+def _logged(planned: Planned, rows: Sequence[Registration], unclonable: Sequence[Finding]) -> dict[str, Any]:
+    """What the log keeps of a registration."""
+    detail: dict[str, Any] = {
+        "commit": planned.deployment.update.commit,
+        "flows": [_told(row) for row in rows if row.action != "skipped"],
+        "api": of_prefect_configuration(),
+    }
+    if planned.left_out:
+        detail["left_out"] = [text.headline(one) for one in planned.left_out]
+    if planned.notes or planned.remarks:
+        detail["notes"] = [*planned.notes, *_remarks(planned)]
+    if unclonable:
+        detail["unclonable"] = [f"{text.headline(one)}\n    hint: {one.hint}" for one in unclonable]
+    return detail
+
+
+def _remarks(planned: Planned) -> list[str]:
+    return [f"{text.headline(one)}\n    hint: {one.hint}" for one in planned.remarks]
 
 
 def _newer_tags(planned: Planned) -> str:
     """The newer tags that all flows of a release are registered from by now; empty when something else is there."""
-    from ..prefect_api.ownership import is_older
-
     refused = [one for one in planned.plan if one.action == "failed"]
-    held = [planned.registered.holder(one.project, one.flow) for one in refused]
-    tags = {str(one.storage.get("tag")) for one in held if one}
-    older = planned.given.update.kind == "tag" and len(refused) == len(planned.plan)
-    return ", ".join(sorted(tags)) if older and all(is_older(planned.given.update.name, tag) for tag in tags) else ""
+    active = [planned.registered.newest(one.project, one.flow) for one in refused]
+    tags = {str(one.storage.get("tag")) for one in active if one}
+    update = planned.deployment.update
+    older = update.kind == "tag" and len(refused) == len(planned.plan)
+    return ", ".join(sorted(tags)) if older and all(is_older(update.name, tag) for tag in tags) else ""
 
 
 def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
@@ -236,7 +244,7 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
 
     Whoever moved them may have registered before us, and have been overwritten.
     """
-    last = {(line["remote"], line["ref"]): line for line in pending.settled(repository)}
+    last = {(line["remote"], line["ref"]): line for line in pending.log_lines(repository)}
     for entry in entries:
         line = last.get((entry.remote, entry.ref))
         if line is None or not any(flow.get("action") in CHANGES for flow in line.get("flows", ())):
@@ -252,9 +260,7 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
 
 def _announce(planned: Planned, told: RefUpdate, tell: Callable[[str], None]) -> None:
     """Tell what will be changed, before it is; with its commit, where a branch has moved on since that was told."""
-    from ..report import terminal
-
-    update = planned.given.update
+    update = planned.deployment.update
     if update.commit != told.commit:
         tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
     rows = [one for one in planned.plan if one.changes_something]
@@ -263,4 +269,4 @@ def _announce(planned: Planned, told: RefUpdate, tell: Callable[[str], None]) ->
 
 
 def _told(row: Registration) -> dict[str, Any]:
-    return {key: value for key, value in row._asdict().items() if key != "ref" and value}
+    return {key: value for key, value in asdict(row).items() if key != "ref" and value}

@@ -9,30 +9,40 @@ import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from .. import git
+from ..core.deployment import Deployment, NotDeployed, Resolution
 from ..core.errors import GitPrefectError, UnusableCommit
 from ..core.findings import finding
 from ..core.model import ERROR, CheckedFile, Finding, GitStorage, LoadedFlow, RefUpdate
-from ..core.results import StandingFlow
+from ..core.results import FlowStatus
+from ..core.settings import Settings
+from ..flows.checker import CheckOptions
 from ..git import remotes
 from ..git.ls_remote import RemoteRefs, ask_remote, fetch_commits
+from ..prefect_api import structure
+from ..prefect_api.ownership import ref_of
+from ..prefect_api.queries import Api
+from ..prefect_api.registered import ActiveFlow, active_flows
+from ..prefect_api.run_configs import of_runtimes, run_config_of
+from ..prefect_api.storage import git_storage
+from ..prefect_api.structure import differences, has_its_tasks
 from ..report import text
 from ..report.invocation import git_prefect
 from .annotated_tags import cannot_run
-from .selection import project_for, storage_for, target_for
-from .source_tree import check, settings_at, tree_of_commit
-
-if TYPE_CHECKING:
-    from ..core.settings import Settings
-    from ..prefect_api.registered import HeldFlow
+from .commit_settings import settings_at
+from .resolver import resolve, storage_for
+from .source_tree import check, tree_of_commit
 
 
-class Asked(NamedTuple):
+class Answers(msgspec.Struct, frozen=True):
     """What the API and the remote said, or why they said nothing."""
 
-    flows: list[HeldFlow]
+    flows: list[ActiveFlow]
     remote: RemoteRefs | None
     api_trouble: GitPrefectError | None
     """Why the API could not be asked."""
@@ -45,23 +55,20 @@ class Asked(NamedTuple):
         return [trouble for trouble in (self.api_trouble, self.remote_trouble) if trouble]
 
 
-def ask(repository: git.Repository, remote: str, name: str | None = None) -> Asked:
+def ask(repository: git.Repository, remote: str, name: str | None = None) -> Answers:
     """Ask the API for the active flows of this repository (only those called `name`), and the remote for its refs."""
-    from ..prefect_api.queries import Api
-    from ..prefect_api.registered import held
-
     where = repository_at(repository, remote)
-    found = Asked([], None, None, None)
+    found = Answers([], None, None, None)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask_remote, repository, remote)
         try:
-            found = found._replace(flows=held(Api(), where, name))
+            found = replace(found, flows=active_flows(Api(), where, name))
         except GitPrefectError as error:
-            found = found._replace(api_trouble=error)
+            found = replace(found, api_trouble=error)
         try:
-            return found._replace(remote=answer.result())
+            return replace(found, remote=answer.result())
         except GitPrefectError as error:
-            return found._replace(remote_trouble=error)
+            return replace(found, remote_trouble=error)
 
 
 def repository_at(repository: git.Repository, remote: str) -> GitStorage:
@@ -72,8 +79,6 @@ def repository_at(repository: git.Repository, remote: str) -> GitStorage:
 
 
 def _settings_here(repository: git.Repository, remote: str) -> Settings:
-    from ..core.settings import Settings
-
     default = git.default_branch(repository, remote)
     commit = default and git.commit_of(repository, f"refs/remotes/{remote}/{default}")
     try:
@@ -87,22 +92,20 @@ def default_branch_of(repository: git.Repository, remote: str, answer: RemoteRef
     return (answer and answer.head) or git.default_branch(repository, remote)
 
 
-def full_ref(flow: HeldFlow, default: str | None) -> str:
+def full_ref(flow: ActiveFlow, default: str | None) -> str:
     """The full name of the ref that a flow's runs are loaded from; empty when nobody can tell."""
-    from ..prefect_api.ownership import ref_of
-
     branch, tag = ref_of(flow.flow.storage, default)
     return f"refs/tags/{tag}" if tag else f"refs/heads/{branch}" if branch else ""
 
 
-def standing(repository: git.Repository, remote: str, asked: Asked) -> list[StandingFlow]:
+def flow_statuses(repository: git.Repository, remote: str, asked: Answers) -> list[FlowStatus]:
     """Every flow with its drift, in the order of refs and projects; without a remote to compare with there is none.
 
     Raises:
         OutOfReach, NotAuthorised: a ref of the remote could not be fetched.
     """
     default = default_branch_of(repository, remote, asked.remote)
-    by_ref: dict[str, list[HeldFlow]] = {}
+    by_ref: dict[str, list[ActiveFlow]] = {}
     for one in asked.flows:
         by_ref.setdefault(full_ref(one, default), []).append(one)
     drift: dict[str, list[Finding]] = {one.flow.id: [] for one in asked.flows}
@@ -117,7 +120,7 @@ def standing(repository: git.Repository, remote: str, asked: Asked) -> list[Stan
         drift[flow_id] += found
     rank = {ref: number for number, ref in enumerate(sorted(by_ref, key=lambda ref: _place_of(ref, default)))}
     ordered = sorted(asked.flows, key=lambda one: (rank[full_ref(one, default)], one.flow.project, one.flow.name))
-    return [_standing(one, full_ref(one, default), tuple(drift[one.flow.id])) for one in ordered]
+    return [_flow_status(one, full_ref(one, default), tuple(drift[one.flow.id])) for one in ordered]
 
 
 def _place_of(ref: str, default: str | None) -> tuple[int, str]:
@@ -125,9 +128,9 @@ def _place_of(ref: str, default: str | None) -> tuple[int, str]:
     return (0 if ref == f"refs/heads/{default}" else 1 if ref.startswith("refs/tags/") else 2, ref)
 
 
-def _standing(one: HeldFlow, ref: str, drift: tuple[Finding, ...]) -> StandingFlow:
+def _flow_status(one: ActiveFlow, ref: str, drift: tuple[Finding, ...]) -> FlowStatus:
     flow = one.flow
-    return StandingFlow(
+    return FlowStatus(
         ref, one.path, flow.name, flow.project, flow.version, one.schedule, flow.schedule_active, one.runtime,
         one.last_run, one.last_run_at, one.page, flow.id, drift,
     )  # fmt: skip
@@ -154,7 +157,7 @@ def ref_update(repository: git.Repository, remote: str, ref: str, commit: str | 
     return RefUpdate(remote, remotes.remote_url(repository, remote), ref, commit, answer.refs.get(ref), commit, "remote")
 
 
-def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[HeldFlow]) -> dict[str, list[Finding]]:
+def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[ActiveFlow]) -> dict[str, list[Finding]]:
     """What is wrong with the flows of one ref, against what the remote has there now: flow id → findings."""
     if update.commit is None:
         hint = f"archive it with {git_prefect('prune')}, or push the {update.kind} again"
@@ -162,7 +165,7 @@ def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[HeldFl
         return {one.flow.id: [_about(one, update, "ref-gone", said, hint)] for one in flows}
     broken = cannot_run(update)
     if broken:
-        return {one.flow.id: [found._replace(path=one.path, flow=one.flow.name) for found in broken] for one in flows}
+        return {one.flow.id: [replace(found, path=one.path, flow=one.flow.name) for found in broken] for one in flows}
     try:
         now = _at_head(repository, update, flows)
     except UnusableCommit as error:
@@ -171,43 +174,31 @@ def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[HeldFl
     return {one.flow.id: _against(one, now) for one in flows}
 
 
-class AtHead(NamedTuple):
+class AtHead(msgspec.Struct, frozen=True):
     """One ref as the remote has it now, to hold registered flows against."""
 
-    update: RefUpdate
+    ref: Resolution
     paths: set[str]
     files: dict[str, CheckedFile]
     """The files that the flows are registered from, loaded."""
-    settings: Settings
-    project: str | None
-    """Where its target leads it; None when no target takes it."""
-    labels: Sequence[str]
     run_configs: Sequence[dict[str, Any]]
-    where: GitStorage
 
 
-def _at_head(repository: git.Repository, update: RefUpdate, flows: Sequence[HeldFlow]) -> AtHead:
-    from msgspec.structs import replace
-
-    from ..prefect_api.run_configs import run_configs
-
+def _at_head(repository: git.Repository, update: RefUpdate, flows: Sequence[ActiveFlow]) -> AtHead:
     commit = update.commit or ""
-    settings = settings_at(repository, commit, update.remote).settings
+    ref = resolve(repository, update)
+    if isinstance(ref, NotDeployed) and ref.reason.refuses_push:
+        raise UnusableCommit(ref.reason.message, ref.reason.hint)
     tree = tree_of_commit(repository, commit)
     # An agent loads what is registered, also a file that the patterns of the settings leave out by now.
     paths = {one.path for one in flows}
-    patterns = replace(settings, flows=[_as_pattern(path) for path in sorted(paths)], exclude=[])
-    files = check(repository, tree, patterns, only=paths, with_flows=True)
-    target = target_for(settings, update, None)
+    patterns = replace(ref.settings, flows=[_as_pattern(path) for path in sorted(paths)], exclude=[])
+    files = check(repository, tree, patterns, CheckOptions(only=paths, with_flows=True))
     return AtHead(
-        update,
+        ref,
         {entry.path for entry in tree.entries},
         {file.path: file for file in files},
-        settings,
-        project_for(repository, update, target, settings) if target else None,
-        target.labels if target else (),
-        run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path)),
-        storage_for(repository, update, settings),
+        of_runtimes(ref.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path)),
     )
 
 
@@ -224,13 +215,13 @@ def _again(update: RefUpdate) -> str:
     return git_prefect("register", "--ref", update.name)
 
 
-def _about(one: HeldFlow, update: RefUpdate, code: str, said: str, hint: str, detail: str = "") -> Finding:
+def _about(one: ActiveFlow, update: RefUpdate, code: str, said: str, hint: str, detail: str = "") -> Finding:
     return finding(code, said, hint, path=one.path, flow=one.flow.name, ref=update.ref, detail=detail)
 
 
-def _against(one: HeldFlow, now: AtHead) -> list[Finding]:
+def _against(one: ActiveFlow, now: AtHead) -> list[Finding]:
     """What is wrong with a registered flow, against the ref that it is registered from."""
-    update, name = now.update, one.flow.name
+    update, name = now.ref.update, one.flow.name
     if one.path not in now.paths:
         if posixpath.normpath(one.path.lstrip("/")) in now.paths:
             said = f"is registered as {one.path!r}: agents join that to their clone and find no such file"
@@ -240,7 +231,7 @@ def _against(one: HeldFlow, now: AtHead) -> list[Finding]:
     file = now.files[one.path]
     if file.unchecked or file.failed:
         kept = [found for found in file.findings if found.severity == ERROR or found.code == "environment-broken"]
-        return [found._replace(flow=name, ref=update.ref) for found in kept]
+        return [replace(found, flow=name, ref=update.ref) for found in kept]
     flow = next((flow for flow in file.flows if one.loads in (None, flow.name)), None)
     if flow is None:
         others = ", ".join(other.name for other in file.flows)
@@ -251,38 +242,32 @@ def _against(one: HeldFlow, now: AtHead) -> list[Finding]:
     return _structure(one, flow, now)
 
 
-def _structure(one: HeldFlow, flow: LoadedFlow, now: AtHead) -> list[Finding]:
-    from ..prefect_api.structure import differences, has_its_tasks
-
+def _structure(one: ActiveFlow, flow: LoadedFlow, now: AtHead) -> list[Finding]:
     held, ours = one.flow.serialized, _as_registered_now(one, flow, now)
     old, new = _slugs(held), _slugs(ours)
     if old != new and has_its_tasks(held):
-        said = f"{_head(now.update)} has {_tasks(sorted(new - old), sorted(old - new))}; the next run fails"
-        return [_about(one, now.update, "structure-drift", said, _again(now.update))]
+        said = f"{_head(now.ref.update)} has {_tasks(sorted(new - old), sorted(old - new))}; the next run fails"
+        return [_about(one, now.ref.update, "structure-drift", said, _again(now.ref.update))]
     lines = differences(held, ours)
     if not lines:
         return []
-    said = f"{_head(now.update)} differs from what is registered, and runs start as it is registered"
-    return [_about(one, now.update, "settings-drift", said, _again(now.update), "\n".join(lines))]
+    said = f"{_head(now.ref.update)} differs from what is registered, and runs start as it is registered"
+    return [_about(one, now.ref.update, "settings-drift", said, _again(now.ref.update), "\n".join(lines))]
 
 
-def _as_registered_now(one: HeldFlow, flow: LoadedFlow, now: AtHead) -> dict[str, Any]:
+def _as_registered_now(one: ActiveFlow, flow: LoadedFlow, now: AtHead) -> dict[str, Any]:
     """What a registration would send; storage and run config only where it would send them for this very flow."""
-    from ..prefect_api.run_configs import run_config_of
-    from ..prefect_api.storage import git_storage
-
-    if now.project != one.flow.project or flow.name != one.flow.name:
+    ref = now.ref
+    if not isinstance(ref, Deployment) or ref.project != one.flow.project or flow.name != one.flow.name:
         held = one.flow.serialized
         return {**flow.serialized, "storage": held.get("storage"), "run_config": held.get("run_config")}
-    storage = git_storage(now.where, now.update, one.path, flow.name)
-    run_config = run_config_of(flow, one.path, now.settings.runtime, now.run_configs, now.labels)
+    storage = git_storage(ref.storage, ref.update, one.path, flow.name)
+    run_config = run_config_of(flow, one.path, ref.settings.runtime, now.run_configs, ref.target.labels)
     return {**flow.serialized, "storage": json.loads(json.dumps(storage)), "run_config": run_config}
 
 
 def _slugs(serialized: Mapping[str, Any]) -> set[str]:
     """Slugs of all tasks, parameters among them: an agent reports the state of each by its registered id."""
-    from ..prefect_api import structure
-
     parts = structure.of(serialized)
     return {*parts["task"], *parts["parameter"]}
 
@@ -301,12 +286,12 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _active_twice(flows: Sequence[HeldFlow], default: str | None) -> dict[str, list[Finding]]:
+def _active_twice(flows: Sequence[ActiveFlow], default: str | None) -> dict[str, list[Finding]]:
     """Flows that start runs twice: several versions in one project, or a schedule that is active from several refs.
 
     Told once, of the last of them: branches come after tags, and those after the default branch.
     """
-    alike: dict[tuple[str, ...], list[HeldFlow]] = {}
+    alike: dict[tuple[str, ...], list[ActiveFlow]] = {}
     for one in sorted(flows, key=lambda one: (*_place_of(full_ref(one, default), default), one.flow.version)):
         alike.setdefault(("project", one.flow.project, one.flow.name), []).append(one)
         if one.schedule and one.flow.schedule_active:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from .. import git
 from ..core import state_files
+from ..core.deployment import ResolvedRef
 from ..core.model import RefUpdate
-from ..git import process
+from ..git import hooks_path, process
 from ..report.invocation import git_prefect
-from .selection import target_for
-from .source_tree import settings_at
+from .resolver import target_for
 
 WITH_VALUE = {"-o", "--push-option", "--repo", "--receive-pack", "--exec"}
 """Options of `git push` whose value is an argument of its own."""
@@ -34,33 +36,29 @@ MANY = {
 ANY_TAG = "a push of a tag alone, and a new branch without new commits"
 
 
-def news(repository: git.Repository, shown: RefUpdate) -> list[str]:
-    """The lines that tell what a push through pre-commit leaves out, each of its refs only once in a clone."""
-    marker = os.path.join(repository.state_dir, "unseen")
-    told: set[str] = set()
-    if os.path.exists(marker):
-        with open(marker, encoding="utf-8") as file:
-            told = set(file.read().split("\n"))
-    others = [one for one in _others(asked(process.pushing_arguments()), shown.ref) if one[0] not in told]
-    looked_at = "" if ANY_TAG in told else f"settings {_settings_blobs(repository, shown)}"
-    # A push that touches nothing is done here: reading settings takes longer than all of this.
-    if not others and (ANY_TAG in told or looked_at in told):
-        return []
-    from ..git import hooks_path
+def is_silent(repository: git.Repository, shown: RefUpdate) -> bool:
+    """Whether there is nothing left to say of a push: it has no other refs, and the rest was said, or does not concern it."""
+    told = _told(repository)
+    return not _unsaid(shown, told) and (ANY_TAG in told or _looked_at(repository, shown) in told)
 
-    if hooks_path.sees_every_ref(repository):
+
+def news(repository: git.Repository, ref: ResolvedRef) -> list[str]:
+    """The lines that tell what a push through pre-commit leaves out, each of its refs only once in a clone."""
+    shown = ref.update
+    if is_silent(repository, shown) or hooks_path.sees_every_ref(repository):
         return []
-    settings = settings_at(repository, shown.commit, shown.remote).settings
+    told = _told(repository)
+    others = _unsaid(shown, told)
     unseen = [
         name
-        for name, ref in others
-        if ref is None or any(target_for(settings, one, None) for one in _either(shown, ref))
+        for name, typed in others
+        if typed is None or any(target_for(ref.settings, one) for one in _either(shown, typed))
     ]
-    general = ANY_TAG not in told and any(target.tag for target in settings.target)
-    new = {*(name for name, _ in others), ANY_TAG if general else looked_at}
+    general = ANY_TAG not in told and any(target.tag for target in ref.settings.target)
+    new = {*(name for name, _ in others), ANY_TAG if general else _looked_at(repository, shown)}
     # Where it cannot be written it is said again.
     with suppress(OSError):
-        state_files.replace(marker, "\n".join(sorted({*told, *new})))
+        state_files.replace(_marker(repository), "\n".join(sorted({*told, *new})))
     lines = []
     if unseen:
         lines.append(
@@ -71,6 +69,28 @@ def news(repository: git.Repository, shown: RefUpdate) -> list[str]:
     return [*lines, f"  hint: so that every ref of a push is seen: {git_prefect('install')}"] if lines else []
 
 
+def _unsaid(shown: RefUpdate, told: set[str]) -> list[tuple[str, str | None]]:
+    return [one for one in _others(asked(process.pushing_arguments()), shown.ref) if one[0] not in told]
+
+
+def _looked_at(repository: git.Repository, shown: RefUpdate) -> str:
+    """Marks that settings were looked at, and have no target for tags."""
+    return f"settings {_settings_blobs(repository, shown)}"
+
+
+def _marker(repository: git.Repository) -> str:
+    return os.path.join(repository.state_dir, "unseen")
+
+
+def _told(repository: git.Repository) -> set[str]:
+    """What was said already, or looked at."""
+    try:
+        with open(_marker(repository), encoding="utf-8") as file:
+            return set(file.read().split("\n"))
+    except FileNotFoundError:
+        return set()
+
+
 def _settings_blobs(repository: git.Repository, shown: RefUpdate) -> str:
     listing = git.run_git(
         repository, "ls-tree", "--full-tree", "--object-only", shown.commit or "", "pyproject.toml", ".git-prefect.toml"
@@ -78,7 +98,7 @@ def _settings_blobs(repository: git.Repository, shown: RefUpdate) -> str:
     return " ".join(listing.decode().split())
 
 
-class Asked(NamedTuple):
+class PushArguments(msgspec.Struct, frozen=True):
     """What a `git push` was asked for."""
 
     options: Sequence[str]
@@ -86,7 +106,7 @@ class Asked(NamedTuple):
     """Names on the remote, as they were typed; deletions left out."""
 
 
-def asked(arguments: Sequence[str]) -> Asked:
+def asked(arguments: Sequence[str]) -> PushArguments:
     """The options and refs of the command line of a `git push`; what an alias adds to it is in it."""
     words = list(arguments[1:])
     if "push" in words:
@@ -103,7 +123,7 @@ def asked(arguments: Sequence[str]) -> Asked:
             named.append(word)
     refspecs = named if any(option.startswith("--repo=") for option in options) else named[1:]
     if {"-d", "--delete"} & set(options):
-        return Asked(options, [])
+        return PushArguments(options, [])
     refs, is_tag = [], False
     for refspec in refspecs:
         if refspec == "tag":
@@ -114,10 +134,10 @@ def asked(arguments: Sequence[str]) -> Asked:
         if source and not name.startswith("^"):
             refs.append(f"refs/tags/{name}" if is_tag else name)
         is_tag = False
-    return Asked(options, refs)
+    return PushArguments(options, refs)
 
 
-def _others(push: Asked, shown: str) -> list[tuple[str, str | None]]:
+def _others(push: PushArguments, shown: str) -> list[tuple[str, str | None]]:
     """What else is pushed: in words, and the ref as it was typed where one was."""
     found: list[tuple[str, str | None]] = [(words, None) for option, words in MANY.items() if option in push.options]
     for ref in push.refs:
@@ -131,4 +151,4 @@ def _others(push: Asked, shown: str) -> list[tuple[str, str | None]]:
 def _either(shown: RefUpdate, ref: str) -> list[RefUpdate]:
     """A ref as it was typed: a branch or a tag, where it does not say."""
     full = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
-    return [shown._replace(ref=one) for one in full]
+    return [replace(shown, ref=one) for one in full]

@@ -13,29 +13,52 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, Optional
+
+import msgspec
+from msgspec.structs import asdict, replace
 
 from ..core import state_files
-from ..core.json_shape import Name, loads
+from ..core.json_input import Name, Seconds, checked, decode
 from ..core.model import RefUpdate
 from ..git import Repository
 from ..git.process import Process, is_running
 
 FORMAT = 1
-ENTRY = {
-    "format": int, "id": Name, "created": float, "remote": Name, "url": Name, "ref": Name, "commit": Name,
-    "pushed_object": Name, "tracking_before": (Name, None), "pusher": ({"pid": int, "started": str}, None),
-    "project": (str, None), "attempts": int, "not_before": float, "error": str,
-}  # fmt: skip
-LINE = {
-    "format": int, "time": float, "result": str, "ref": Name, "remote": Name, "commit": Name, "reason?": str,
-    "flows?": [
-        {"flow": str, "path": str, "project": str, "action": str, "version?": int, "changes?": [str], "reason?": str,
-         "storage?": str, "url?": str, "overrides?": [str]}
-    ],
-    "left_out?": [str], "unclonable?": [str], "notes?": [str],
-}  # fmt: skip
-"""A line of the log: what became of a push, and of each of its flows."""
+
+
+class LoggedFlow(msgspec.Struct):
+    """What a line of the log says of one flow."""
+
+    flow: str
+    path: str
+    project: str
+    action: str
+    version: int = 0
+    changes: list[str] = []
+    reason: str = ""
+    storage: str = ""
+    url: str = ""
+    overrides: list[str] = []
+
+
+class LogLine(msgspec.Struct):
+    """A line of the log: how a push ended, and what was done with each of its flows. Read as a dictionary."""
+
+    format: int
+    time: Seconds
+    result: str
+    ref: Name
+    remote: Name
+    commit: Name
+    reason: str = ""
+    flows: list[LoggedFlow] = []
+    left_out: list[str] = []
+    unclonable: list[str] = []
+    notes: list[str] = []
+    api: str = ""
+    """Of which API it was registered: a fingerprint of Prefect's configuration."""
+
 
 LOG_LIMIT = 1_000_000
 """Bytes after which the log is begun anew; the one before is kept beside it."""
@@ -44,25 +67,27 @@ FIRST_RETRY, LAST_RETRY = 30.0, 3600.0
 """Seconds before a failed registration is tried again: doubled each time, up to the last."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A push that waits: what is pushed, by which process, and what has been tried."""
 
-    id: str
-    created: float
+    id: Name
+    created: Seconds
     """Seconds since the epoch, as all times here."""
-    remote: str
-    url: str
-    ref: str
-    commit: str
-    pushed_object: str
-    tracking_before: str | None
+    remote: Name
+    url: Name
+    ref: Name
+    commit: Name
+    pushed_object: Name
+    tracking_before: Optional[Name]
     """What the tracking ref of the branch was before the push; None when there was none."""
-    pusher: Process | None
-    project: str | None
+    pusher: Optional[Process]
+    project: Optional[str]
+    """The project that was named by hand."""
     attempts: int = 0
-    not_before: float = 0.0
+    not_before: Seconds = 0.0
     error: str = ""
     """Why the last attempt failed; empty before the first."""
+    format: int = FORMAT
 
 
 def _folder(repository: Repository) -> str:
@@ -107,7 +132,7 @@ def find(repository: Repository, update: RefUpdate, pusher: Process | None) -> E
 
 
 def _write(repository: Repository, entry: Entry) -> None:
-    document = {"format": FORMAT, **entry._asdict(), "pusher": entry.pusher and entry.pusher._asdict()}
+    document = {"format": FORMAT, **asdict(entry), "pusher": asdict(entry.pusher) if entry.pusher else None}
     path = _file(_folder(repository), entry.id)
     state_files.replace(path, json.dumps(document, indent=1), durable=True)
 
@@ -125,14 +150,12 @@ def entries(repository: Repository) -> list[Entry]:
 def _read(path: str) -> Entry | None:
     try:
         with open(path, "rb") as file:
-            document = loads(file.read(), ENTRY)
-        # Its name leads back to its file.
-        if document is None or document.pop("format") != FORMAT or path != _file(os.path.dirname(path), document["id"]):
-            return None
-        pusher = document.pop("pusher")
-        return Entry(pusher=Process(**pusher) if pusher else None, **document)
-    except (OSError, TypeError):
+            entry = decode(file.read(), Entry)
+    except OSError:
         return None
+    # Its name leads back to its file.
+    known = entry is not None and entry.format == FORMAT and path == _file(os.path.dirname(path), entry.id)
+    return entry if known else None
 
 
 def is_being_pushed(entry: Entry) -> bool:
@@ -143,7 +166,7 @@ def is_being_pushed(entry: Entry) -> bool:
 def postpone(repository: Repository, entry: Entry, error: str) -> Entry:
     """Keep an entry whose attempt failed, to be tried again later: after 30 s, doubled each time, 1 h at most."""
     wait = min(LAST_RETRY, FIRST_RETRY * 2 ** min(entry.attempts, 10))
-    later = entry._replace(attempts=entry.attempts + 1, not_before=time.time() + wait, error=error)
+    later = replace(entry, attempts=entry.attempts + 1, not_before=time.time() + wait, error=error)
     _write(repository, later)
     return later
 
@@ -173,19 +196,19 @@ def log(repository: Repository, line: dict[str, Any]) -> None:
     state_files.append_line(path, json.dumps({"format": FORMAT, "time": time.time(), **line}))
 
 
-def settled(repository: Repository) -> list[dict[str, Any]]:
+def log_lines(repository: Repository) -> list[dict[str, Any]]:
     """The lines of the log, oldest first; torn ones are passed over."""
     try:
         with open(os.path.join(repository.state_dir, "log.jsonl"), "rb") as file:
             content = file.read()
     except FileNotFoundError:
         return []
-    lines = (loads(line, LINE) for line in content.splitlines())
+    lines = (checked(line, LogLine) for line in content.splitlines())
     return [line for line in lines if line and line["format"] == FORMAT]
 
 
 @contextmanager
-def settling(repository: Repository, wait: bool) -> Iterator[bool]:
+def delivery_lock(repository: Repository, wait: bool) -> Iterator[bool]:
     """Hold the lock under which entries are settled; whether it was had (always, when waiting for it)."""
     with state_files.open_lock(os.path.join(repository.state_dir, "settle.lock")) as lock:
         try:
@@ -196,20 +219,32 @@ def settling(repository: Repository, wait: bool) -> Iterator[bool]:
         yield True
 
 
-def untold(repository: Repository) -> list[dict[str, Any]]:
-    """The refusals in the log that no push has told yet; from now on they are told."""
-    marker = os.path.join(repository.state_dir, "told")
-    try:
-        with open(marker, encoding="utf-8") as file:
-            told = float(file.read())
-    except (OSError, ValueError):
-        told = 0.0
-    lines = settled(repository)
+def unreported_refusals(repository: Repository) -> list[dict[str, Any]]:
+    """The refusals in the log that no push was told of yet."""
+    lines = log_lines(repository)
+    told = _told(repository)
     # By their order, not by their times: a clock may be set back. What is not there any more was before all of these.
     begin = max((number for number, line in enumerate(lines, 1) if line["time"] == told), default=0)
-    lines = [line for line in lines[begin:] if line["result"] == "refused"]
+    return [line for line in lines[begin:] if line["result"] == "refused"]
+
+
+def report_refusals(repository: Repository) -> list[dict[str, Any]]:
+    """The refusals in the log that no push was told of yet; from now on they count as told."""
+    lines = unreported_refusals(repository)
     if lines:
         # Where it cannot be written they are told again.
         with suppress(OSError):
-            state_files.replace(marker, str(lines[-1]["time"]))
+            state_files.replace(_marker(repository), str(lines[-1]["time"]))
     return lines
+
+
+def _marker(repository: Repository) -> str:
+    return os.path.join(repository.state_dir, "told")
+
+
+def _told(repository: Repository) -> float:
+    try:
+        with open(_marker(repository), encoding="utf-8") as file:
+            return float(file.read())
+    except (OSError, ValueError):
+        return 0.0

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from .. import git
-from ..core import json_shape, state_files
+from ..core import state_files
+from ..core.json_input import decode
 from ..core.model import RefUpdate
 from ..git import process
 
@@ -32,6 +33,13 @@ def news(repository: git.Repository, lines: Sequence[str]) -> list[str]:
         with suppress(OSError):
             state_files.replace(_file(repository), json.dumps([str(pusher.pid), pusher.started, *said, *fresh]))
     return fresh
+
+
+def unsaid(repository: git.Repository, lines: Sequence[str]) -> list[str]:
+    """Those of the lines that this push has not been told, without telling them."""
+    pusher = process.pushing_process() if lines else None
+    said = _said(repository, pusher) if pusher else []
+    return [line for line in lines if line not in said]
 
 
 def note_refusal(repository: git.Repository, update: RefUpdate, hook: str) -> None:
@@ -57,7 +65,7 @@ def _file(repository: git.Repository) -> str:
 def _said(repository: git.Repository, pusher: process.Process) -> list[str]:
     try:
         with open(_file(repository), "rb") as file:
-            kept = json_shape.loads(file.read(), [str]) or []
+            kept = decode(file.read(), list[str]) or []
     except OSError:
         return []
     return kept[2:] if kept[:2] == [str(pusher.pid), pusher.started] else []

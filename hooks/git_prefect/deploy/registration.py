@@ -1,40 +1,39 @@
-"""How a ref is registered: confirmed on the remote, planned, applied, and looked at once more."""
+"""A deployment whose commit the remote has: confirmed, planned, applied, and looked at once more."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import Callable
+
+import msgspec
+from msgspec.structs import replace
 
 from .. import git
+from ..core.deployment import Deployment
 from ..core.errors import NotAuthorised, OutOfReach, UsageError
 from ..core.findings import finding
-from ..core.model import ERROR, CheckedFile, Finding, GitStorage, RefUpdate
-from ..report import invocation, text
-from .selection import (
-    concerned_paths,
-    default_branch,
-    destination,
-    no_longer_defined,
-    refuse_unclonable,
-    registrable,
-    stay_elsewhere,
-    storage_for,
-    unknown_base,
-    who_registers,
-)
-from .source_tree import check, settings_at, tree_of_commit
-
-if TYPE_CHECKING:
-    from ..core.results import PlannedFlow, Registration
-    from ..core.settings import Settings, Source, Target
-    from ..prefect_api.plan import Circumstances, Wanted
-    from ..prefect_api.queries import Api, Registered
+from ..core.model import ERROR, CheckedFile, Finding, RefUpdate
+from ..core.results import PlannedFlow, Registration
+from ..flows.checker import CheckOptions
+from ..git.ls_remote import ask_remote, fetch_commits
+from ..prefect_api import locks, run_configs, storage
+from ..prefect_api.apply import apply_plan, check_project
+from ..prefect_api.descriptions import describe_version
+from ..prefect_api.plan import Circumstances, Wanted, plan_flows, storages_of
+from ..prefect_api.queries import Api, Registered
+from ..report import invocation, progress, text
+from .annotated_tags import as_agents_clone_it
+from .clonable import refuse_unclonable
+from .clone_check import check_clone
+from .resolver import deployed, resolve
+from .selection import concerned_paths, no_longer_defined, registrable, stay_elsewhere, unknown_base
+from .source_tree import check, tree_of_commit
 
 
-class Planned(NamedTuple):
-    """What registering a ref would do, and all that carrying it out needs."""
+class Planned(msgspec.Struct, frozen=True):
+    """What registering a deployment would do, and all that carrying it out needs."""
 
     given: Circumstances
     files: list[CheckedFile]
@@ -47,48 +46,64 @@ class Planned(NamedTuple):
     """What else a person has to know before runs go wrong: images that are lost, a clone that is too shallow."""
     notes: list[str]
     """A line for each flow that stays in another storage."""
-    parallel: int
-    """Flows that are registered at once."""
+
+    @property
+    def deployment(self) -> Deployment:
+        """What is registered, as it was when the plan was made."""
+        return self.given.deployment
 
 
-class Done(NamedTuple):
-    """What became of a ref's registration, and the settings that it was done by."""
+class Done(msgspec.Struct, frozen=True):
+    """A plan that was carried out, and what became of each of its flows."""
 
     planned: Planned
     rows: list[Registration]
-    source: Source
 
 
-def register_ref(
+def remote_deployment(
+    repository: git.Repository, update: RefUpdate, project: str | None = None, push_companion: bool = True
+) -> Deployment:
+    """The deployment of a ref as the remote has it, under the name that agents clone.
+
+    Raises:
+        UnusableCommit: no target takes the ref, it leads where it may not, or no agent can run its annotated tag.
+        OutOfReach, NotAuthorised: the tag that agents clone beside an annotated one could not be pushed.
+    """
+    resolution = resolve(repository, update, project)
+    cloned = as_agents_clone_it(repository, resolution, push_companion)
+    return msgspec.structs.replace(deployed(resolution), update=cloned)
+
+
+def register(
     repository: git.Repository,
-    update: RefUpdate,
+    deployment: Deployment,
     api: Api,
-    project: str | None = None,
+    *,
     look_again: bool = True,
-    announce: Callable[[Planned, str], None] = lambda planned, settings: None,
+    announce: Callable[[Planned], None] = lambda planned: None,
 ) -> Done:
-    """Register a ref whose commit the remote has; a branch that moves on meanwhile is registered as it is then.
+    """Register a deployment whose commit the remote has; a branch that moves on meanwhile is registered as it is then.
 
     Somebody else may push, and register that, between our look at the remote and our registration, which would put
     the older commit in its place: so the remote is asked again once another process was waited for, and after
-    something was changed. Without `look_again` the latter is left to `settle.look_again`.
+    something was changed. Without `look_again` the latter is left to `delivery.look_again`.
 
     Raises:
-        UsageError, OutOfReach, NotAuthorised: as `plan_ref`; or the ref is gone by now.
+        UsageError, OutOfReach, NotAuthorised: as `plan`; or the ref is gone by now.
     """
     while True:
-        source = settings_at(repository, update.commit, update.remote)
-        with one_at_a_time(repository, update, source, api, project) as waited:
+        update = deployment.update
+        with one_at_a_time(api, deployment) as waited:
             now = _by_now(repository, update) if waited else update
             if now.commit == update.commit:
-                planned = plan_ref(repository, update, source, api, project)
-                announce(planned, source.origin)
-                rows = apply_plan(api, planned)
+                planned = plan(repository, deployment, api)
+                announce(planned)
+                rows = apply_plan(api, planned.plan, planned.registered, planned.given, progress.watch())
                 if look_again and any(one.changes_something for one in planned.plan):
                     now = _by_now(repository, update)
                 if now.commit == update.commit:
-                    return Done(planned, rows, source)
-        update = now
+                    return Done(planned, rows)
+        deployment = deployed(resolve(repository, now, deployment.project_by_hand))
 
 
 def _by_now(repository: git.Repository, update: RefUpdate) -> RefUpdate:
@@ -102,21 +117,17 @@ def _by_now(repository: git.Repository, update: RefUpdate) -> RefUpdate:
 
 
 @contextmanager
-def one_at_a_time(
-    repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
-) -> Iterator[bool]:
-    """While it is entered, no other process of this user plans or registers anything in the ref's project.
+def one_at_a_time(api: Api, deployment: Deployment) -> Iterator[bool]:
+    """While it is entered, no other process of this user plans or registers anything in the deployment's project.
 
     Whether another process had to be waited for.
 
     Raises:
-        UnusableCommit: no target takes the ref.
         StillRegistering: another process holds the project for too long.
     """
-    from ..prefect_api import locks
-
-    _, name = destination(repository, update, source.settings, project)
-    with locks.held(api.address, name, f"{text.place(update)} at {text.short(update.commit)}") as waited:
+    update = deployment.update
+    what = f"{text.place(update)} at {text.short(update.commit)}"
+    with locks.project_lock(api.address, deployment.project, what) as waited:
         yield waited
 
 
@@ -127,8 +138,6 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
         UsageError: the remote lacks it.
         OutOfReach, NotAuthorised: the remote does not answer, or refuses the login.
     """
-    from ..git.ls_remote import ask_remote, fetch_commits
-
     answer = ask_remote(repository, update.remote, update.ref)
     theirs = answer.commit(update.ref)
     if theirs is None:
@@ -136,81 +145,76 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
             f"{text.place(update)} does not exist, and agents clone from there [not-on-remote]",
             f"push it first: {invocation.git('push', update.remote, update.name)}",
         )
-    found = update._replace(commit=theirs, pushed_object=answer.refs[update.ref])
+    found = replace(update, commit=theirs, pushed_object=answer.refs[update.ref])
     if not git.has_whole(repository, [theirs]):
         fetch_commits(repository, update.remote, {update.ref: theirs})
     return found
 
 
-def plan_ref(
-    repository: git.Repository, update: RefUpdate, source: Source, api: Api, project: str | None = None
-) -> Planned:
-    """Plan the registration of a ref whose commit the remote has. Changes nothing.
+def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planned:
+    """Plan the registration of a deployment whose commit the remote has. Changes nothing.
 
     Raises:
-        UsageError: no target takes the ref, its project does not exist, or no agent can clone this remote as it is set.
+        UsageError: its project does not exist, or no agent can clone this remote as it is set.
         OutOfReach, NotAuthorised: the API or the remote.
     """
-    from ..git.ls_remote import ask_remote
-    from ..prefect_api.apply import check_project
-    from ..prefect_api.plan import Circumstances, plan, storages_of
-
+    update, settings = deployment.update, deployment.settings
     assert update.commit, "a deletion registers nothing"
-    settings = source.settings
-    target, name = destination(repository, update, settings, project)
-    where = storage_for(repository, update, settings)
-    refuse_unclonable(repository, update, where, settings)
-    files = check(
-        repository, tree_of_commit(repository, update.commit), settings, where=where, with_flows=True, same_push=True
-    )
-    default = default_branch(repository, update, settings)
-    concerned = concerned_paths(repository, update, default)
-    wanted = _wanted(repository, update, source, target, where, files, concerned)
-    registered = api.registered([name], [one.flow for one in wanted], storages_of(update, where, default))
-    lost = no_longer_defined(repository, update.commit, files)
-    given = Circumstances(update, target, name, default, None, where, lost)
-    planned = plan(wanted, registered, given)
+    refuse_unclonable(repository, deployment)
+    options = CheckOptions(storage=deployment.storage, with_flows=True, same_push=True)
+    files = check(repository, tree_of_commit(repository, update.commit), settings, options)
+    concerned = concerned_paths(repository, deployment)
+    wanted = _wanted(repository, deployment, files, concerned)
+    registered = api.registered([deployment.project], [one.flow for one in wanted], storages_of(deployment))
+    given = Circumstances(deployment, lost=no_longer_defined(repository, update.commit, files))
+    planned = plan_flows(wanted, registered, given)
     if any(one.action == "failed" for one in planned):
-        # Whether the branch that holds a name is gone is worth a question only when one is held.
-        given = given._replace(living_refs=ask_remote(repository, update.remote).refs)
-        planned = plan(wanted, registered, given)
+        # Whether the branch that owns a name is gone is worth a question only when one is owned.
+        given = msgspec.structs.replace(given, living_refs=ask_remote(repository, update.remote).refs)
+        planned = plan_flows(wanted, registered, given)
     if planned:
-        check_project(api, registered, target, name)
+        check_project(api, registered, deployment)
     own = [file for file in files if concerned is None or file.path in concerned]
     left_out = [one for file in own for one in file.findings if one.severity == ERROR]
     if any(file.unchecked for file in own):
         # What an interpreter lacks is one finding, at whichever file comes first.
         left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
-    shallow = unknown_base(repository, update, default) if planned and concerned is None else None
+    shallow = unknown_base(repository, deployment) if planned and concerned is None else None
     remarks = [*([shallow] if shallow else []), *_lose_their_image(own, wanted)]
-    notes = stay_elsewhere(own, settings)
-    return Planned(given, own, planned, registered, left_out, remarks, notes, settings.parallel)
+    return Planned(given, own, planned, registered, left_out, remarks, stay_elsewhere(own, settings))
 
 
 def _wanted(
-    repository: git.Repository, update: RefUpdate, source: Source, target: Target, where: GitStorage,
-    files: Sequence[CheckedFile], concerned: Collection[str] | None,
-) -> list[Wanted]:  # fmt: skip
+    repository: git.Repository, deployment: Deployment, files: Sequence[CheckedFile], concerned: Collection[str] | None
+) -> list[Wanted]:
     """The flows of the checked files, as they would be registered."""
-    from ..prefect_api import run_configs, storage
-    from ..prefect_api.descriptions import provenance
-    from ..prefect_api.plan import Wanted
-
-    settings, commit = source.settings, update.commit or ""
+    update, settings, where = deployment.update, deployment.settings, deployment.storage
+    commit = update.commit or ""
     place, who = f"{where.repo_host}/{where.repo}", who_registers(repository, os.environ)
-    configs = run_configs.run_configs(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
+    configs = run_configs.of_runtimes(settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
     return [
         Wanted(
             file.path, flow.name,
             storage.with_storage(
                 flow, storage.git_storage(where, update, file.path, flow.name),
-                run_configs.run_config_of(flow, file.path, settings.runtime, configs, target.labels),
+                run_configs.run_config_of(flow, file.path, settings.runtime, configs, deployment.target.labels),
             ),
             concerned is None or file.path in concerned,
-            provenance(update, place, file.path, who),
+            describe_version(update, place, file.path, who),
         )
         for file in registrable(files, settings) for flow in sorted(file.flows, key=lambda flow: flow.name)
     ]  # fmt: skip
+
+
+def who_registers(repository: git.Repository, environ: Mapping[str, str]) -> str:
+    """Who registers, for people to read: git's identity here, else what CI says, else the login name."""
+    name, email = git.setting(repository, "user.name"), git.setting(repository, "user.email")
+    if name or email:
+        return f"{name} <{email}>" if name and email else name or email or ""
+    for variable in ("GITLAB_USER_NAME", "GITHUB_ACTOR", "BUILD_USER", "CHANGE_AUTHOR", "LOGNAME", "USER"):
+        if environ.get(variable):
+            return environ[variable]
+    return f"user {os.getuid()}"
 
 
 def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) -> list[Finding]:
@@ -232,29 +236,9 @@ def _lose_their_image(files: Sequence[CheckedFile], wanted: Sequence[Wanted]) ->
     ]
 
 
-def apply_plan(api: Api, planned: Planned) -> list[Registration]:
-    """Carry a plan out; what became of each flow, as the API holds it afterwards."""
-    from ..prefect_api.apply import apply
-    from ..report import progress
-
-    return apply(api, planned.plan, planned.registered, planned.given, planned.parallel, progress.watch())
-
-
-def verified(repository: git.Repository, planned: Planned, settings: Settings) -> list[Finding]:
+def verified(repository: git.Repository, planned: Planned) -> list[Finding]:
     """With the setting `verify-clone`: why an agent would not get what is registered now."""
-    if not settings.verify_clone or not planned.plan:
+    if not planned.deployment.settings.verify_clone or not planned.plan:
         return []
-    from .clone_check import check_clone
-
-    found = check_clone(repository, planned.given.update, settings, planned.files).finding
+    found = check_clone(repository, planned.deployment, planned.files).finding
     return [found] if found else []
-
-
-def would_be(one: PlannedFlow, ref: str) -> Registration:
-    """A planned flow as the row of a report, with the version that it would have."""
-    from ..core.results import Registration
-
-    version = (one.registered_version or 0) + one.new_version or None
-    return Registration(
-        ref, one.flow, one.path, one.project, one.action, version, one.changes, one.reason, overrides=one.overrides
-    )

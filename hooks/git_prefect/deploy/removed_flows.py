@@ -7,20 +7,18 @@ tells `left-behind` or, where the target says `prune = true`, archives them.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from .. import git
 from ..core.model import RefUpdate
+from ..core.settings import Target
+from ..flows.flow_names import literal_names
 from ..report.invocation import git_prefect
 from . import pending
-
-if TYPE_CHECKING:
-    from ..core.settings import Target
 
 
 def by_deletion(repository: git.Repository, update: RefUpdate) -> str:
     """What the deletion of a branch or tag leaves behind, as far as this clone has registered it."""
-    for line in reversed(pending.settled(repository)):
+    for line in reversed(pending.log_lines(repository)):
         if (line["remote"], line["ref"]) == (update.remote, update.ref) and line.get("flows"):
             gone = ("archived", "failed", "skipped")
             flows = sorted({f"{one['flow']} → {one['project']}" for one in line["flows"] if one["action"] not in gone})
@@ -39,13 +37,11 @@ def by_change(repository: git.Repository, update: RefUpdate, target: Target, nam
     Only flows that the source calls by a literal name are seen, and only where the remote has the ref already; of these,
     where this clone has registered the ref, those that it has.
     """
-    from ..flows.flow_names import literal_names
-
     if update.kind != "branch" or not update.remote_commit or not update.commit:
         return []
     before, now = _sources(repository, update.remote_commit, update.commit)
     registered = {
-        one["flow"] for line in pending.settled(repository) if (line["remote"], line["ref"]) == (update.remote, update.ref)
+        one["flow"] for line in pending.log_lines(repository) if (line["remote"], line["ref"]) == (update.remote, update.ref)
         for one in line.get("flows", ())
     }  # fmt: skip
     lines = []

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .. import git
-from ..git import process
-from . import pending
-
-if TYPE_CHECKING:
-    import socket
-
-    from ..git.process import Process
-    from .pending import Entry
+from ..git import process, trigger
+from ..git.process import Process
+from . import pending, watcher_process
+from .delivery import deliver, look_again
+from .pending import Entry
+from .trigger_call import DONE, HOLD
 
 LONGEST_PUSH = 24 * 3600.0
 """Seconds that a watcher waits for its push to end."""
@@ -32,24 +31,18 @@ def leave(repository: git.Repository, queued: Sequence[Entry] = (), listener: so
     Its stdio is closed and it has a session of its own: a child that held the hook's output would
     stall pre-commit, and with it the push.
     """
-    environment = {
-        name: value for name, value in git.clean_environment(os.environ).items() if not name.startswith("PRE_COMMIT")
-    }
-    descriptor = listener.fileno() if listener else -1
+    descriptor = listener.fileno() if listener else watcher_process.NO_LISTENER
     subprocess.Popen(
-        [
-            sys.executable, "-m", "git_prefect.deploy.watcher",
-            repository.common_dir, repository.top or "", str(descriptor), *(one.id for one in queued),
-        ],
+        watcher_process.command(repository.common_dir, repository.top or "", [one.id for one in queued], descriptor),
         # `python -m` puts the working directory on sys.path: a `json.py` in the user's repository must not be ours.
         cwd=repository.state_dir,
-        env=environment,
+        env=watcher_process.environment(os.environ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=[descriptor] if listener else [],
-    )  # fmt: skip
+    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,17 +51,12 @@ def main(argv: Sequence[str]) -> int:
     `argv` is the common git directory, the work tree of the push (it may be gone by then), the descriptor of the
     listening socket or -1, and the entries.
     """
-    from ..git import trigger
-    from .delivery import look_again, settle
-
     common, top, descriptor, *queued = argv
     repository = _open(common, top)
     entries = [entry for entry in pending.entries(repository) if entry.id in queued]
     pusher = next((entry.pusher for entry in entries if entry.pusher), None)
     tried = False
     if pusher and int(descriptor) >= 0:
-        import socket
-
         with socket.socket(fileno=int(descriptor)) as listener:
             tried = _serve(repository, pusher, entries, listener)
     deadline = time.monotonic() + UNSEEN_PUSH
@@ -80,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     if int(descriptor) >= 0:
         look_again(repository, entries)
     # A push takes up what failed before it; what has just failed inside the push has its time to wait.
-    settle(repository, just_pushed=frozenset(queued), due_only=tried or not queued)
+    deliver(repository, just_pushed=frozenset(queued), due_only=tried or not queued)
     return 0
 
 
@@ -108,10 +96,6 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
     # While the push is under way; registering needs it a moment later.
     import prefect  # noqa: F401
 
-    from ..git import trigger
-    from ..hooks.reference_transaction import DONE, HOLD
-    from .delivery import settle
-
     left, tried, waits = HOLD, False, True
     while waits:
         connection = _call(listener, pusher)
@@ -125,10 +109,10 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
             if len(arrived) == len(entries):
                 # It has no more to tell. Once the push has ended, another git may have looked it up, and fail without it.
                 trigger.take_away(repository, pusher.pid)
-            settle(repository, just_pushed=arrived, due_only=tried, tell=audience.tell)
+            deliver(repository, just_pushed=arrived, due_only=tried, tell=audience.tell)
             tried = True
             if audience.listens:
-                pending.untold(repository)
+                pending.report_refusals(repository)
             waits = bool({entry.id for entry in entries} & {entry.id for entry in pending.entries(repository)})
             if not waits:
                 trigger.take_away(repository, pusher.pid)
@@ -139,8 +123,6 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
 
 def _call(listener: socket.socket, pusher: Process) -> socket.socket | None:
     """The next call of the trigger; None when the push has ended without one."""
-    import select
-
     while process.is_running(pusher):
         # The end of the push is nothing to be woken by on every system, and half a second late is early enough.
         ready, _, _ = select.select([listener], [], [], 0.5)

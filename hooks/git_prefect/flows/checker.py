@@ -7,22 +7,22 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from ..core.model import CheckedFile, Finding, GitStorage, LoadedFlow
-from .discovery import SUBMODULE, FlowFile, Tree, flow_files
-from .verdicts import KnownFlow, Store, Verdict, context_of, is_clean
+import msgspec
+from msgspec.structs import replace
 
-if TYPE_CHECKING:
-    from ..core.model import Watch
-    from ..core.settings import Settings
-    from .interpreter import Interpreter
-    from .loader import Loader
+from ..core.model import CheckedFile, Finding, GitStorage, LoadedFlow, Watch
+from ..core.settings import Settings
+from .discovery import SUBMODULE, FlowFile, Tree, flow_files, leading_imports, looks_around
+from .interpreter import Interpreter
+from .load_findings import TreeFacts, broken_environment, judge, lfs_pointers, no_flow
+from .loader import Checkout, EnvironmentBroken, Job, Loader
+from .storage_findings import Declared, findings_of_storage, same_names
+from .verdicts import KnownFlow, Store, Verdict, context_of, is_clean, known_findings
 
-__all__ = ["Tree", "check_flow_files"]
 
-
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True):
     """A flow file with its verdict."""
 
     file: FlowFile
@@ -31,26 +31,35 @@ class Known(NamedTuple):
     cached: bool
 
 
+class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Which flow files are checked, and how."""
+
+    only: Collection[str] | None = None
+    """Paths to check; None: all flow files."""
+    storage: GitStorage | None = None
+    """What declared Git storages are compared with; None: they are not."""
+    with_flows: bool = False
+    """Whether flows are told in full; else they have their names and number of tasks only."""
+    same_push: bool = False
+    """Whether an earlier hook of the same push has checked them: a time-out or the like is not waited for twice."""
+    no_cache: bool = False
+    """Whether everything is loaded, also what has a verdict."""
+    no_preload: bool = False
+    """Whether no installed module is imported ahead of the flow files."""
+
+
 def check_flow_files(
     tree: Tree,
     settings: Settings,
     interpreter: Interpreter,
     state: Path,
-    *,
-    only: Collection[str] | None = None,
-    repository: GitStorage | None = None,
-    no_cache: bool = False,
-    no_preload: bool = False,
-    with_flows: bool = False,
-    same_push: bool = False,
+    options: CheckOptions = CheckOptions(),  # noqa: B008
     watch: Watch | None = None,
 ) -> list[CheckedFile]:
     """The flow files of a tree, sorted by path, each with its flows and with what is wrong with it.
 
     Files whose verdict is known are not loaded again; when all are, no interpreter is started and the
-    tree's folder is not written. `only` are the paths to check; `repository` is what declared Git storages
-    are compared with. Without `with_flows` the flows have their names and number of tasks only. Within
-    the `same_push` a time-out or the like is not waited for a second time.
+    tree's folder is not written. `state` is the folder of the verdicts.
     """
     context = context_of(tree.entries, interpreter.fingerprint, settings.env, settings.import_roots, settings.timeout)
     store = Store(state, context)
@@ -58,39 +67,36 @@ def check_flow_files(
 
         @functools.cache
         def loader() -> Loader:
-            from .loader import Loader
-
             return until_loaded.enter_context(Loader(interpreter.path, state / "library-cache", settings.env))
 
         # Prefect is imported on one core while the sources are parsed on another.
         files = flow_files(tree, settings, store.sources, (lambda: None) if interpreter.problem else loader)
-        chosen = files if only is None else [file for file in files if file.path in only]
+        chosen = files if options.only is None else [file for file in files if file.path in options.only]
         if interpreter.problem:
             store.save()
             return _none_checked(chosen, interpreter.problem, interpreter)
         known = {
             file.path: found
             for file in chosen
-            if not no_cache and (found := _known(store, file, tree.id, with_flows, same_push))
+            if not options.no_cache and (found := _known(store, file, tree.id, options))
         }
         unknown = [file for file in chosen if file.path not in known]
         if unknown:
-            from .loader import EnvironmentBroken
-
             try:
-                loaded = _load(tree, settings, interpreter, loader(), store, unknown, no_preload, watch)
+                loading = _Loading(tree, settings, interpreter, store)
+                loaded = loading.load(loader(), unknown, not options.no_preload, watch)
             except EnvironmentBroken as error:
                 return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
             known.update({one.file.path: one for one in loaded})
     store.save()
-    return _report([known[file.path] for file in chosen], tree, settings, interpreter, repository)
+    return _report([known[file.path] for file in chosen], settings, interpreter, options.storage)
 
 
-def _known(store: Store, file: FlowFile, tree: str, with_flows: bool, same_push: bool) -> Known | None:
-    verdict = store.get(file.path, file.blob, tree, same_push)
+def _known(store: Store, file: FlowFile, tree: str, options: CheckOptions) -> Known | None:
+    verdict = store.get(file.path, file.blob, tree, options.same_push)
     if verdict is None:
         return None
-    if not with_flows:
+    if not options.with_flows:
         return Known(
             file,
             verdict,
@@ -101,68 +107,64 @@ def _known(store: Store, file: FlowFile, tree: str, with_flows: bool, same_push:
     return None if flows is None else Known(file, verdict, flows, True)
 
 
-def _load(
-    tree: Tree, settings: Settings, interpreter: Interpreter, loader: Loader, store: Store, files: Sequence[FlowFile],
-    no_preload: bool, watch: Watch | None,
-) -> list[Known]:  # fmt: skip
-    from .discovery import leading_imports, looks_around
-    from .load_findings import Repository
-    from .loader import Job
+class _Loading:
+    """The flow files of a tree that have no verdict, on their way to one."""
 
-    contents = tree.read(sorted({file.blob for file in files}))
-    looks = {file.path: looks_around(contents[file.blob]) for file in files}
-    jobs = [Job(file.path, tuple(leading_imports(contents[file.blob])), looks[file.path]) for file in files]
-    paths = [entry.path for entry in tree.entries]
-    where = Repository(
-        frozenset(paths), [entry.path for entry in tree.entries if entry.mode == SUBMODULE], settings.import_roots,
-        interpreter.describe(), interpreter.own,
-    )  # fmt: skip
-    blobs = {entry.path: entry.blob for entry in tree.entries}
-    by_path = {file.path: file for file in files}
-    now = time.time()
-    with tree.root() as root:
-        return [
-            _judged(
-                by_path[path],
-                contents[by_path[path].blob],
-                {**answer, "seconds": settings.timeout},
-                looks[path],
-                where,
-                tree,
-                blobs,
-                store,
-                now,
-            )
-            for path, answer in loader.load(
-                root, jobs, paths, settings.import_roots, settings.timeout, preload=not no_preload, watch=watch
-            )
-        ]
+    def __init__(self, tree: Tree, settings: Settings, interpreter: Interpreter, store: Store) -> None:
+        self._tree = tree
+        self._settings = settings
+        self._store = store
+        self._now = time.time()
+        self._blobs = {entry.path: entry.blob for entry in tree.entries}
+        self._where = TreeFacts(
+            frozenset(self._blobs), [entry.path for entry in tree.entries if entry.mode == SUBMODULE],
+            settings.import_roots, interpreter.describe(), interpreter.own,
+        )  # fmt: skip
 
+    def load(self, loader: Loader, files: Sequence[FlowFile], preload: bool, watch: Watch | None) -> list[Known]:
+        """Load the files, each as an agent would, and judge what came of it.
 
-def _judged(
-    file: FlowFile, content: bytes, answer: dict[str, Any], looks: bool, where: Any, tree: Tree, blobs: dict[str, str],
-    store: Store, now: float,
-) -> Known:  # fmt: skip
-    from .load_findings import judge, lfs_pointers
+        Raises:
+            EnvironmentBroken: Prefect cannot be imported by the interpreter.
+        """
+        settings = self._settings
+        contents = self._tree.read(sorted({file.blob for file in files}))
+        by_path = {file.path: file for file in files}
+        looks = {file.path: looks_around(contents[file.blob]) for file in files}
+        jobs = [Job(file.path, tuple(leading_imports(contents[file.blob])), looks[file.path]) for file in files]
+        with self._tree.root() as root:
+            checkout = Checkout(root, list(self._blobs), settings.import_roots)
+            return [
+                self._judged(by_path[path], contents[by_path[path].blob], answer, looks[path])
+                for path, answer in loader.load(checkout, jobs, settings.timeout, preload=preload, watch=watch)
+            ]
 
-    judged = judge(file.path, content, answer, where)
-    opened = [path for path in answer.get("touched", ()) if blobs.get(path)]
-    findings = judged.findings
-    if opened:
-        read = tree.read([blobs[path] for path in opened])
-        findings += tuple(lfs_pointers(file.path, [(path, read[blobs[path]]) for path in opened]))
-    flows = tuple(
-        LoadedFlow(one["name"], one["tasks"], one.get("serialized") or {}, one["storage"], one["run_config"])
-        for one in answer.get("flows", ())
-    )
-    depends = looks or _misses_something(answer) or _depends_on_tree(answer, tree, blobs)
-    verdict = Verdict(
-        file.blob, tree.id if depends else "", now, tuple(KnownFlow(one.name, one.tasks, one.declared_storage) for one in flows),
-        findings, judged.missing, "", answer.get("outside", {}), not judged.lasting,
-    )  # fmt: skip
-    if tree.id or not depends:
-        store.put(file.path, verdict, flows)
-    return Known(file, verdict, flows, False)
+    def _judged(self, file: FlowFile, content: bytes, answer: dict[str, Any], looks: bool) -> Known:
+        judged = judge(file.path, content, {**answer, "seconds": self._settings.timeout}, self._where)
+        opened = [path for path in answer.get("touched", ()) if self._blobs.get(path)]
+        findings = judged.findings
+        if opened:
+            read = self._tree.read([self._blobs[path] for path in opened])
+            findings += tuple(lfs_pointers(file.path, [(path, read[self._blobs[path]]) for path in opened]))
+        flows = tuple(
+            LoadedFlow(one["name"], one["tasks"], one.get("serialized") or {}, one["storage"], one["run_config"])
+            for one in answer.get("flows", ())
+        )
+        depends = looks or _misses_something(answer) or self._depends_on_tree(answer)
+        verdict = Verdict(
+            file.blob, self._tree.id if depends else "", self._now,
+            tuple(KnownFlow(one.name, one.tasks, one.declared_storage) for one in flows),
+            known_findings(findings), judged.missing, "", answer.get("outside", {}), not judged.lasting,
+        )  # fmt: skip
+        if self._tree.id or not depends:
+            self._store.put(file.path, verdict, flows)
+        return Known(file, verdict, flows, False)
+
+    def _depends_on_tree(self, answer: dict[str, Any]) -> bool:
+        if answer.get("touched") or answer.get("starts_process"):
+            return True
+        sources = [self._blobs[path] for path in answer.get("sources", ()) if path in self._blobs]
+        return any(looks_around(source) for source in self._tree.read(sources).values()) if sources else False
 
 
 def _misses_something(answer: dict[str, Any]) -> bool:
@@ -171,25 +173,12 @@ def _misses_something(answer: dict[str, Any]) -> bool:
     return any(one["missing_module"] or one["missing_file"] for one in [error, *error["causes"]])
 
 
-def _depends_on_tree(answer: dict[str, Any], tree: Tree, blobs: dict[str, str]) -> bool:
-    from .discovery import looks_around
-
-    if answer.get("touched") or answer.get("starts_process"):
-        return True
-    sources = [blobs[path] for path in answer.get("sources", ()) if path in blobs]
-    return any(looks_around(source) for source in tree.read(sources).values()) if sources else False
-
-
 def _report(
     known: Sequence[Known],
-    tree: Tree,
     settings: Settings,
     interpreter: Interpreter,
     repository: GitStorage | None,
 ) -> list[CheckedFile]:
-    from .load_findings import broken_environment, no_flow
-    from .storage_findings import Declared, same_names, storage_findings
-
     declared = {
         one.file.path: [Declared(one.file.path, flow.name, flow.declared_storage) for flow in one.flows]
         for one in known
@@ -199,9 +188,9 @@ def _report(
     checked = []
     for one in known:
         path = one.file.path
-        findings: list[Finding] = [*one.verdict.findings, *twice.get(path, ())]
+        findings: list[Finding] = [*one.verdict.findings(path), *twice.get(path, ())]
         for flow in declared[path]:
-            findings += storage_findings(flow, repository, settings.storage == "replace")
+            findings += findings_of_storage(flow, repository, settings.storage == "replace")
         if not one.flows and is_clean(findings) and not one.verdict.missing:
             builds = one.file.builds == "flow"
             if not builds and not one.file.explicit:
@@ -232,9 +221,7 @@ def _report(
 def _none_checked(
     files: Sequence[FlowFile], problem: str, interpreter: Interpreter, detail: str = ""
 ) -> list[CheckedFile]:
-    from .load_findings import broken_environment
-
-    one = broken_environment(problem, interpreter.describe(), len(files))._replace(detail=detail)
+    one = replace(broken_environment(problem, interpreter.describe(), len(files)), detail=detail)
     return [
         CheckedFile(file.path, file.blob, (), (one,) if number == 0 else (), False, True)
         for number, file in enumerate(files)

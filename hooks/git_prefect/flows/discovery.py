@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from pathspec import GitIgnoreSpec
 
 from ..core.model import TreeEntry
-
-if TYPE_CHECKING:
-    import ast
-
-    from ..core.settings import Settings
+from ..core.settings import Settings
 
 SYMLINK, SUBMODULE = "120000", "160000"
 """Modes of tree entries that are no regular files."""
@@ -26,7 +27,7 @@ BUILDS, MENTIONS, NOTHING = "flow", "mentions", "none"
 """What a source tells: its top level builds a flow; it does not parse, but names prefect and Flow; neither."""
 
 
-class Tree(NamedTuple):
+class Tree(msgspec.Struct, frozen=True):
     """What is to be checked: the files of a commit, of the index or of the work tree."""
 
     id: str
@@ -39,7 +40,7 @@ class Tree(NamedTuple):
     """The folder with its files, written when it is entered and locked until it is left."""
 
 
-class FlowFile(NamedTuple):
+class FlowFile(msgspec.Struct, frozen=True):
     """A file that may define a flow."""
 
     path: str
@@ -82,9 +83,11 @@ def flow_files(
         for blob, content in contents.items():
             memory[blob] = what_it_tells(content)
     explicit = bool(settings.flows)
-    return sorted(
-        FlowFile(path, blob, memory[blob], explicit) for path, blob in sources if explicit or memory[blob] != NOTHING
-    )
+    return [
+        FlowFile(path, blob, memory[blob], explicit)
+        for path, blob in sorted(sources)
+        if explicit or memory[blob] != NOTHING
+    ]
 
 
 def _sources(tree: Tree, by_path: dict[str, TreeEntry]) -> list[tuple[str, str]]:
@@ -113,8 +116,6 @@ def _target(path: str, content: bytes) -> str:
 
 
 def _matching(sources: Iterable[tuple[str, str]], patterns: Sequence[str]) -> list[tuple[str, str]]:
-    from pathspec import GitIgnoreSpec
-
     spec = GitIgnoreSpec.from_lines(patterns)
     return [(path, blob) for path, blob in sources if spec.match_file(path)]
 
@@ -123,9 +124,6 @@ def what_it_tells(content: bytes) -> str:
     """`BUILDS` when executing the source builds a prefect Flow, `MENTIONS` when it does not parse but might."""
     if not mentions_flow(content):
         return NOTHING
-    import ast
-    import warnings
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -145,8 +143,6 @@ def _builds_flow(tree: ast.Module) -> bool:
 
     A function that nobody calls is a helper of other files, or a test.
     """
-    import ast
-
     # Most say so at once; the rest of the tree is long.
     executed = list(_executed(tree))
     names, modules = _prefect_names(executed)
@@ -174,8 +170,6 @@ def _builds_flow(tree: ast.Module) -> bool:
 
 def _makers_and_aliases(tree: ast.Module) -> tuple[dict[str, list[ast.AST]], dict[str, str]]:
     """The functions and classes of a file by their names, and what else is called by another name: `F = prefect.Flow`."""
-    import ast
-
     makers: dict[str, list[ast.AST]] = {}
     aliases: dict[str, str] = {}
     methods = {id(one) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body}
@@ -197,8 +191,6 @@ def _makers_and_aliases(tree: ast.Module) -> tuple[dict[str, list[ast.AST]], dic
 
 def _called(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
     """What is called when these nodes run, decorators too."""
-    import ast
-
     for node in nodes:
         if isinstance(node, ast.Call):
             yield node.func
@@ -208,8 +200,6 @@ def _called(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
 
 def _prefect_names(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
     """Names that are prefect's Flow, and names that are prefect's modules."""
-    import ast
-
     names, modules = set(), set()
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "prefect":
@@ -232,8 +222,6 @@ def _is_flow(dotted: str | None, names: set[str], modules: set[str]) -> bool:
 
 
 def _dotted(node: ast.AST) -> str | None:
-    import ast
-
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -247,8 +235,6 @@ def _dotted(node: ast.AST) -> str | None:
 
 def _executed(node: ast.AST) -> Iterable[ast.AST]:
     """The nodes that run when `node` does: not the bodies of functions, but their decorators and defaults."""
-    import ast
-
     waiting = [node]
     while waiting:
         current = waiting.pop()
@@ -279,8 +265,6 @@ def looks_around(content: bytes) -> bool:
     `os.path.exists`, `stat`, `find_spec`, ctypes, or what a subprocess reads.
     """
     if not content.isascii():
-        import unicodedata
-
         # Identifiers are compared in NFKC: `__ﬁle__` with a ligature is `__file__`.
         try:
             content = unicodedata.normalize("NFKC", content.decode("utf-8-sig")).encode("utf-8", "surrogatepass")
@@ -307,8 +291,6 @@ _REST = re.compile(rb"^(?:@|(?:def|class|with|if|for|while|try|async)\b|\w[\w.]*
 
 def leading_imports(content: bytes) -> list[str]:
     """The modules that a file imports before it does anything else, in order."""
-    import ast
-
     # What parses by itself begins the file: nine tenths of it need not be read.
     rest = _REST.search(content)
     for source in (content[: rest.start()], content) if rest else (content,):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import warnings
+
 
 def literal_names(content: bytes) -> set[str]:
     """Names that the source gives to flows as literals: `Flow("etl")`, `Flow(name="etl")`, also of classes like it."""
-    import ast
-    import warnings
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -9,10 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, Union
+from typing import Any, Optional, Union
 
-from ..core import json_shape, state_files
+import msgspec
+from msgspec.structs import asdict, replace
+
+from ..core import state_files
 from ..core.errors import UsageError
+from ..core.fingerprints import changed_at, of_packages
+from ..core.json_input import convert, decode
 
 Folder = Union[str, "os.PathLike[str]"]
 
@@ -23,7 +28,7 @@ MOST_PROBED = 8
 """Pythons on PATH that are asked whether they have Prefect."""
 
 
-class Interpreter(NamedTuple):
+class Interpreter(msgspec.Struct, frozen=True):
     """A Python, what it has, and how it was found."""
 
     path: str
@@ -41,6 +46,10 @@ class Interpreter(NamedTuple):
     """Why no flow can be loaded with it; empty when it is well."""
     repository: str
     """The repository that it was looked for from."""
+    folders: tuple[str, ...] = ()
+    """The folders of its `sys.path`."""
+    looked_at: tuple[str, ...] = ()
+    """Files that decided which interpreter it is: candidates that come before it, and its own."""
 
     @property
     def shown(self) -> str:
@@ -70,25 +79,30 @@ def find(repository: Folder, configured: str | None, state: Folder) -> Interpret
     """
     probes = Probes(state, repository)
     try:
-        if configured:
-            path = os.path.join(repository, os.path.expanduser(configured))
-            return _interpreter(repository, path, probes.required(path, configured), "setting python")
-        for name in (".venv", "venv"):
-            path = os.path.join(repository, name, "bin", "python")
-            probe = probes.of(path) if os.access(path, os.X_OK) else None
-            if probe and probe["prefect"]:
-                return _interpreter(repository, path, probe, f"{name} of the repository")
-        for path in _on_path():
-            probe = probes.of(path)
-            if probe and probe["prefect"] and os.path.realpath(probe["prefix"]) != os.path.realpath(sys.prefix):
-                return _interpreter(repository, path, probe, "PATH")
-        probe = probes.required(sys.executable, sys.executable)
-        return _interpreter(repository, sys.executable, probe, "the hook's own")
+        found = _first_with_prefect(repository, configured, probes)
     finally:
         probes.keep()
+    return replace(found, looked_at=tuple(probes.looked_at))
 
 
-def _on_path() -> Iterator[str]:
+def _first_with_prefect(repository: Folder, configured: str | None, probes: Probes) -> Interpreter:
+    if configured:
+        path = os.path.join(repository, os.path.expanduser(configured))
+        return _interpreter(repository, path, probes.required(path, configured), "setting python")
+    for name in (".venv", "venv"):
+        path = os.path.join(repository, name, "bin", "python")
+        probe = probes.of(path)
+        if probe and probe.prefect:
+            return _interpreter(repository, path, probe, f"{name} of the repository")
+    for path in _on_path(probes):
+        probe = probes.of(path)
+        if probe and probe.prefect and os.path.realpath(probe.prefix) != os.path.realpath(sys.prefix):
+            return _interpreter(repository, path, probe, "PATH")
+    probe = probes.required(sys.executable, sys.executable)
+    return _interpreter(repository, sys.executable, probe, "the hook's own")
+
+
+def _on_path(probes: Probes) -> Iterator[str]:
     own = os.path.realpath(os.path.join(sys.prefix, "bin"))
     seen: set[str] = set()
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
@@ -96,27 +110,28 @@ def _on_path() -> Iterator[str]:
             continue
         for name in ("python3", "python"):
             path = os.path.join(folder, name)
+            probes.looked_at.append(path)
             # Not its real path: a virtual environment's python is a link to the one it was made with.
             if path not in seen and len(seen) < MOST_PROBED and os.path.isfile(path) and os.access(path, os.X_OK):
                 seen.add(path)
                 yield path
 
 
-def _interpreter(repository: Folder, path: str, probe: dict[str, Any], origin: str) -> Interpreter:
-    own = os.path.realpath(probe["prefix"]) == os.path.realpath(sys.prefix)
+def _interpreter(repository: Folder, path: str, probe: Probe, origin: str) -> Interpreter:
+    own = os.path.realpath(probe.prefix) == os.path.realpath(sys.prefix)
     if _is_script(path):
-        path = probe["executable"]
+        path = probe.executable
     fingerprint = _fingerprint(path, probe)
     return Interpreter(
-        path, probe["version"], probe["prefect"], probe["marshmallow"], own, origin, fingerprint,
-        _problem(probe), str(repository),
+        path, probe.version, probe.prefect, probe.marshmallow, own, origin, fingerprint,
+        _problem(probe), str(repository), tuple(probe.folders),
     )  # fmt: skip
 
 
-def _problem(probe: dict[str, Any]) -> str:
-    prefect, marshmallow = probe["prefect"], probe["marshmallow"]
-    if _numbers(probe["version"]) < OLDEST_PYTHON:
-        return f"Python {probe['version']} is too old to load flows: it has to be 3.8 or newer"
+def _problem(probe: Probe) -> str:
+    prefect, marshmallow = probe.prefect, probe.marshmallow
+    if _numbers(probe.version) < OLDEST_PYTHON:
+        return f"Python {probe.version} is too old to load flows: it has to be 3.8 or newer"
     if not prefect:
         return "Prefect is not installed there, so no flow can be loaded"
     if _numbers(prefect) >= (2,):
@@ -162,8 +177,22 @@ print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "prefix": sys.pr
 """
 
 
-PROBE = {"version": str, "prefix": str, "executable": str, "folders": [str], "prefect": (str, None), "marshmallow": (str, None)}
-KNOWN = {**PROBE, "signature": list}
+class Probe(msgspec.Struct, frozen=True):
+    """What a Python says of itself."""
+
+    version: str
+    prefix: str
+    executable: str
+    folders: list[str]
+    """Of its `sys.path`, those that exist."""
+    prefect: Optional[str]
+    marshmallow: Optional[str]
+
+
+class KnownProbe(Probe, frozen=True):
+    """An answer that is kept, with the times of the files that it rests on."""
+
+    signature: list[Any]
 
 
 class Probes:
@@ -173,30 +202,31 @@ class Probes:
         self._file = os.path.join(state, "interpreters.json")
         self._repository = repository
         self._changed = False
+        self.looked_at: list[str] = []
+        """Files that decided about the interpreters that were asked for."""
         try:
             with open(self._file, "rb") as file:
-                known = json_shape.loads(file.read(), {"format": int})
+                known = decode(file.read(), dict[str, Any]) or {}
         except OSError:
-            known = None
-        ours = known is not None and known["format"] == 1
-        self._known: dict[str, Any] = known if ours else {}
+            known = {}
+        self._known = known if known.pop("format", None) == 1 else {}
 
-    def of(self, path: str) -> dict[str, Any] | None:
-        """What the interpreter answers; None when it does not answer as a Python."""
-        known = self._known.get(path)
-        if json_shape.misfit(known, KNOWN):
-            known = None
-        signature = self._signature(path, known["folders"] if known else [])
-        if known and known["signature"] == signature:
-            return dict(known)
+    def of(self, path: str) -> Probe | None:
+        """What the interpreter answers; None when there is none, or it does not answer as a Python."""
+        self.looked_at.append(path)
+        if not os.access(path, os.X_OK):
+            return None
+        known = convert(self._known.get(path), KnownProbe)
+        if known and known.signature == self._signature(path, known.folders):
+            return known
         probe = _ask(path, self._repository)
         self._changed = True
         self._known.pop(path, None)
         if probe is not None:
-            self._known[path] = {**probe, "signature": self._signature(path, probe["folders"])}
+            self._known[path] = {**asdict(probe), "signature": self._signature(path, probe.folders)}
         return probe
 
-    def required(self, path: str, name: str) -> dict[str, Any]:
+    def required(self, path: str, name: str) -> Probe:
         """As `of`, for an interpreter that has to be one."""
         if not os.path.isfile(path):
             looked = "" if name == path else f" (looked for at {path})"
@@ -228,13 +258,14 @@ class Probes:
     def _signature(self, path: str, folders: list[str]) -> list[Any]:
         binary = os.path.realpath(path)
         files = [path, binary, os.path.join(os.path.dirname(os.path.dirname(path)), "pyvenv.cfg"), *folders]
-        signature: list[Any] = [_changed_at(file) for file in files]
+        self.looked_at += files
+        signature: list[Any] = [changed_at(file) for file in files]
         if _is_script(binary):
             # A shim of pyenv or asdf starts another Python by folder and environment.
             home = os.path.expanduser("~")
             versions = [os.path.join(self._repository, name) for name in (".python-version", ".tool-versions")]
             versions += [os.path.join(home, ".pyenv", "version"), os.path.join(home, ".tool-versions")]
-            signature += [os.environ.get("PYENV_VERSION"), *map(_changed_at, versions)]
+            signature += [os.environ.get("PYENV_VERSION"), *map(changed_at, versions)]
         return signature
 
 
@@ -246,14 +277,7 @@ def _is_script(path: str) -> bool:
         return False
 
 
-def _changed_at(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _ask(path: str, repository: Folder) -> dict[str, Any] | None:
+def _ask(path: str, repository: Folder) -> Probe | None:
     passed_on = (
         "HOME",
         "PATH",
@@ -269,28 +293,12 @@ def _ask(path: str, repository: Folder) -> dict[str, Any] | None:
             [path, "-c", _PROBE], cwd=repository, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30, check=True,
         )  # fmt: skip
-        probe: dict[str, Any] | None = json_shape.loads(answer.stdout.splitlines()[-1], PROBE)
-        return probe
+        return decode(answer.stdout.splitlines()[-1], Probe)
     except (OSError, subprocess.SubprocessError, IndexError):
         return None
 
 
-def _fingerprint(path: str, probe: dict[str, Any]) -> str:
-    """Hash of the interpreter and of what is installed: a name with its time for each distribution."""
-    content = hashlib.sha256(f"{path}\0{probe['version']}\0{_changed_at(os.path.realpath(path))}".encode())
-    for folder in probe["folders"]:
-        if not folder.endswith(("site-packages", "dist-packages")):
-            content.update(f"\0{folder}".encode())
-            continue
-        try:
-            with os.scandir(folder) as entries:
-                # Not the packages' own folders: their time changes when Python first compiles them.
-                installed = sorted(
-                    f"{entry.name}:{entry.stat().st_mtime_ns}"
-                    for entry in entries
-                    if entry.name.endswith((".dist-info", ".egg-info", ".egg-link", ".egg", ".pth", ".py", ".so"))
-                )
-        except OSError:
-            installed = []
-        content.update(("\0".join([folder, *installed])).encode("utf-8", "surrogateescape"))
-    return content.hexdigest()
+def _fingerprint(path: str, probe: Probe) -> str:
+    """Hash of the interpreter and of what is installed."""
+    facts = f"{path}\0{probe.version}\0{changed_at(os.path.realpath(path))}\0{of_packages(probe.folders)}"
+    return hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()

@@ -7,7 +7,10 @@ import re
 import shlex
 import signal
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from ..core.findings import finding
 from ..core.model import Finding
@@ -23,7 +26,7 @@ LASTING = frozenset({
 """Exceptions that the same code raises again. Others may be the network's, or this machine's: they are not kept."""
 
 
-class Repository(NamedTuple):
+class TreeFacts(msgspec.Struct, frozen=True):
     """What the findings need to know of the tree."""
 
     paths: Collection[str]
@@ -36,7 +39,7 @@ class Repository(NamedTuple):
     """True for the hook's own interpreter, which need not have what flows import."""
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True):
     """What a load says of a file by itself."""
 
     findings: tuple[Finding, ...]
@@ -46,7 +49,7 @@ class Judged(NamedTuple):
     """True when loading the same again would say the same."""
 
 
-def judge(path: str, content: bytes, answer: dict[str, Any], where: Repository) -> Judged:
+def judge(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -> Judged:
     """The findings of one load."""
     status = answer["status"]
     if content.startswith(LFS_HEADER):
@@ -63,14 +66,14 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: Repository) 
 # The load -------------------------------------------------------------------------------------------
 
 
-def _failed(path: str, content: bytes, answer: dict[str, Any], where: Repository) -> Judged:
+def _failed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -> Judged:
     error = answer["error"]
     line = _line(error)
     detail = _frames(path, content, error)
     for cause in [error, *error["causes"]]:
         found = _not_on_agent(path, content, cause, line, where)
         if found is not None:
-            return Judged((found._replace(line=line, detail=detail), *_submodule(path, cause, where)), "", True)
+            return Judged((replace(found, line=line, detail=detail), *_submodule(path, cause, where)), "", True)
     missing = error["missing_module"]
     if missing and where.own:
         return Judged((), missing, True)
@@ -86,7 +89,7 @@ def _failed(path: str, content: bytes, answer: dict[str, Any], where: Repository
     return Judged((failed, *others, *_calls(path, answer)), "", error["type"] in LASTING)
 
 
-def _remedy(error: dict[str, Any], answer: dict[str, Any], where: Repository) -> str:
+def _remedy(error: dict[str, Any], answer: dict[str, Any], where: TreeFacts) -> str:
     if error["missing_module"]:
         name = error["missing_module"].split(".")[0]
         return f"install {name!r} in {where.python} and in the image that runs the flow"
@@ -107,7 +110,7 @@ def _remedy(error: dict[str, Any], answer: dict[str, Any], where: Repository) ->
 
 
 def _not_on_agent(
-    path: str, content: bytes, cause: dict[str, Any], line: int | None, where: Repository
+    path: str, content: bytes, cause: dict[str, Any], line: int | None, where: TreeFacts
 ) -> Finding | None:
     missing = cause["missing_module"]
     if missing:
@@ -177,7 +180,7 @@ def _in_repository(file: str, path: str, paths: Collection[str]) -> str | None:
     return None
 
 
-def _submodule(path: str, cause: dict[str, Any], where: Repository) -> list[Finding]:
+def _submodule(path: str, cause: dict[str, Any], where: TreeFacts) -> list[Finding]:
     place = cause.get("inside")
     module = (cause["missing_module"] or "").split(".")[0]
     for submodule in where.submodules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -17,13 +18,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
 
 from ..core import state_files
+from ..core.json_input import decode
+from ..core.model import Watch
 from .environment import worker_environment
-
-if TYPE_CHECKING:
-    from ..core.model import Watch
 
 WORKER = Path(__file__).with_name("worker.py")
 RECORD = struct.Struct(">cIIQI")
@@ -34,7 +37,7 @@ GRACE = 5.0
 """Seconds that the worker has to end its children before it is killed."""
 
 
-class Job(NamedTuple):
+class Job(msgspec.Struct, frozen=True):
     """A file to load, and the installed modules that it imports before anything else."""
 
     path: str
@@ -45,6 +48,16 @@ class Job(NamedTuple):
 
 class EnvironmentBroken(Exception):
     """The interpreter cannot even import Prefect; the text is its traceback."""
+
+
+class Checkout(msgspec.Struct, frozen=True):
+    """A tree on disk that flow files are loaded from."""
+
+    root: Path
+    files: Sequence[str]
+    """Paths of all its files, from the root."""
+    import_roots: Sequence[str]
+    """Folders of it that agents have on `sys.path`, from the root."""
 
 
 class Loader:
@@ -117,23 +130,18 @@ class Loader:
         shutil.rmtree(self._control, ignore_errors=True)
 
     def load(
-        self,
-        root: Path,
-        jobs: Sequence[Job],
-        files: Sequence[str],
-        import_roots: Sequence[str],
-        timeout: float,
-        preload: bool = True,
-        watch: Watch | None = None,
+        self, checkout: Checkout, jobs: Sequence[Job], timeout: float, preload: bool = True, watch: Watch | None = None
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each path with what the worker answers for it, as they come; `files` are all files of the tree below `root`.
+        """Each path with what the worker answers for it, as they come; `timeout` is in seconds for one file.
 
         A file whose load kills the process that watches it is loaded alone, so that the others are told well.
 
         Raises:
             EnvironmentBroken: Prefect cannot be imported there.
         """
-        root = Path(os.path.realpath(root))
+        orders = self._orders(checkout, timeout)
+        if not preload:
+            jobs = [replace(job, imports=()) for job in jobs]
         waiting = list(jobs)
         alone: list[Job] = []
         while waiting or alone:
@@ -143,7 +151,7 @@ class Loader:
                 self._start()
             begun: set[str] = set()
             answered: set[str] = set()
-            for path, answer in self._run(root, batch, files, import_roots, timeout, preload, watch, begun):
+            for path, answer in self._run(orders, batch, watch, begun):
                 answered.add(path)
                 yield path, answer
             left = [job for job in batch if job.path not in answered]
@@ -158,24 +166,30 @@ class Loader:
             if waiting or alone:
                 self._end()
 
+    @staticmethod
+    def _orders(checkout: Checkout, timeout: float) -> dict[str, Any]:
+        root = os.path.realpath(checkout.root)
+        return {
+            "root": root,
+            "files": checkout.files,
+            "timeout": timeout,
+            "import_roots": [os.path.normpath(os.path.join(root, one)) for one in checkout.import_roots],
+        }
+
     def _run(
-        self, root: Path, jobs: Sequence[Job], files: Sequence[str], import_roots: Sequence[str], timeout: float,
-        preload: bool, watch: Watch | None, begun: set[str],
-    ) -> Iterator[tuple[str, dict[str, Any]]]:  # fmt: skip
+        self, orders: dict[str, Any], jobs: Sequence[Job], watch: Watch | None, begun: set[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         process, control = self._process, self._control
         assert process is not None and process.stdin is not None and process.stdout is not None
         entries = control / "entries"
         _still_has_room(control)
+        files = orders["files"]
         state_files.replace(entries, "\0".join(files).encode("utf-8", "surrogateescape"))
-        orders = {
-            "root": str(root),
-            "entries": str(entries),
-            "jobs": [{**job._asdict(), "imports": job.imports if preload else ()} for job in jobs],
+        told = {
+            **orders, "files": None, "entries": str(entries), "jobs": [asdict(job) for job in jobs],
             "lanes": min(len(jobs), cores() + 1),
-            "timeout": timeout,
-            "import_roots": [os.path.normpath(os.path.join(root, one)) for one in import_roots],
-        }
-        state_files.replace(control / "jobs.json", json.dumps(orders).encode("utf-8", "surrogateescape"))
+        }  # fmt: skip
+        state_files.replace(control / "jobs.json", json.dumps(told).encode("utf-8", "surrogateescape"))
         try:
             process.stdin.write(b"go\n")
             process.stdin.flush()
@@ -237,8 +251,6 @@ def _leave(number: int, frame: object) -> None:
 
 def _adopt_orphans() -> None:
     """Make this process the parent of what its descendants leave behind (prctl(2), kept over exec), to end it."""
-    import ctypes
-
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -258,15 +270,15 @@ def _killed(job: Job) -> dict[str, Any]:
 def _all_answers(control: Path) -> Iterator[dict[str, Any]]:
     for file in sorted(control.glob("answers-*")):
         for line in file.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+            answer = decode(line, dict[str, Any]) if line.endswith(b"\n") else None
+            if answer:
+                yield answer
 
 
 def _answer(file: str, start: int = 0, length: int = -1) -> dict[str, Any] | None:
     try:
         with open(file, "rb") as answers:
             answers.seek(start)
-            answer = json.loads(answers.read(length))
-    except (OSError, ValueError):
+            return decode(answers.read(length), dict[str, Any])
+    except OSError:
         return None
-    return answer if isinstance(answer, dict) else None

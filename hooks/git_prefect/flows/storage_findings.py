@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..core.findings import finding
 from ..core.model import Finding, GitStorage
@@ -73,7 +75,7 @@ def _label_text(flow: dict[str, Any], content: bytes) -> str | None:
 # Between files, and against the repository ----------------------------------------------------------
 
 
-class Declared(NamedTuple):
+class Declared(msgspec.Struct, frozen=True):
     """A flow of the tree and the storage that its code sets."""
 
     path: str
@@ -81,7 +83,7 @@ class Declared(NamedTuple):
     storage: dict[str, Any] | None
 
 
-def storage_findings(one: Declared, repository: GitStorage | None, replace: bool) -> list[Finding]:
+def findings_of_storage(one: Declared, repository: GitStorage | None, replace: bool) -> list[Finding]:
     """What is wrong with a storage that the code sets; with `replace`, another than Git is no matter."""
     storage = one.storage
     if storage is None:

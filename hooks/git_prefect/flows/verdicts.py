@@ -11,10 +11,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Optional
 
+import msgspec
+from msgspec import to_builtins
+from msgspec.structs import astuple, replace
+
+from ..core import findings as finding_codes
 from ..core import state_files
-from ..core.json_shape import Row, loads, misfit
+from ..core.json_input import Seconds, convert, decode
 from ..core.model import ERROR, Finding, LoadedFlow, TreeEntry
 from .discovery import Memory
 
@@ -32,38 +37,58 @@ MOST_SOURCES = 50_000
 MOST_PATHS = 20_000
 
 
-_FINDING = Row((str, str, str, str, (int, None), (str, None), str))
-_KNOWN_FLOW = Row((str, int, (dict, None)))
-RECORD = Row((str, str, float, [_KNOWN_FLOW], [_FINDING], str, str, dict, bool))
-"""A `Verdict` as it is kept."""
-
-
-class KnownFlow(NamedTuple):
+class KnownFlow(msgspec.Struct, frozen=True, array_like=True):
     """What a verdict says of a flow without its serialized form."""
 
     name: str
     tasks: int
-    storage: dict[str, Any] | None
+    storage: Optional[dict[str, Any]]
 
 
-class Verdict(NamedTuple):
+class KnownFinding(msgspec.Struct, frozen=True, array_like=True):
+    """A finding of a file, without its path and ref."""
+
+    code: str
+    severity: str
+    message: str
+    hint: str
+    line: Optional[int]
+    flow: Optional[str]
+    detail: str
+
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True):
     """What a load said of a file."""
 
     blob: str
     tree: str
     """The whole tree when the load may have looked at it; empty when the file alone decides."""
-    at: float
+    at: Seconds
     """When it was loaded, in seconds since the epoch."""
     flows: tuple[KnownFlow, ...]
-    findings: tuple[Finding, ...]
+    known_findings: tuple[KnownFinding, ...]
     missing: str
     """Module that the hook's own interpreter lacks; the file is then unchecked."""
     content: str
     """Where the serialized flows are: a file of several loads, first byte and length there, and their hash; with `:` between."""
-    outside: Mapping[str, Sequence[int] | None]
+    outside: dict[str, Optional[list[int]]]
     """Files outside of the repository and of the packages that were opened: time and size, None when missing."""
     fleeting: bool = False
     """True of a failure that may be gone the next time: a time-out, a signal, a network that was out of reach."""
+
+    def findings(self, path: str) -> tuple[Finding, ...]:
+        """What is wrong with the file, which is at this path."""
+        return tuple(
+            Finding(one.code, one.severity, one.message, one.hint, path, one.line, one.flow, None, one.detail)
+            for one in self.known_findings
+        )
+
+
+def known_findings(findings: Sequence[Finding]) -> tuple[KnownFinding, ...]:
+    """Findings as a verdict keeps them."""
+    return tuple(
+        KnownFinding(one.code, one.severity, one.message, one.hint, one.line, one.flow, one.detail) for one in findings
+    )
 
 
 def context_of(
@@ -82,6 +107,8 @@ def context_of(
     )
     for name in ("worker.py", "child.py", "load_findings.py", "storage_findings.py", "discovery.py", "environment.py"):
         content.update(Path(__file__).with_name(name).read_bytes())
+    # What a finding's code says of its severity is kept with the finding.
+    content.update(Path(finding_codes.__file__).read_bytes())
     roots = [os.path.normpath(root) for root in import_roots]
     if roots:
         folders = tuple("" if root == "." else root + "/" for root in roots)
@@ -91,6 +118,13 @@ def context_of(
                     return None
                 content.update(f"{entry.path}\0{entry.blob}\0{entry.mode}\n".encode("utf-8", "surrogateescape"))
     return content.hexdigest()[:32]
+
+
+class _Kept(msgspec.Struct):
+    """The file of a context."""
+
+    format: int
+    files: dict[str, Any]
 
 
 class Store:
@@ -109,10 +143,7 @@ class Store:
 
     def get(self, path: str, blob: str, tree: str, fleeting: bool = False) -> Verdict | None:
         """The verdict on a file; None when it has to be loaded. Fleeting ones count only when asked for, for minutes."""
-        for record in self._records.get(path, ()):
-            if misfit(record, RECORD):
-                continue
-            verdict = _verdict(path, record)
+        for verdict in self._verdicts(path):
             if verdict.blob != blob or verdict.tree not in ("", tree) or not -60 < time.time() - verdict.at < AGE_LIMIT:
                 continue
             if verdict.fleeting and not (fleeting and time.time() - verdict.at < FLEETING_LIMIT):
@@ -121,13 +152,15 @@ class Store:
                 return verdict
         return None
 
+    def _verdicts(self, path: str) -> Iterator[Verdict]:
+        """What is known of a path, the newest first; what is not as we write it is left out."""
+        found = (convert(record, Verdict) for record in self._records.get(path, ()))
+        return (verdict for verdict in found if verdict is not None)
+
     def flows(self, verdict: Verdict) -> tuple[LoadedFlow, ...] | None:
         """The flows of a verdict in full; None when they are no longer there."""
         data = self._content(verdict.content)
-        try:
-            return None if data is None else tuple(LoadedFlow(*flow) for flow in json.loads(data))
-        except (ValueError, TypeError):
-            return None
+        return None if data is None else decode(data, tuple[LoadedFlow, ...])
 
     def _content(self, place: str) -> bytes | None:
         try:
@@ -141,7 +174,7 @@ class Store:
 
     def put(self, path: str, verdict: Verdict, flows: Sequence[LoadedFlow]) -> None:
         """Keep a verdict; it is written by `save`."""
-        data = json.dumps(flows, separators=(",", ":")).encode()
+        data = json.dumps([astuple(flow) for flow in flows], separators=(",", ":")).encode()
         place = self._kept(path, data)
         if not place:
             place = f"{self._pack}:{self._length}:{len(data)}:{hashlib.sha256(data).hexdigest()}"
@@ -150,15 +183,15 @@ class Store:
                 # Written at once: of a thousand files' flows none is held. What is not there is loaded again.
                 with suppress(OSError):
                     state_files.append(self._folder / "flows" / self._pack, data)
-        self._new.setdefault(path, []).insert(0, _record(verdict._replace(content=place)))
+        self._new.setdefault(path, []).insert(0, to_builtins(replace(verdict, content=place)))
 
     def _kept(self, path: str, data: bytes) -> str:
         """Where the same flows of a file are from an earlier load, which has to live on; empty when they are nowhere."""
-        for record in self._records.get(path, ()):
-            if not misfit(record, RECORD) and self._content(place := _verdict(path, record).content) == data:
+        for verdict in self._verdicts(path):
+            if self._content(verdict.content) == data:
                 with suppress(OSError):
-                    os.utime(self._folder / "flows" / place.partition(":")[0])
-                    return place
+                    os.utime(self._folder / "flows" / verdict.content.partition(":")[0])
+                    return verdict.content
         return ""
 
     def save(self) -> None:
@@ -192,36 +225,15 @@ class Store:
         if self._context is None:
             return {}
         try:
-            content = loads(self._file().read_bytes(), {"format": int, "files": dict})
+            content = decode(self._file().read_bytes(), _Kept)
         except OSError:
             return {}
-        if content is None or content["format"] != FORMAT:
+        if content is None or content.format != FORMAT:
             return {}
-        return {path: found for path, found in content["files"].items() if isinstance(found, list)}
+        return {path: found for path, found in content.files.items() if isinstance(found, list)}
 
     def _file(self) -> Path:
         return self._folder / f"context-{self._context}.json"
-
-
-def _verdict(path: str, record: Sequence[Any]) -> Verdict:
-    blob, tree, at, flows, findings, missing, content, outside, fleeting = record
-    return Verdict(
-        blob, tree, at,
-        tuple(KnownFlow(*flow) for flow in flows),
-        tuple(Finding(code, severity, message, hint, path, line, flow, None, detail)
-              for code, severity, message, hint, line, flow, detail in findings),
-        missing, content, outside, fleeting,
-    )  # fmt: skip
-
-
-def _record(verdict: Verdict) -> list[Any]:
-    findings = [
-        (one.code, one.severity, one.message, one.hint, one.line, one.flow, one.detail) for one in verdict.findings
-    ]
-    return [
-        verdict.blob, verdict.tree, verdict.at, verdict.flows, findings, verdict.missing, verdict.content,
-        dict(verdict.outside), verdict.fleeting,
-    ]  # fmt: skip
 
 
 def _stat(path: str) -> list[int] | None:

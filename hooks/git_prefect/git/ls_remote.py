@@ -7,7 +7,8 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from ..core.errors import NotAuthorised, OutOfReach
 from .objects import has_whole
@@ -24,7 +25,7 @@ REFUSED = re.compile(
 """What git and ssh say of a login that the remote refuses, or that they lack."""
 
 
-class RemoteRefs(NamedTuple):
+class RemoteRefs(msgspec.Struct, frozen=True):
     """What a remote said it has."""
 
     refs: dict[str, str]

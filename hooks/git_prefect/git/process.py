@@ -7,20 +7,21 @@ import select
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+
+import msgspec
 
 POLL = 0.1
 """Seconds between two looks at a process, where the system cannot wake us at its end."""
 
 
-class Process(NamedTuple):
+class Process(msgspec.Struct, frozen=True):
     """A process for good: numbers are reused, a number with its start time is not."""
 
     pid: int
     started: str
 
 
-class _Seen(NamedTuple):
+class _Seen(msgspec.Struct, frozen=True):
     parent: int
     started: str
     arguments: list[str]

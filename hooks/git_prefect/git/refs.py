@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from ..core.errors import UsageError
 from ..core.model import RefUpdate
+from .ls_remote import ask_remote
 from .objects import commit_of, commits_of, object_of, tracking_ref
 from .remote_urls import without_credentials
 from .remotes import named_remote, remote_url
@@ -150,8 +151,6 @@ def _full_name(repository: Repository, remote: str, name: str, source: str, kind
             return known[0]
     if commit_of(repository, "HEAD") is None:
         raise UsageError(f"{source} {name} has no commit yet, so there is nothing to register", "commit and push first")
-    from .ls_remote import ask_remote
-
     wanted = [folder + candidate for candidate in names for folder in folders]
     on_remote = ask_remote(repository, remote, *wanted).refs
     found = next((ref for ref in wanted if ref in on_remote), None)

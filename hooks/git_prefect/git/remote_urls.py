@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import NamedTuple
+from urllib.parse import unquote
+
+import msgspec
 
 from . import hosts
 
@@ -17,7 +19,7 @@ _HELPER = re.compile(r"(?P<helper>[A-Za-z0-9][A-Za-z0-9+.-]*)::(?P<address>.*)",
 _SCP = re.compile(r"(?:(?P<login>[^/\s]+)@)?(?P<host>\[[^\]]+\]|[^:/@\s]+):(?!//)(?P<path>.+)")
 
 
-class Location(NamedTuple):
+class Location(msgspec.Struct, frozen=True):
     """Where a remote is, without who logs in."""
 
     scheme: str
@@ -89,8 +91,6 @@ def _scp(url: str) -> re.Match[str] | None:
 
 def locate(url: str) -> Location:
     """Take a URL apart in every form that git accepts (see `git help urls`): scp-like, URL or path."""
-    from urllib.parse import unquote
-
     helper = _HELPER.fullmatch(url)
     if helper:
         return Location(helper["helper"], None, "", _repository(without_credentials(helper["address"])), False)

@@ -78,3 +78,12 @@ def fetch_url(repository: Repository, update: RefUpdate) -> str:
     """The URL that others fetch from what is pushed here: the remote's own, else the URL of the push."""
     configured = setting(repository, f"remote.{update.remote}.url")
     return remote_url(repository, update.remote) if configured else update.url
+
+
+def chosen_remote(repository: Repository, wanted: str | None) -> str:
+    """The remote that a person named, else the one that `git push` would use.
+
+    Raises:
+        UsageError: there is no such remote, or none at all.
+    """
+    return named_remote(repository, wanted) if wanted else default_remote(repository)

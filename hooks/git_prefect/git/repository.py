@@ -1,8 +1,6 @@
-"""Everything that asks git, in a clean environment.
+"""The repository at hand, and how git is asked about it: in a clean environment, named on the command line.
 
-Inside a hook git exports `GIT_DIR`, `GIT_INDEX_FILE` and more; a child that inherits them works on
-the wrong repository or index (pre-commit's `no_git_env` tells the stories). So the repository is
-opened once with that environment, and from then on named on the command line.
+It is opened once with the environment that git gives its hooks, as git finds it; from then on that is left out.
 """
 
 from __future__ import annotations
@@ -11,17 +9,12 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from ..core.errors import ExitCode, GitPrefectError, UsageError
+from ..core.git_environment import clean_environment
 from .remote_urls import redact, without_credentials
-
-KEPT_VARIABLES = {
-    "GIT_ALLOW_PROTOCOL", "GIT_ASKPASS", "GIT_CONFIG_COUNT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM",
-    "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH", "GIT_HTTP_PROXY_AUTHMETHOD",
-    "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_TERMINAL_PROMPT",
-}  # fmt: skip
-"""How to reach a remote and which configuration to read; everything else says which repository, and is dropped."""
 
 
 class GitError(GitPrefectError):
@@ -37,7 +30,7 @@ class GitError(GitPrefectError):
         super().__init__(f"git {told}: {self.stderr or how}", "try again; if it stays so, see what `git fsck` says")
 
 
-class Repository(NamedTuple):
+class Repository(msgspec.Struct, frozen=True):
     """The repository at hand: absolute folders."""
 
     git_dir: str
@@ -50,17 +43,6 @@ class Repository(NamedTuple):
     def state_dir(self) -> str:
         """Where everything of ours lives: pending pushes, verdicts, snapshot, log."""
         return os.path.join(self.common_dir, "git-prefect")
-
-
-def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without git's own variables that name a repository, an index or a prefix."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith("GIT_")
-        or name in KEPT_VARIABLES
-        or name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_PREFECT_", "GIT_TRACE"))
-    }
 
 
 def open_repository(folder: str = ".") -> Repository:

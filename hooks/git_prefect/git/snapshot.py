@@ -14,10 +14,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..core import state_files
 from ..core.errors import TO_PUSH_MEANWHILE, UsageError
-from .repository import Repository, clean_environment, run_git
+from ..core.git_environment import clean_environment
+from .repository import Repository, run_git
 
 ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding\n"
 """Raw blobs, whatever the repository's own .gitattributes ask for: info/attributes wins over them."""
@@ -45,8 +47,6 @@ def snapshot_of(repository: Repository, tree: str) -> Iterator[Path]:
             except OSError as error:
                 if error.errno not in READ_ONLY:
                     raise
-                from tempfile import TemporaryDirectory
-
                 home = Path(held.enter_context(TemporaryDirectory(prefix="git-prefect-")))
                 lock = state_files.open_lock(home / "lock")
             held.enter_context(lock)

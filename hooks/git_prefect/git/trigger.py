@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
+import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..core import state_files
 from .hooks_path import hooks_folder, is_gits_own
 from .repository import Repository
-
-if TYPE_CHECKING:
-    import socket
 
 NAME = "reference-transaction"
 BEFORE = f"{NAME}.before-git-prefect"
@@ -76,8 +75,6 @@ def live_folder(repository: Repository) -> Path:
 
 def script(repository: Repository, place: Path, command: str) -> str:
     """The trigger; `command` is how a shell calls us."""
-    import shlex
-
     live, ours, before = (shlex.quote(str(path)) for path in (live_folder(repository), place, place.with_name(BEFORE)))
     chained = place.with_name(BEFORE).exists()
     return SCRIPT.format(
@@ -164,14 +161,10 @@ def _copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        import shutil
-
         shutil.copy2(source, target)
 
 
 def _listen(folder: Path, name: str) -> socket.socket:
-    import socket
-
     with in_folder(folder):
         Path(name).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)

@@ -1,4 +1,4 @@
-"""The native pre-push hook: every ref of a push as git tells it, checked, and left to when the push has arrived.
+"""The native pre-push hook: every ref of a push as git tells it, checked, and queued until the push has arrived.
 
 git gives the remote's name and URL as arguments and a line for each ref on stdin (githooks(5)).
 """
@@ -9,16 +9,21 @@ import os
 import sys
 from collections.abc import Sequence
 
+import msgspec
+
 from .. import git
+from ..core.deployment import Resolution
 from ..core.errors import ExitCode, UsageError
-from ..core.model import RefUpdate
-from ..deploy import annotated_tags
-from ..deploy.queue import newest_tags, queue, resume
+from ..deploy import annotated_tags, gate, queue
+from ..deploy.push_notices import CHECK_PUSHED, VALIDATE
+from ..deploy.remote_state import what_it_does
+from ..deploy.resolver import resolve
+from ..deploy.selection import newest_tags
 from ..git import refs
 from ..report import text
 from ..report.invocation import git_prefect
-from .check_pushed import refuse, what_it_does
-from .validate import check_push
+from .check_pushed import refuse_tag
+from .validate import refuse
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,27 +42,46 @@ def main(argv: Sequence[str]) -> int:
     repository = git.open_repository()
     if not content.strip():
         # "Everything up-to-date": of an earlier push, which may still wait.
-        resume(repository)
+        queue.resume(repository)
         return ExitCode.OK
     updates = refs.from_stdin(repository, content.split("\n"), *argv)
     for update in updates:
         if update.commit is None:
             print(text.fitted(what_it_does(repository, update)))
-    pushed = [update for update in updates if update.commit is not None and update.kind != "other"]
-    registered, older = newest_tags(repository, pushed)
-    for update in older:
-        again = git_prefect("register", "--ref", update.name)
-        print(text.fitted(f"{text.place(update)}: not registered, this push has a newer tag; {again}"))
     skipped = os.environ.get("SKIP", "").split(",")
-    code = max([_check(repository, update, skipped) for update in registered], default=ExitCode.OK)
-    if code != ExitCode.OK or "prefect-register" in skipped:
-        return code
-    return queue(repository, registered, None, inside_push=argv[0] != argv[1])
+    if {VALIDATE, CHECK_PUSHED, "prefect-register"} <= set(skipped):
+        return ExitCode.OK
+    pushed = [update for update in updates if update.commit is not None and update.kind != "other"]
+    registered, older = newest_tags([resolve(repository, update) for update in pushed])
+    for ref in older:
+        again = git_prefect("register", "--ref", ref.update.name)
+        print(text.fitted(f"{text.place(ref.update)}: not registered, this push has a newer tag; {again}"))
+    checked = [_check(repository, ref, skipped) for ref in registered]
+    if not all(one.passed for one in checked):
+        return ExitCode.FINDINGS
+    if "prefect-register" in skipped:
+        return ExitCode.OK
+    decisions = [
+        gate.admit(repository, ref, skipped, one.found)
+        for ref, one in zip(registered, checked)
+        if not queue.is_queued(repository, ref.update)
+    ]
+    return queue.enqueue(repository, decisions, inside_push=argv[0] != argv[1])
 
 
-def _check(repository: git.Repository, update: RefUpdate, skipped: Sequence[str]) -> int:
-    found = [] if "prefect-check-pushed" in skipped else annotated_tags.refused(repository, update)
-    if found:
-        refuse(repository, update, found)
-    code = ExitCode.OK if "prefect-validate" in skipped else check_push(repository, update, brief=True)
-    return ExitCode.FINDINGS if found else code
+class _Checked(msgspec.Struct, frozen=True):
+    """What the checks of one ref came to."""
+
+    passed: bool
+    found: gate.Validation | None
+    """None where SKIP left out the validation."""
+
+
+def _check(repository: git.Repository, ref: Resolution, skipped: Sequence[str]) -> _Checked:
+    cannot_run = [] if CHECK_PUSHED in skipped else annotated_tags.refused(ref)
+    if cannot_run:
+        refuse_tag(repository, ref.update, cannot_run)
+    found = None if VALIDATE in skipped else gate.validate(repository, ref)
+    if found and found.refused:
+        refuse(repository, ref, found)
+    return _Checked(not cannot_run and not (found and found.refused), found)

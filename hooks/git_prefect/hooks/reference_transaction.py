@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import ExitCode, UsageError
+from ..deploy.trigger_call import DONE, HOLD
 from ..git.trigger import in_folder
 from ..report import text
 from ..report.invocation import git_prefect
-
-HOLD = 10.0
-"""Seconds that a push is held."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,7 +75,3 @@ def _show(watcher: socket.socket) -> bool:
             print(text.fitted(whole.decode("utf-8", "replace"), sys.stderr), file=sys.stderr, flush=True)
         if not received:
             return lines == DONE
-
-
-DONE = b"."
-"""What the watcher says last, so that its end is not taken for success."""

@@ -6,7 +6,9 @@ import shlex
 import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Optional
+
+import msgspec
 
 from .client import Connection
 
@@ -19,7 +21,19 @@ KINDS = {
 """The one kind of agent that takes a run config; a `UniversalRun` is every agent's."""
 
 
-class Agent(NamedTuple):
+class _Row(msgspec.Struct):
+    name: Optional[str] = None
+    type: Optional[str] = None
+    labels: Optional[list[str]] = None
+    last_queried: Optional[str] = None
+    tenant_id: Optional[str] = None
+
+
+class _Agents(msgspec.Struct):
+    agent: list[_Row]
+
+
+class Agent(msgspec.Struct, frozen=True):
     """An agent, as it registered itself."""
 
     name: str
@@ -49,8 +63,7 @@ def agents_of(api: Connection, tenant_id: str) -> list[Agent]:
     Raises:
         OutOfReach, NotAuthorised: the API.
     """
-    row = {"name*": str, "type*": str, "labels*": [str], "last_queried*": str, "tenant_id*": str}
-    rows = api.ask("query { agent { name type labels last_queried tenant_id } }", {}, {"agent": [row]})["agent"]
+    rows = api.ask("query { agent { name type labels last_queried tenant_id } }", {}, _Agents)["agent"]
     found = [_agent(row) for row in rows if row.get("tenant_id") == tenant_id]
     return sorted(found, key=lambda one: (one.seconds_ago is None, one.seconds_ago))
 

@@ -11,20 +11,21 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional, TypeVar
+from typing import Callable, Optional, TypeVar
 
+import msgspec
+from msgspec.structs import replace
+
+from ..core.deployment import Deployment
 from ..core.errors import GitPrefectError, OutOfReach, UsageError
+from ..core.model import Watch
 from ..core.results import PlannedFlow, Registration
-from ..core.settings import Target
 from .client import NoAnswerInTime
-from .ownership import other_holder
+from .ownership import other_owner
 from .plan import Circumstances
 from .queries import Api, Registered, RegisteredFlow
 from .storage import describe
 from .structure import can_be_scheduled, differences
-
-if TYPE_CHECKING:
-    from ..core.model import Watch
 
 PAUSES = (0.5, 2.0, 5.0)
 """Seconds, give or take a half, before what is not as planned yet is looked at and tried again."""
@@ -37,100 +38,122 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-class Wrong(NamedTuple):
+class Wrong(msgspec.Struct, frozen=True):
     """How a flow's registration differs from the plan."""
 
     what: str
-    can_be_mended: bool
+    can_be_fixed: bool
     """False: another attempt would fail as this one did, or would destroy what another client has done."""
 
 
-def check_project(api: Api, registered: Registered, target: Target, project: str) -> None:
+def check_project(api: Api, registered: Registered, deployment: Deployment) -> None:
     """See that a registration in this project can begin.
 
     Raises:
         UsageError: it does not exist, and the target does not let us create it.
     """
-    if project not in registered.project_ids and not target.create_project:
+    project = deployment.project
+    if project not in registered.project_ids and not deployment.target.create_project:
         raise UsageError(
             f"project {project!r} does not exist at {api.address}",
             f"create it with `prefect create project {project!r}`, or set `create-project = true` in its target",
         )
 
 
-def apply(
-    api: Api,
-    plan: Sequence[PlannedFlow],
-    registered: Registered,
-    given: Circumstances,
-    parallel: int,
-    watch: Watch | None = None,
+def apply_plan(
+    api: Api, plan: Sequence[PlannedFlow], registered: Registered, given: Circumstances, watch: Watch | None = None
 ) -> list[Registration]:
-    """Do what the plan says, `parallel` flows at once and each flow's steps one after the other; what came of it.
+    """Do what the plan says, several flows at once and each flow's steps one after the other; what came of it.
 
-    What the commit no longer defines is archived last, and only when everything else went well: a flow that was
-    renamed must not lose its old name before it has its new one.
+    How many flows at once says the setting `parallel`. What the commit no longer defines is archived last, and only when
+    everything else went well: a flow that was renamed must not lose its old name before it has its new one.
 
     Raises:
         OutOfReach: the API cannot tell any more; what is registered is then unknown, and trying again is safe.
         UsageError: the project does not exist.
     """
+    project = given.deployment.project
     todo = [one for one in plan if one.action in REGISTERS]
     now, wrong = registered, {one.flow: one.reason for one in plan if one.action == "failed"}
     if todo:
-        check_project(api, registered, given.target, given.project)
-        known = registered.project_ids.get(given.project)
-        project_id = known or api.create_project(given.project, registered.tenant_id)
-        done: list[str] = []
-        with watch("Registering flows", lambda: len(done), len(todo)) if watch else nullcontext():
-            now, failed = _registered(api, project_id, todo, registered, given, parallel, done)
+        check_project(api, registered, given.deployment)
+        project_id = registered.project_ids.get(project) or api.create_project(project, registered.tenant_id)
+        work = _Work(api, project_id, given)
+        with watch("Registering flows", lambda: len(work.done), len(todo)) if watch else nullcontext():
+            now, failed = work.register(todo, registered)
         wrong.update(failed)
     archived = [one for one in plan if one.action == "archived"]
-    left = _archived(api, archived, given, parallel) if archived and not wrong else {}
+    left = _archived(api, archived, given) if archived and not wrong else {}
     return [
-        _archive_row(api, one, registered, left.get(one.flow), bool(wrong), given)
+        _row(api, _held_back(one) if wrong else one, registered, left.get(one.flow, ""), given)
         if one.action == "archived"
         else _row(api, one, now if one in todo else registered, wrong.get(one.flow, ""), given)
         for one in plan
     ]
 
 
-def _registered(
-    api: Api,
-    project_id: str,
-    todo: Sequence[PlannedFlow],
-    before: Registered,
-    given: Circumstances,
-    parallel: int,
-    done: list[str],
-) -> tuple[Registered, dict[str, str]]:
-    """Register until everything is as planned, or cannot be; the state then, and what is wrong with which flow."""
-    errors: dict[str, Error] = {}
-    now, waiting = before, list(todo)
-    final: dict[str, str] = {}
-    for pause in (0.0, *PAUSES):
-        time.sleep(pause * random.uniform(0.5, 1.5))
-        first = pause == 0.0
+class _Work:
+    """The flows of a plan on their way to be registered."""
 
-        def attempt(one: PlannedFlow, now: Registered = now, first: bool = first) -> Error:
+    def __init__(self, api: Api, project_id: str, given: Circumstances) -> None:
+        self.api = api
+        self.project_id = project_id
+        self.given = given
+        self.done: list[str] = []
+        """Names of the flows whose step was taken, for the progress that is shown."""
+        self._errors: dict[str, Error] = {}
+
+    def register(self, todo: Sequence[PlannedFlow], before: Registered) -> tuple[Registered, dict[str, str]]:
+        """Register until everything is as planned, or cannot be; the state then, and what is wrong with which flow."""
+        now, waiting = before, list(todo)
+        final: dict[str, str] = {}
+        for pause in (0.0, *PAUSES):
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            self._attempt(waiting, now, first=pause == 0.0)
+            now = _read_back(self.api, self.given.deployment.project, [one.flow for one in todo])
+            judged = {one.flow: _wrong(one, now, self._errors.get(one.flow), self.given) for one in waiting}
+            final.update({flow: wrong.what for flow, wrong in judged.items() if wrong})
+            for flow, wrong in judged.items():
+                if wrong is None:
+                    final.pop(flow, None)
+            waiting = [one for one in waiting if (found := judged[one.flow]) and found.can_be_fixed]
+            if not waiting:
+                break
+        return now, final
+
+    def _attempt(self, waiting: Sequence[PlannedFlow], now: Registered, first: bool) -> None:
+        def attempt(one: PlannedFlow) -> Error:
             try:
-                _step(api, project_id, one, now, one.new_version if first else None, errors.get(one.flow), given)
+                self._step(one, now, one.new_version if first else None)
             except GitPrefectError as error:
                 return error
-            done.append(one.flow)
+            self.done.append(one.flow)
             return None
 
-        errors.update(zip((one.flow for one in waiting), _side_by_side(attempt, waiting, parallel)))
-        now = _read_back(api, given.project, [one.flow for one in todo])
-        judged = {one.flow: _wrong(one, now, errors.get(one.flow), given) for one in waiting}
-        final.update({flow: wrong.what for flow, wrong in judged.items() if wrong})
-        for flow, wrong in judged.items():
-            if wrong is None:
-                final.pop(flow, None)
-        waiting = [one for one in waiting if (found := judged[one.flow]) and found.can_be_mended]
-        if not waiting:
-            break
-    return now, final
+        parallel = self.given.deployment.settings.parallel
+        self._errors.update(zip((one.flow for one in waiting), _side_by_side(attempt, waiting, parallel)))
+
+    def _step(self, one: PlannedFlow, now: Registered, anew: bool | None) -> None:
+        """One step towards the plan: register, or archive what is active beside it and set its schedule.
+
+        `anew` says whether to register; None: if what is active is not as planned.
+        """
+        versions = now.versions(one.project, one.flow)
+        ours = _as_planned(versions, one)
+        if anew or (anew is None and ours is None):
+            last = self._errors.get(one.flow)
+            if isinstance(last, NoAnswerInTime):
+                # The API may be at work on it still, and would register it twice.
+                raise last
+            self.api.create_flow(self.project_id, one.serialized, one.schedule_active, one.description)
+            return
+        if ours is None:
+            return
+        for other in versions:
+            if other.id != ours.id and _may_go(other, one, self.given):
+                self.api.archive(other.id)
+        if _schedule_is_wrong(ours, one):
+            self.api.set_schedule(ours.id, one.schedule_active)
 
 
 def _side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item], parallel: int) -> list[_Result]:
@@ -140,47 +163,17 @@ def _side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item], para
         return list(pool.map(work, items))
 
 
-def _step(
-    api: Api,
-    project_id: str,
-    one: PlannedFlow,
-    now: Registered,
-    anew: bool | None,
-    last: Error,
-    given: Circumstances,
-) -> None:
-    """One step towards the plan: register, or archive what is active beside it and set its schedule.
-
-    `anew` says whether to register; None: if what is active is not as planned.
-    """
-    versions = now.versions(one.project, one.flow)
-    ours = _as_planned(versions, one)
-    if anew or (anew is None and ours is None):
-        if isinstance(last, NoAnswerInTime):
-            # The API may be at work on it still, and would register it twice.
-            raise last
-        api.create_flow(project_id, one.serialized, one.schedule_active, one.description)
-        return
-    if ours is None:
-        return
-    for other in versions:
-        if other.id != ours.id and _may_go(other, one, given):
-            api.archive(other.id)
-    if _schedule_is_wrong(ours, one):
-        api.set_schedule(ours.id, one.schedule_active)
-
-
 def _as_planned(versions: Sequence[RegisteredFlow], one: PlannedFlow) -> RegisteredFlow | None:
     """The newest active version that has the planned structure."""
     return next((version for version in versions if not differences(version.serialized, one.serialized)), None)
 
 
 def _may_go(other: RegisteredFlow, one: PlannedFlow, given: Circumstances) -> bool:
-    if other.id in one.surplus or given.target.take_over:
+    if other.id in one.surplus or given.deployment.target.take_over:
         return True
     storage = one.serialized["storage"]
-    holder = other_holder(other.storage, storage, given.update, given.living_refs, given.default_branch)
-    return holder is None or holder.lets_go
+    owner = other_owner(other.storage, storage, given.deployment, given.living_refs)
+    return owner is None or owner.lets_go
 
 
 def _schedule_is_wrong(held: RegisteredFlow, one: PlannedFlow) -> bool:
@@ -228,7 +221,7 @@ def _read_back(api: Api, project: str, flows: Sequence[str]) -> Registered:
         ) from error
 
 
-def _archived(api: Api, todo: Sequence[PlannedFlow], given: Circumstances, parallel: int) -> dict[str, str]:
+def _archived(api: Api, todo: Sequence[PlannedFlow], given: Circumstances) -> dict[str, str]:
     """Archive flows; those that are active still, each with the reason."""
 
     def attempt(one: PlannedFlow) -> str:
@@ -238,22 +231,19 @@ def _archived(api: Api, todo: Sequence[PlannedFlow], given: Circumstances, paral
             return error.message
         return "the API took it, but it is active still"
 
-    told = dict(zip((one.flow for one in todo), _side_by_side(attempt, todo, parallel)))
-    now = _read_back(api, given.project, [one.flow for one in todo])
+    told = dict(zip((one.flow for one in todo), _side_by_side(attempt, todo, given.deployment.settings.parallel)))
+    now = _read_back(api, given.deployment.project, [one.flow for one in todo])
     active = {held.id for held in now.flows}
     return {one.flow: told[one.flow] for one in todo if one.registered_id in active}
 
 
-def _archive_row(
-    api: Api, one: PlannedFlow, registered: Registered, error: str | None, held_back: bool, given: Circumstances
-) -> Registration:
-    if held_back:
-        one = one._replace(action="left-behind", reason=f"{one.reason}; not archived while a flow of this ref fails")
-    return _row(api, one, registered, error or "", given)
+def _held_back(one: PlannedFlow) -> PlannedFlow:
+    """A flow that is not archived since another one of the ref failed."""
+    return replace(one, action="left-behind", reason=f"{one.reason}; not archived while a flow of this ref fails")
 
 
 def _row(api: Api, one: PlannedFlow, state: Registered, wrong: str, given: Circumstances) -> Registration:
-    held = state.holder(one.project, one.flow)
+    held = state.newest(one.project, one.flow)
     idle = one.action in (*REGISTERS, "unchanged") and one.serialized.get("schedule")
     inactive = (
         "its schedule stays inactive, a required parameter has no default [schedule-needs-parameter]"
@@ -265,7 +255,7 @@ def _row(api: Api, one: PlannedFlow, state: Registered, wrong: str, given: Circu
         running = f"version {held.version}, {describe(held.storage)}" if held else "nothing under this name"
         reason = f"{wrong}. What runs now: {running}"
     return Registration(
-        ref=given.update.ref,
+        ref=given.deployment.update.ref,
         flow=one.flow,
         path=one.path,
         project=one.project,

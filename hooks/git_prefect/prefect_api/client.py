@@ -6,8 +6,10 @@ import json
 import threading
 from typing import Any, NoReturn
 
+import msgspec
+
 from ..core.errors import GitPrefectError, NotAuthorised, OutOfReach, UsageError
-from ..core.json_shape import Shape, misfit
+from ..core.json_input import misfit
 
 LARGEST_BODY = 5 * 1024 * 1024
 """Bytes of a request that Prefect Server takes (APOLLO_API_BODY_LIMIT); more is answered with HTTP 413."""
@@ -23,6 +25,12 @@ class ApiRefused(GitPrefectError):
 
 class TooLarge(ApiRefused):
     """The request is larger than the API takes; it was not sent, or not read."""
+
+
+class _Answer(msgspec.Struct):
+    """What every answer of the API has."""
+
+    data: dict[str, Any]
 
 
 class Connection:
@@ -46,8 +54,8 @@ class Connection:
         """The API's URL."""
         return str(self._client.api_server)
 
-    def ask(self, query: str, variables: dict[str, Any], shape: Shape = dict) -> dict[str, Any]:
-        """The `data` of a query or mutation, which has this shape.
+    def ask(self, query: str, variables: dict[str, Any], kind: Any = dict) -> dict[str, Any]:
+        """The `data` of a query or mutation, as it is, if it is of this type.
 
         Raises:
             OutOfReach: no connection, no answer in time, or an answer that is not the API's.
@@ -74,7 +82,7 @@ class Connection:
             first = errors[0] if isinstance(errors, list) else errors
             said = first.get("message") if isinstance(first, dict) else None
             self._raise_refusal(query, str(said or first), json.dumps(errors))
-        wrong = misfit(result, {"data": shape})
+        wrong = misfit(result, _Answer) or misfit(result["data"], kind)
         if wrong:
             raise self._out_of_reach(f"it answered with something that is not a Prefect API's (see {wrong})")
         data: dict[str, Any] = result["data"]

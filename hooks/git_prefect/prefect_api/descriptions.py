@@ -14,7 +14,7 @@ from ..core.model import RefUpdate
 _BEGIN, _END = "<!-- git-prefect -->", "<!-- /git-prefect -->"
 
 
-def provenance(update: RefUpdate, repository: str, path: str, who: str) -> str:
+def describe_version(update: RefUpdate, repository: str, path: str, who: str) -> str:
     """What a version's description says: commit, ref, repository, file, by whom, and with which tool."""
     what = (
         f"**Branch:** {_code(update.name)}, followed: each run takes the branch's newest commit"
@@ -34,7 +34,7 @@ def provenance(update: RefUpdate, repository: str, path: str, who: str) -> str:
     return "\n".join([_BEGIN, *lines, _END])
 
 
-def described(ours: str, before: str) -> str:
+def merge_descriptions(ours: str, before: str) -> str:
     """The description of a new version: what a person wrote into the one before, then ours."""
     theirs = re.sub(f"\n*(?:---\n\n)?{re.escape(_BEGIN)}.*?{re.escape(_END)}\n*", "\n\n", before, flags=re.DOTALL)
     theirs = theirs.strip()

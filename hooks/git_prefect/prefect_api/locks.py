@@ -18,8 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
 from ..core import state_files
 from ..core.errors import GitPrefectError, UsageError
+from ..core.json_input import decode
 
 LONGEST_WAIT = 300.0
 """Seconds to wait for another process."""
@@ -27,12 +30,19 @@ LONGEST_WAIT = 300.0
 _POLL = 0.2
 
 
+class _Holder(msgspec.Struct):
+    """What a lock's file says of the process that holds it."""
+
+    pid: int
+    what: str
+
+
 class StillRegistering(GitPrefectError):
     """Another process has been registering into the same project for longer than we wait."""
 
 
 @contextmanager
-def held(address: str, project: str, what: str, longest_wait: float = LONGEST_WAIT) -> Iterator[bool]:
+def project_lock(address: str, project: str, what: str, longest_wait: float = LONGEST_WAIT) -> Iterator[bool]:
     """Hold the lock of a project at an API; `what` tells others what it is held for. Whether another had to be waited for.
 
     From before the plan's query until what was registered is read back, so that no plan is out of date when it is
@@ -82,12 +92,9 @@ def _wait(file: IO[str], project: str, longest_wait: float) -> bool:
 
 
 def _holder(file: IO[str]) -> str:
-    try:
-        file.seek(0)
-        told = json.load(file)
-        return f"process {told['pid']} ({told['what']})"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+    file.seek(0)
+    told = decode(file.read(), _Holder)
+    return f"process {told.pid} ({told.what})" if told else "another process"
 
 
 def _folder() -> Path:

@@ -1,50 +1,52 @@
-"""Who holds a flow's name in a project: the repository and ref that its active version is registered from."""
+"""Who owns a flow's name in a project: the repository and ref that its active version is registered from."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from packaging.version import InvalidVersion, Version
 
-from ..core.model import RefUpdate
+from ..core.deployment import Deployment
 
 Storage = Mapping[str, Any]
 """A serialized storage, as the API holds it."""
 
 
-class Holder(NamedTuple):
+class Owner(msgspec.Struct, frozen=True):
     """Somebody else whose version runs under the name that we would register."""
 
     who: str
     """In words: `branch 'feature/x'`, `repository github.com/team/etl`."""
     lets_go: bool
-    """True when it may be replaced without `take-over`: its ref is gone, or no git ref holds it at all."""
+    """True when it may be replaced without `take-over`: its ref is gone, or no git ref owns it at all."""
 
 
-def other_holder(
-    held: Storage, ours: Storage, update: RefUpdate, living_refs: Collection[str] | None, default_branch: str | None
-) -> Holder | None:
-    """Who else holds what `ours` would replace; None when it is ours: the same ref, or an older tag of a release.
+def other_owner(
+    held: Storage, ours: Storage, deployment: Deployment, living_refs: Collection[str] | None
+) -> Owner | None:
+    """Who else owns what `ours` would replace; None when it is ours: the same ref, or an older tag of a release.
 
     `living_refs` are the full names of the refs that the remote has; None: not known, nothing counts as gone.
     A storage without a ref runs the default branch, and so does one that pins a commit (Prefect ignores it).
     """
+    update, default_branch = deployment.update, deployment.default_branch
     if held.get("type") != "Git":
-        return Holder(f"{held.get('type')} storage", True)
+        return Owner(f"{held.get('type')} storage", True)
     if not same_repository(held, ours):
-        return Holder(f"repository {held.get('repo_host')}/{held.get('repo')}", False)
+        return Owner(f"repository {held.get('repo_host')}/{held.get('repo')}", False)
     branch, tag = ref_of(held, default_branch)
     if (branch, tag) == ref_of(ours, default_branch) or (branch or tag) is None:
         return None
     if living_refs is not None and f"refs/heads/{branch}" not in living_refs and f"refs/tags/{tag}" not in living_refs:
-        return Holder(f"branch {branch!r}, which is gone" if branch else f"tag {tag!r}, which is gone", True)
+        return Owner(f"branch {branch!r}, which is gone" if branch else f"tag {tag!r}, which is gone", True)
     if tag and ours["tag"]:
         if update.source == "--ref" or not is_older(ours["tag"], tag):
             return None
-        return Holder(f"the newer tag {tag!r} (name the older one with --ref to go back to it)", False)
-    return Holder(f"branch {branch!r}" if branch else f"tag {tag!r}", False)
+        return Owner(f"the newer tag {tag!r} (name the older one with --ref to go back to it)", False)
+    return Owner(f"branch {branch!r}" if branch else f"tag {tag!r}", False)
 
 
 def same_repository(one: Storage, other: Storage) -> bool:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
-from ..core.model import GitStorage, RefUpdate
+import msgspec
+from msgspec.structs import asdict, replace
+
+from ..core.deployment import Deployment
 from ..core.results import PlannedFlow
 from ..core.settings import Target
 from ..core.targets import matches
-from .descriptions import described
-from .ownership import Holder, is_older, other_holder, ref_of, same_repository
+from .descriptions import merge_descriptions
+from .ownership import Owner, is_older, other_owner, ref_of, same_repository
 from .queries import Registered, RegisteredFlow
 from .structure import can_be_scheduled, differences, schedule_in_words
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True):
     """A flow of the pushed commit, as it would be registered."""
 
     path: str
@@ -27,43 +30,40 @@ class Wanted(NamedTuple):
     """Where it comes from, in Markdown."""
 
 
-class Circumstances(NamedTuple):
-    """What a plan has to know beside the flows: the ref, its rule, and what the remote and the commit have."""
+class Circumstances(msgspec.Struct, frozen=True):
+    """What a plan has to know beside the flows: the deployment, and what the remote and the commit have."""
 
-    update: RefUpdate
-    target: Target
-    project: str
-    default_branch: str | None = None
+    deployment: Deployment
     living_refs: Collection[str] | None = None
     """Full names of the refs that the remote has: a flow may be taken over from a ref that is gone. None: unknown."""
-    where: GitStorage | None = None
-    """The repository, as storages name it; None: nothing is looked for that the commit no longer defines."""
     lost: Callable[[str, str], str | None] = lambda path, flow: None
     """Why the commit defines a flow of a path no longer; None when it does, or when that cannot be told."""
 
 
-def plan(wanted: Sequence[Wanted], registered: Registered, given: Circumstances) -> list[PlannedFlow]:
+def plan_flows(wanted: Sequence[Wanted], registered: Registered, given: Circumstances) -> list[PlannedFlow]:
     """What to do with each flow, in the order of `wanted`; then with those that the commit no longer defines."""
     return [*(_planned(one, registered, given) for one in wanted), *_no_longer_defined(wanted, registered, given)]
 
 
-def storages_of(update: RefUpdate, where: GitStorage, default_branch: str | None) -> list[dict[str, Any]]:
+def storages_of(deployment: Deployment) -> list[dict[str, Any]]:
     """What the storages have in common that this ref, or an older tag of the same release line, has registered."""
+    update, repo = deployment.update, deployment.storage.repo
     if update.kind == "tag":
-        return [{"repo": where.repo, "branch_name": None}]
-    unnamed = [{"repo": where.repo, "branch_name": None, "tag": None}] if update.name == default_branch else []
-    return [{"repo": where.repo, "branch_name": update.name}, *unnamed]
+        return [{"repo": repo, "branch_name": None}]
+    is_default = update.name == deployment.default_branch
+    unnamed = [{"repo": repo, "branch_name": None, "tag": None}] if is_default else []
+    return [{"repo": repo, "branch_name": update.name}, *unnamed]
 
 
 def _planned(one: Wanted, registered: Registered, given: Circumstances) -> PlannedFlow:
-    update, target = given.update, given.target
-    versions = registered.versions(given.project, one.flow)
+    update, target, project = given.deployment.update, given.deployment.target, given.deployment.project
+    versions = registered.versions(project, one.flow)
     held = versions[0] if versions else None
     active = _schedule_active(target, held)
     nothing = PlannedFlow(
         path=one.path,
         flow=one.flow,
-        project=given.project,
+        project=project,
         action="unchanged",
         changes=(),
         reason="",
@@ -71,19 +71,19 @@ def _planned(one: Wanted, registered: Registered, given: Circumstances) -> Plann
         registered_id=held.id if held else None,
         registered_version=held.version if held else None,
         schedule_active=active,
-        description=described(one.provenance, held.description if held else ""),
+        description=merge_descriptions(one.provenance, held.description if held else ""),
         overrides=overrides(held.group, one.serialized) if held else (),
     )
-    holders = [_holder(version, one, given) for version in versions]
-    if not one.concerned and not (held and holders[0] is None):
-        return nothing._replace(action="skipped", reason=f"{update.name} does not change its file", overrides=())
+    owners = [_owner(version, one, given) for version in versions]
+    if not one.concerned and not (held and owners[0] is None):
+        return replace(nothing, action="skipped", reason=f"{update.name} does not change its file", overrides=())
     if held is None:
-        return nothing._replace(action="created", new_version=True)
-    other = next((holder for holder in holders if holder), None)
+        return replace(nothing, action="created", new_version=True)
+    other = next((owner for owner in owners if owner), None)
     if other and not other.lets_go and not target.take_over:
-        return nothing._replace(action="failed", reason=_refusal(other, held, one, given))
+        return replace(nothing, action="failed", reason=_refusal(other, held, one, given))
     changes = differences(held.serialized, one.serialized)
-    nothing = nothing._replace(new_version=bool(changes))
+    nothing = replace(nothing, new_version=bool(changes))
     had_one = held.serialized.get("schedule") or held.group.get("schedule")
     if had_one and can_be_scheduled(one.serialized, held.group) and held.schedule_active != active:
         changes += ("schedule resumed" if active else "schedule paused",)
@@ -91,11 +91,11 @@ def _planned(one: Wanted, registered: Registered, given: Circumstances) -> Plann
     changes += tuple(f"archived: version {one.version}, active beside it" for one in surplus)
     if not changes:
         why = "the branch's HEAD is what runs" if update.kind == "branch" else "pinned to this tag already"
-        return nothing._replace(reason=why)
-    nothing = nothing._replace(changes=changes, surplus=tuple(version.id for version in surplus))
+        return replace(nothing, reason=why)
+    nothing = replace(nothing, changes=changes, surplus=tuple(version.id for version in surplus))
     if other:
-        return nothing._replace(action="taken-over", reason=f"from {other.who}")
-    return nothing._replace(action="updated")
+        return replace(nothing, action="taken-over", reason=f"from {other.who}")
+    return replace(nothing, action="updated")
 
 
 def _schedule_active(target: Target, held: RegisteredFlow | None) -> bool:
@@ -105,14 +105,14 @@ def _schedule_active(target: Target, held: RegisteredFlow | None) -> bool:
     return target.schedule == "on"
 
 
-def _holder(held: RegisteredFlow, one: Wanted, given: Circumstances) -> Holder | None:
-    return other_holder(held.storage, one.serialized["storage"], given.update, given.living_refs, given.default_branch)
+def _owner(held: RegisteredFlow, one: Wanted, given: Circumstances) -> Owner | None:
+    return other_owner(held.storage, one.serialized["storage"], given.deployment, given.living_refs)
 
 
-def _refusal(other: Holder, held: RegisteredFlow, one: Wanted, given: Circumstances) -> str:
-    name, ours = given.update.name, "{repo_host}/{repo}".format(**one.serialized["storage"])
+def _refusal(other: Owner, held: RegisteredFlow, one: Wanted, given: Circumstances) -> str:
+    name, ours = given.deployment.update.name, "{repo_host}/{repo}".format(**one.serialized["storage"])
     return (
-        f"{other.who} is what project {given.project!r} runs under this name (version {held.version}); registering "
+        f"{other.who} is what project {given.deployment.project!r} runs under this name (version {held.version}); registering "
         f"{name} of {ours} would archive it. Give {name} a target with another project, rename the flow, or set "
         "`take-over = true` in the target"
     )
@@ -141,7 +141,7 @@ def _no_longer_defined(wanted: Sequence[Wanted], registered: Registered, given: 
     names = {one.flow for one in wanted}
     found = []
     for held in registered.flows:
-        if held.project == given.project and held.name not in names and _is_ours(held, given):
+        if held.project == given.deployment.project and held.name not in names and _is_ours(held, given):
             path = str(held.storage.get("flow_path") or "")
             # An agent takes the first flow of the file where the storage names none: by hand, and never by us.
             named = held.storage.get("flow_name")
@@ -152,7 +152,7 @@ def _no_longer_defined(wanted: Sequence[Wanted], registered: Registered, given: 
 
 
 def _left(held: RegisteredFlow, path: str, why: str, given: Circumstances) -> PlannedFlow:
-    prune = given.target.prune
+    prune = given.deployment.target.prune
     hint = (
         ""
         if prune
@@ -174,17 +174,16 @@ def _left(held: RegisteredFlow, path: str, why: str, given: Circumstances) -> Pl
 
 def _is_ours(held: RegisteredFlow, given: Circumstances) -> bool:
     """Whether this very ref has registered a flow; for a tag also an older tag that the same target takes."""
-    if given.where is None or held.storage.get("type") != "Git":
+    deployment = given.deployment
+    if held.storage.get("type") != "Git" or not same_repository(held.storage, asdict(deployment.storage)):
         return False
-    if not same_repository(held.storage, given.where._asdict()):
-        return False
-    branch, tag = ref_of(held.storage, given.default_branch)
-    if given.update.kind == "branch":
-        return branch == given.update.name
+    update, target = deployment.update, deployment.target
+    branch, tag = ref_of(held.storage, deployment.default_branch)
+    if update.kind == "branch":
+        return branch == update.name
     if not tag:
         return False
-    name = given.update.name
     # Beside an annotated tag agents clone a lightweight one, whose name ends with the tag's.
-    tag = tag.removeprefix(given.update.companion[: -len(name)])
-    line = given.target.tag is not None and matches(given.target.tag, tag) and is_older(tag, name)
-    return tag == name or line
+    tag = tag.removeprefix(update.companion[: -len(update.name)])
+    line = target.tag is not None and matches(target.tag, tag) and is_older(tag, update.name)
+    return tag == update.name or line

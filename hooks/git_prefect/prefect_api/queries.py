@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, Optional
 
-from ..core.json_shape import Name
+import msgspec
+
+from ..core.json_input import Count, Name
 from .client import ApiRefused, Connection, NoAnswerInTime
 
 PAGE = 100
@@ -18,35 +21,127 @@ _FLOW_FIELDS = """
 """
 
 
-_SCHEDULE = {
-    "clocks*": [
-        {"start_date*": {"tz*": str}, "cron*": str, "interval*": int, "dates*": list, "parameter_defaults*": dict}
-    ]
-}
-_SLUG = {"slug": Name}
-SERIALIZED = {
-    "tasks*": [_SLUG], "edges*": [{"upstream_task": _SLUG, "downstream_task": _SLUG, "key*": str}],
-    "parameters*": [{**_SLUG, "name": str}], "reference_tasks*": [_SLUG], "schedule*": _SCHEDULE, "run_config*": dict,
-    "storage*": dict.fromkeys(("type*", "repo_host*", "repo*", "flow_path*", "flow_name*", "branch_name*", "tag*"), Name),
-}  # fmt: skip
-"""What the server holds every flow to that is registered, and what Prefect's own schemas write."""
-
-FLOW = {
-    "id": Name, "name": Name, "version": int, "is_schedule_active": (bool, None), "flow_group_id": Name,
-    "description": (str, None), "serialized_flow": (SERIALIZED, None),
-    "project": ({"id": Name, "name": Name, "tenant_id*": Name}, None),
-    "flow_group": (
-        {
-            "labels*": [str], "schedule*": _SCHEDULE, "run_config*": dict, "default_parameters*": dict,
-            "flows*": [{"flow_runs": [{"state*": str, "scheduled_start_time*": str}]}],
-        },
-        None,
-    ),
-}  # fmt: skip
-"""A row of `flow`, as `_FLOW_FIELDS` and held.py ask for it."""
+# The types below are what an answer is held to; what else it brings is kept as it is.
 
 
-class RegisteredFlow(NamedTuple):
+class _Clock(msgspec.Struct):
+    start_date: Optional[_StartDate] = None
+    cron: Optional[str] = None
+    interval: Optional[Count] = None
+    dates: Optional[list[Any]] = None
+    parameter_defaults: Optional[dict[str, Any]] = None
+
+
+class _StartDate(msgspec.Struct):
+    tz: Optional[str] = None
+
+
+class _Schedule(msgspec.Struct):
+    clocks: Optional[list[_Clock]] = None
+
+
+class _Task(msgspec.Struct):
+    slug: Name
+
+
+class _Parameter(_Task):
+    name: str
+
+
+class _Edge(msgspec.Struct):
+    upstream_task: _Task
+    downstream_task: _Task
+    key: Optional[str] = None
+
+
+class _Storage(msgspec.Struct):
+    type: Optional[Name] = None
+    repo_host: Optional[Name] = None
+    repo: Optional[Name] = None
+    flow_path: Optional[Name] = None
+    flow_name: Optional[Name] = None
+    branch_name: Optional[Name] = None
+    tag: Optional[Name] = None
+
+
+class Serialized(msgspec.Struct):
+    """What the server holds every flow to that is registered, and what Prefect's own schemas write."""
+
+    tasks: Optional[list[_Task]] = None
+    edges: Optional[list[_Edge]] = None
+    parameters: Optional[list[_Parameter]] = None
+    reference_tasks: Optional[list[_Task]] = None
+    schedule: Optional[_Schedule] = None
+    run_config: Optional[dict[str, Any]] = None
+    storage: Optional[_Storage] = None
+
+
+class _Run(msgspec.Struct):
+    state: Optional[str] = None
+    scheduled_start_time: Optional[str] = None
+
+
+class _FlowOfGroup(msgspec.Struct):
+    flow_runs: list[_Run]
+
+
+class _FlowGroup(msgspec.Struct):
+    labels: Optional[list[str]] = None
+    schedule: Optional[_Schedule] = None
+    run_config: Optional[dict[str, Any]] = None
+    default_parameters: Optional[dict[str, Any]] = None
+    flows: Optional[list[_FlowOfGroup]] = None
+
+
+class _Project(msgspec.Struct):
+    id: Name
+    name: Name
+    tenant_id: Optional[Name] = None
+
+
+class FlowRow(msgspec.Struct):
+    """A row of `flow`, as `_FLOW_FIELDS` and registered.py ask for it."""
+
+    id: Name
+    name: Name
+    version: Count
+    is_schedule_active: Optional[bool]
+    flow_group_id: Name
+    description: Optional[str]
+    serialized_flow: Optional[Serialized]
+    project: Optional[_Project]
+    flow_group: Optional[_FlowGroup]
+
+
+class _Tenant(msgspec.Struct):
+    id: Name
+    slug: Optional[Name]
+
+
+class _Aggregate(msgspec.Struct):
+    count: Count
+
+
+class _FlowAggregate(msgspec.Struct):
+    aggregate: _Aggregate
+
+
+class _Flows(msgspec.Struct):
+    tenant: list[_Tenant]
+    project: list[_Project]
+    flow_aggregate: _FlowAggregate
+    flow: list[FlowRow]
+
+
+class _Created(msgspec.Struct):
+    id: Name
+
+
+class _Done(msgspec.Struct):
+    success: Optional[bool]
+
+
+class RegisteredFlow(msgspec.Struct, frozen=True):
     """An unarchived version of a flow, as the API holds it."""
 
     id: str
@@ -67,7 +162,7 @@ class RegisteredFlow(NamedTuple):
         return self.serialized.get("storage") or {}
 
 
-class Registered(NamedTuple):
+class Registered(msgspec.Struct, frozen=True):
     """What one query told: the projects by name, and their unarchived flows."""
 
     project_ids: dict[str, str]
@@ -80,7 +175,7 @@ class Registered(NamedTuple):
         found = [one for one in self.flows if (one.project, one.name) == (project, flow)]
         return sorted(found, key=lambda one: one.version, reverse=True)
 
-    def holder(self, project: str, flow: str) -> RegisteredFlow | None:
+    def newest(self, project: str, flow: str) -> RegisteredFlow | None:
         """The active version of a flow, the newest if there is more than one."""
         return next(iter(self.versions(project, flow)), None)
 
@@ -126,12 +221,7 @@ class Api(Connection):
                     f"  flow(where: $flows, order_by: [{{id: asc}}], limit: $limit, offset: $offset) {{ {fields} }}"
                     "}",
                     {"projects": list(projects), "flows": condition, "limit": page, "offset": len(flows)},
-                    {
-                        "tenant": [{"id": Name, "slug": (Name, None)}],
-                        "project": [{"id": Name, "name": Name, "tenant_id": (Name, None)}],
-                        "flow_aggregate": {"aggregate": {"count": int}},
-                        "flow": [FLOW],
-                    },
+                    _Flows,
                 )
             except NoAnswerInTime:
                 # Large flows: fewer of them at once.
@@ -151,7 +241,7 @@ class Api(Connection):
             data = self.ask(
                 "mutation($input: create_project_input!) { create_project(input: $input) { id } }",
                 {"input": {"name": name, "tenant_id": tenant_id}},
-                {"create_project": {"id": Name}},
+                dict[Literal["create_project"], _Created],
             )
         except ApiRefused as error:
             if "Uniqueness violation" not in str(error):
@@ -184,7 +274,7 @@ class Api(Connection):
                     "description": description or None,
                 }
             },
-            {"create_flow_from_compressed_string": {"id": Name}},
+            dict[Literal["create_flow_from_compressed_string"], _Created],
         )
         created: str = data["create_flow_from_compressed_string"]["id"]
         return created
@@ -208,14 +298,12 @@ class Api(Connection):
         data = self.ask(
             f"mutation($input: {mutation}_input!) {{ {mutation}(input: $input) {{ success }} }}",
             {"input": {"flow_id": flow_id}},
-            {mutation: {"success": (bool, None)}},
+            dict[str, _Done],
         )
         return bool(data[mutation]["success"])
 
     def page(self, tenant_slug: str, flow_group_id: str) -> str:
         """The flow's page in Prefect's UI, as `prefect register` links it (`Client.get_cloud_url`)."""
-        import re
-
         import prefect
 
         api = self.address

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from ..core.model import GitStorage
 from .ownership import same_repository
@@ -28,7 +31,7 @@ _FIELDS = f"""
 """
 
 
-class HeldFlow(NamedTuple):
+class ActiveFlow(msgspec.Struct, frozen=True):
     """An active flow whose storage is the repository."""
 
     flow: RegisteredFlow
@@ -61,7 +64,7 @@ class HeldFlow(NamedTuple):
         return describe_runtime(self.flow.group.get("run_config") or self.flow.serialized.get("run_config") or {})
 
 
-def held(api: Api, where: GitStorage, name: str | None = None) -> list[HeldFlow]:
+def active_flows(api: Api, where: GitStorage, name: str | None = None) -> list[ActiveFlow]:
     """The active flows of our tenant whose storage is this repository (only those called `name`), by project and name.
 
     The API is asked for the spellings of the path that Prefect can clone by; host and path are then compared as a
@@ -79,11 +82,11 @@ def held(api: Api, where: GitStorage, name: str | None = None) -> list[HeldFlow]
     rows, data = api.flows(condition, _FIELDS)
     tenant = api.own_tenant(data["tenant"])
     found = [
-        _held_flow(api, row, tenant["slug"] or "")
+        _active_flow(api, row, tenant["slug"] or "")
         for row in rows
         if row["project"] and row["project"].get("tenant_id") == tenant["id"]
     ]
-    own = [one for one in found if same_repository(one.flow.storage, where._asdict())]
+    own = [one for one in found if same_repository(one.flow.storage, asdict(where))]
     return sorted(own, key=lambda one: (one.flow.project, one.flow.name, -one.flow.version))
 
 
@@ -94,9 +97,9 @@ def _spellings(repo: str) -> list[str]:
     return ["".join(parts) for parts in written]
 
 
-def _held_flow(api: Api, row: Mapping[str, Any], tenant_slug: str) -> HeldFlow:
+def _active_flow(api: Api, row: Mapping[str, Any], tenant_slug: str) -> ActiveFlow:
     runs = [run for flow in (row["flow_group"] or {}).get("flows") or [] for run in flow["flow_runs"]]
     last = runs[0] if runs else {}
     flow = registered_flow(row)
     page = api.page(tenant_slug, flow.flow_group_id)
-    return HeldFlow(flow, last.get("state") or "", last.get("scheduled_start_time") or "", page)
+    return ActiveFlow(flow, last.get("state") or "", last.get("scheduled_start_time") or "", page)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pathspec import GitIgnoreSpec
+
 from ..core.errors import UnusableCommit
 from ..core.model import LoadedFlow
 from ..core.settings import Runtime
@@ -35,7 +37,7 @@ LISTS = ("labels", "image-pull-secrets", "ports", "worker-pool-specs")
 """Arguments that are lists: Prefect takes a text for the list of its letters."""
 
 
-def run_configs(runtimes: Sequence[Runtime], read_file: ReadFile) -> list[dict[str, Any]]:
+def of_runtimes(runtimes: Sequence[Runtime], read_file: ReadFile) -> list[dict[str, Any]]:
     """The serialized run config of each runtime, in the order of the settings.
 
     Template files are read from the commit that is registered, since agents do not have the repository.
@@ -148,8 +150,6 @@ def run_config_of(
 
 def runtime_of(path: str, runtimes: Sequence[Runtime]) -> int | None:
     """Which runtime serves a flow file, counted from 0: the first whose patterns match; None: none does."""
-    from pathspec import GitIgnoreSpec
-
     matching = (n for n, entry in enumerate(runtimes) if GitIgnoreSpec.from_lines(entry.flows).match_file(path))
     return next(matching, None)
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from msgspec.structs import asdict
+
 from ..core.model import GitStorage, LoadedFlow, RefUpdate
 
 
@@ -31,7 +33,7 @@ def _of_ref(where: GitStorage, kind: str, name: str) -> dict[str, Any]:
             flow_path="",
             branch_name=name if kind == "branch" else None,
             tag=name if kind == "tag" else None,
-            **where._asdict(),
+            **asdict(where),
         )
     serialized: dict[str, Any] = StorageSchema().dump(storage)
     return serialized

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from ..core.results import Check
 from .invocation import typed_here
 from .style import Look, columns, padded, whole
@@ -16,7 +18,7 @@ LEAST = 20
 def table(found: Sequence[Check], look: Look) -> list[str]:
     """A line for each check, its further facts below, aligned; what is wrong has a `!` before it."""
     names = max((columns(one.name) for one in found), default=0)
-    narrow = look._replace(width=max((look.width or NARROW) - names - 4, LEAST))
+    narrow = replace(look, width=max((look.width or NARROW) - names - 4, LEAST))
     lines = []
     for one in found:
         mark, name = look.paint("bad", "!") if one.problem else " ", one.name

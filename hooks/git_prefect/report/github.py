@@ -5,6 +5,8 @@ https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ..core.model import ERROR, NOTE, WARNING, Finding
 from ..core.results import Report
 from . import finding_text, terminal
@@ -21,7 +23,7 @@ def render(report: Report, look: Look) -> str:
         if row.action == "failed"
     ]
     lines = [annotation(one) for one in [*finding_text.ordered(report.findings), *failed]]
-    rest = terminal.render(report._replace(findings=()), look._replace(width=None))
+    rest = terminal.render(replace(report, findings=()), replace(look, width=None))
     # A line that begins with `::` would be a command of its own.
     lines += [f" {line}" if line.startswith("::") else line for line in rest.splitlines()]
     return "\n".join(lines)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec.structs import asdict
+
 from ..core.findings import CODES
 from ..core.model import Finding
-from ..core.results import Check, Registration, Report, ReportedFlow, ReportedRef, StandingFlow
+from ..core.results import Check, FlowStatus, Registration, Report, ReportedFlow, ReportedRef
 from .style import Look
 
 VERSION = 1
@@ -39,7 +41,7 @@ def _ref(one: ReportedRef) -> dict[str, Any]:
 
 
 def _flow(one: ReportedFlow) -> dict[str, Any]:
-    return {**one._asdict(), "ref": _name(one.ref)}
+    return {**asdict(one), "ref": _name(one.ref)}
 
 
 def _finding(one: Finding) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def _registration(one: Registration) -> dict[str, Any]:
     }
 
 
-def _registered(one: StandingFlow) -> dict[str, Any]:
+def _registered(one: FlowStatus) -> dict[str, Any]:
     return {
         "ref": _name(one.ref) or None,
         "flow": one.flow,
@@ -90,7 +92,7 @@ def _check(one: Check) -> dict[str, Any]:
 
 
 def _code(code: str) -> dict[str, Any]:
-    return {"code": code, **CODES[code]._asdict()}
+    return {"code": code, **asdict(CODES[code])}
 
 
 def _name(ref: str | None) -> str | None:

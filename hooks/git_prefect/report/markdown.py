@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..core.model import ERROR, NOTE, WARNING, Finding
-from ..core.results import Graph, Registration, Report, StandingFlow
+from ..core.results import FlowStatus, Graph, Registration, Report
 from . import explanations, finding_text, status_table, terminal, text
 from .mermaid import flowchart
 from .style import Look
@@ -105,7 +105,7 @@ def _in_table(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _registered(flows: Sequence[StandingFlow]) -> list[str]:
+def _registered(flows: Sequence[FlowStatus]) -> list[str]:
     """A table of what Prefect holds, as `git prefect status` has it; what is wrong with each is among the findings."""
     if not flows:
         return []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..core.results import CHANGES, Registration
 from .terminal import registrations
 
@@ -27,8 +29,8 @@ def remarks(line: Mapping[str, Any]) -> list[str]:
     return [*left_out, *(f"  {one}" for key in ("unclonable", "notes") for one in line.get(key, []))]
 
 
-def outcome(line: Mapping[str, Any]) -> str:
-    """What became of the flows of a push, below the line that told it is being registered (`settle`).
+def below_its_heading(line: Mapping[str, Any]) -> str:
+    """What became of the flows of a push, below the line that told it is being registered (`deploy/delivery.py`).
 
     Without what was told before it was done, and without what the push was told before it was sent: flows that are left out.
     """
@@ -42,4 +44,4 @@ def announced(row: Registration) -> Registration:
     """What is left to say of a flow whose plan was told before."""
     if row.action == "created" or row.action not in CHANGES:
         return row
-    return row._replace(changes=(), overrides=())
+    return replace(row, changes=(), overrides=())

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from ..core.model import Watch
+from ..core.model import Watch
 
 PATIENCE, TICK = 1.0, 0.1
 """Seconds before anything is shown, and between two looks."""

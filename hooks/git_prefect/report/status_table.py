@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from ..core.results import Report, StandingFlow
+from ..core.results import FlowStatus, Report
 from . import finding_text, text
 from .style import Look, columns, padded
 
@@ -17,7 +17,7 @@ LEAST_NAME = 12
 def table(report: Report, look: Look) -> list[str]:
     """The lines of the table; none when nothing is registered."""
     queued = {row.ref for row in report.registrations if row.action == "queued"}
-    groups: dict[tuple[str, str], list[StandingFlow]] = {}
+    groups: dict[tuple[str, str], list[FlowStatus]] = {}
     for one in report.registered:
         groups.setdefault((one.ref, one.project), []).append(one)
     cells = {one: cells_of(one) for one in report.registered}
@@ -41,13 +41,13 @@ def ref_name(ref: str) -> str:
     return f"tag {name}" if kind == "tags" else name or "the default branch"
 
 
-def cells_of(one: StandingFlow) -> tuple[str, str, str, str]:
+def cells_of(one: FlowStatus) -> tuple[str, str, str, str]:
     """Name, version, schedule and last run of a flow, in words."""
     paused = "" if one.schedule_active or not one.schedule else ", paused"
     return one.flow, f"v{one.version}", f"{one.schedule or 'no schedule'}{paused}", _last_run(one)
 
 
-def _last_run(one: StandingFlow) -> str:
+def _last_run(one: FlowStatus) -> str:
     if not one.last_run:
         return "never ran"
     return f"{one.last_run} {ago(seconds_since_epoch(one.last_run_at))}"
@@ -62,7 +62,7 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [*lines, f"  {told}"]
 
 
-def runtimes(registered: Collection[StandingFlow]) -> str:
+def runtimes(registered: Collection[FlowStatus]) -> str:
     """How many runtimes serve how many flows: images are built for the first number, not for the second."""
     counts: dict[str, int] = {}
     for one in registered:

@@ -6,8 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple, TextIO
+from typing import TextIO
 from unicodedata import east_asian_width
+
+import msgspec
 
 from ..core.model import ERROR, WARNING
 
@@ -21,7 +23,7 @@ HOLD = "\0"
 """Stands for a space at which no line is broken."""
 
 
-class Look(NamedTuple):
+class Look(msgspec.Struct, frozen=True):
     """How text looks: with colours or not, wrapped at some columns or (None) never, with every flow named or not."""
 
     color: bool = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from ..core.results import Registration, Report, ReportedFlow
 from . import doctor_table, explanations, finding_text, status_table, text
 from .invocation import typed_here
@@ -78,7 +80,7 @@ def registrations(rows: Sequence[Registration], plan: bool, look: Look = PLAIN) 
     """What became, or would become, of each flow, and below it what changed; failures first, like with like."""
     alike: dict[Registration, list[Registration]] = {}
     for row in sorted(rows, key=lambda row: ORDER.get(row.action, 1)):
-        key = row._replace(flow="", path="", version=None, url="", storage="")
+        key = replace(row, flow="", path="", version=None, url="", storage="")
         alike.setdefault(row if row.changes else key, []).append(row)
     lines = []
     for same in alike.values():
@@ -89,7 +91,7 @@ def registrations(rows: Sequence[Registration], plan: bool, look: Look = PLAIN) 
             lines += [line for row in same for line in _registration(row, plan, look)]
         else:
             names = ", ".join(row.flow for row in same) if count <= MOST_NAMED else text.plural(count, "flow")
-            shared = first._replace(flow=names, version=first.version if count == 1 else None, url="")
+            shared = replace(first, flow=names, version=first.version if count == 1 else None, url="")
             lines += _registration(shared, plan, look)
     return lines
 

@@ -6,6 +6,7 @@ import sys
 from typing import TextIO
 
 from ..core.model import ERROR, Finding, RefUpdate
+from . import style
 
 NARROW = 80
 """Columns that any terminal has."""
@@ -43,7 +44,5 @@ def fitted(paragraph: str, stream: TextIO | None = None) -> str:
     stream = stream or sys.stdout
     if not stream.isatty() or max(map(len, paragraph.splitlines()), default=0) <= NARROW:
         return paragraph
-    from . import style
-
     shown = style.of(stream=stream)
     return "\n".join(shown.wrap(style.whole(line)) for line in paragraph.splitlines())

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import Any, Optional
 
+import msgspec
+
+from ...core.deployment import Deployment, Resolution
 from ...core.errors import GitPrefectError
 from ...core.results import Check
-from ...core.settings import Target
 from ...prefect_api import agents
 from ...prefect_api.queries import Api, Registered
 from ...report import text
+
+
+class _Version(msgspec.Struct):
+    version: Optional[str] = None
+
+
+class _Api(msgspec.Struct):
+    api: Optional[_Version] = None
+
+
+class _Tenants(msgspec.Struct):
+    tenant: list[Any]
 
 
 def api() -> tuple[Check, Api | None]:
@@ -22,27 +37,28 @@ def api() -> tuple[Check, Api | None]:
         found = Api()
         facts = [f"{found.address} (backend {backend}, Prefect {prefect.__version__} here)"]
         if backend == "server":
-            version = (found.ask("query { api { version } }", {}, {"api*": {"version*": str}}).get("api") or {}).get("version")
+            version = (found.ask("query { api { version } }", {}, _Api).get("api") or {}).get("version")
             facts += [f"Prefect Server {version}"] * bool(version)
         else:
-            found.ask("query { tenant { id } }", {}, {"tenant": list})
+            found.ask("query { tenant { id } }", {}, _Tenants)
     except GitPrefectError as error:
         return Check("api", (), error.message, error.hint), None
     return Check("api", tuple(facts)), found
 
 
-def tenant_and_project(found: Api, target: Target | None, name: str | None) -> tuple[list[Check], Registered | None]:
-    """The tenant, and whether the project that a ref's target leads to exists."""
+def tenant_and_project(found: Api, ref: Resolution) -> tuple[list[Check], Registered | None]:
+    """The tenant, and whether the project that a ref is registered in exists."""
+    name = ref.project if isinstance(ref, Deployment) else None
     try:
         registered = found.registered([name] if name else [], [])
     except GitPrefectError as error:
         return [Check("tenant", (), error.message, error.hint)], None
     tenant = Check("tenant", (f"{registered.tenant_slug or 'without a slug'}, {registered.tenant_id}",))
-    if target is None or name is None:
+    if not isinstance(ref, Deployment) or name is None:
         return [tenant], registered
     if name in registered.project_ids:
         return [tenant, Check("project", (f"{name} exists",))], registered
-    if target.create_project:
+    if ref.target.create_project:
         return [tenant, Check("project", (f"{name} is created with the first registration",))], registered
     missing = Check(
         "project", (), f"{name} does not exist, so nothing can be registered",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -12,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import __version__, git
-from ...commands.install import BEFORE, is_ours, is_pre_commits
 from ...core.errors import GitPrefectError
+from ...core.json_input import decode
 from ...core.results import Check
 from ...flows.interpreter import Interpreter
 from ...git.hooks_path import hooks_folder, is_gits_own
 from ...report.invocation import executable, git_prefect
+from ..native_hook import BEFORE, is_ours, is_pre_commits
 
 OLDEST_GIT = (2, 28)
 """The first with `reference-transaction` hooks and `init.defaultBranch`."""
@@ -175,7 +175,6 @@ def _packages(python: str, names: Sequence[str] = PACKAGES) -> dict[str, str]:
         said = subprocess.run(
             [python, "-c", asked, *names], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
         ).stdout
-        found: dict[str, str] = json.loads(said)
-        return found
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return decode(said, dict[str, str]) or {}
+    except (OSError, subprocess.TimeoutExpired):
         return {}

@@ -9,21 +9,21 @@ import time
 from collections.abc import Sequence
 
 from ... import git
+from ...core.deployment import ResolvedRef
 from ...core.errors import GitPrefectError, UsageError
-from ...core.model import CheckedFile, GitStorage, RefUpdate
+from ...core.model import CheckedFile, RefUpdate
 from ...core.results import Check
-from ...core.settings import Settings
 from ...git import remotes
 from ...git.clone_url import TOKEN, why_not_clonable
 from ...git.ls_remote import RemoteRefs, ask_remote, without_prompts
 from ...git.remote_urls import locate
 from ...report import invocation, text
+from ..clonable import how_to_clone
 from ..clone_check import check_clone
 from ..clone_failures import no_default_branch
-from ..selection import how_to_clone
 
 
-def remote(repository: git.Repository, update: RefUpdate) -> tuple[Check, RemoteRefs | None]:
+def remote_has_ref(repository: git.Repository, update: RefUpdate) -> tuple[Check, RemoteRefs | None]:
     """Whether the remote answers and has the ref; what it has."""
     url = remotes.fetch_url(repository, update)
     facts = [f"{update.remote}, {url}"]
@@ -66,12 +66,12 @@ def ssh_alias(repository: git.Repository, url: str) -> tuple[str, str] | None:
     return (host, known[1]) if known and known[1].lower() != host else None
 
 
-def storage(repository: git.Repository, update: RefUpdate, where: GitStorage, settings: Settings) -> Check:
+def storage(repository: git.Repository, ref: ResolvedRef) -> Check:
     """The URL that agents clone, as Prefect makes it of the storage that is registered."""
-    url = remotes.fetch_url(repository, update)
+    where, url = ref.storage, ref.url
     obstacle = why_not_clonable(url, where)
     if obstacle:
-        return Check("storage", (), obstacle, how_to_clone(repository, url, settings))
+        return Check("storage", (), obstacle, how_to_clone(repository, url, ref.settings))
     if where.git_clone_url_secret_name:
         return Check("storage", (f"the URL in the secret {where.git_clone_url_secret_name}",))
     if where.use_ssh:
@@ -83,14 +83,10 @@ def storage(repository: git.Repository, update: RefUpdate, where: GitStorage, se
 
 
 def token_and_clone(
-    repository: git.Repository,
-    update: RefUpdate,
-    where: GitStorage,
-    settings: Settings,
-    files: Sequence[CheckedFile],
-    answer: RemoteRefs | None,
+    repository: git.Repository, ref: ResolvedRef, files: Sequence[CheckedFile], answer: RemoteRefs | None
 ) -> list[Check]:
     """Whether the secret is there, and whether an agent would get a flow with it."""
+    update, where = ref.update, ref.storage
     secret = where.git_clone_url_secret_name or where.git_token_secret_name
     if where.use_ssh:
         token = Check("token", ("none is needed: agents clone over ssh, with a key of theirs",))
@@ -98,14 +94,14 @@ def token_and_clone(
         token = Check("token", ("none is set: agents clone without a login",))
     else:
         token = Check("token", (f"{secret} is there",))
-    obstacle = why_not_clonable(remotes.fetch_url(repository, update), where)
+    obstacle = why_not_clonable(ref.url, where)
     untried = Check("token", (f"{secret}, not looked for",)) if secret else token
     if obstacle or answer is None or answer.commit(update.ref) is None:
         reason = "the storage" if obstacle else "the remote"
         return [untried, Check("clone", (f"not tried, for what is wrong with {reason}",))]
     begin = time.monotonic()
     try:
-        found = check_clone(repository, update, settings, files)
+        found = check_clone(repository, ref, files)
     except UsageError:
         return [untried, Check("clone", ("not tried, for what is wrong with the interpreter",))]
     took = f"in {time.monotonic() - begin:.1f} s"

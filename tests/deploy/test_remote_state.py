@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from git_prefect.core.model import RefUpdate
-from git_prefect.deploy import annotated_tags
+from git_prefect.deploy import annotated_tags, remote_state
+from git_prefect.deploy.resolver import resolve
 from git_prefect.git import Repository
-from git_prefect.hooks import check_pushed
 
 from ..repository import Clone, clone
 
@@ -26,7 +27,7 @@ def test_what_a_push_does_to_its_ref(work: Clone) -> None:
     work.git("checkout", "--quiet", "-b", "other", one)
     three = work.commit({"a": "3"})
     assert [
-        check_pushed.what_it_does(work.repository, update(work, *ends))
+        remote_state.what_it_does(work.repository, update(work, *ends))
         for ends in ((None, two), (two, two), (one, two), (two, three), ("9" * 40, two), (two, None))
     ] == [
         f"origin/main: new, at {two[:7]}",
@@ -41,7 +42,7 @@ def test_what_a_push_does_to_its_ref(work: Clone) -> None:
 def told(work: Clone, ref: str = "refs/heads/main") -> list[tuple[str, str, str]]:
     """Code, message and hint of what is wrong, against the remote as it is."""
     head = work.head()
-    found = check_pushed.against_remote(work.repository, RefUpdate("origin", "", ref, head, head, None, "--ref"))
+    found = remote_state.against_remote(work.repository, RefUpdate("origin", "", ref, head, head, None, "--ref"))
     return [(one.code, one.message, one.hint) for one in found]
 
 
@@ -79,15 +80,15 @@ def test_a_hint_can_be_typed_whatever_a_branch_is_called(work: Clone) -> None:
 
 def test_flow_files_that_are_in_no_commit(work: Clone) -> None:
     work.commit({"flows/etl.py": FLOW, "helper.py": "x = 1\n", "flows/same.py": FLOW})
-    assert check_pushed.uncommitted(work.repository) == []
+    assert remote_state.uncommitted(work.repository) == []
     work.write({"flows/etl.py": FLOW + "\n", "helper.py": "x = 2\n", "new.py": FLOW, "staged.py": FLOW, "README": "more\n"})
     work.git("add", "staged.py")
-    found = check_pushed.uncommitted(work.repository)
+    found = remote_state.uncommitted(work.repository)
     assert [(one.code, one.path, one.hint) for one in found] == [
         ("uncommitted-flow", path, f"git add {path} && git commit && git push") for path in ("flows/etl.py", "new.py", "staged.py")
     ]
-    bare: Repository = work.repository._replace(top=None)
-    assert check_pushed.uncommitted(bare) == []
+    bare: Repository = replace(work.repository, top=None)
+    assert remote_state.uncommitted(bare) == []
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_an_annotated_tag_is_refused_where_it_would_be_registered_as_it_is(work:
     work.git("tag", "v2")
     tag = work.git("rev-parse", "v1")
     pushed = RefUpdate("origin", "", "refs/tags/v1", commit, tag, None, "push")
-    found = annotated_tags.refused(work.repository, pushed)
+    found = annotated_tags.refused(resolve(work.repository, pushed))
     assert [(one.code, one.severity, one.ref) for one in found] == [("annotated-tag", "error", "refs/tags/v1")] * refused
-    lightweight = pushed._replace(ref="refs/tags/v2", pushed_object=commit)
-    assert annotated_tags.refused(work.repository, lightweight) == []
+    lightweight = replace(pushed, ref="refs/tags/v2", pushed_object=commit)
+    assert annotated_tags.refused(resolve(work.repository, lightweight)) == []

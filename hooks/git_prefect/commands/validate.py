@@ -1,0 +1,118 @@
+"""git prefect validate: flow files of the work tree, of a ref or, in a commit, of the index, loaded as an agent loads them."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from .. import git
+from ..core.errors import ExitCode, UsageError
+from ..core.model import ERROR, GitStorage, RefUpdate
+from ..core.results import Report, ReportedRef
+from ..core.settings import Settings, Source
+from ..deploy.commit_settings import settings_at
+from ..deploy.queue import resume
+from ..deploy.resolver import resolve, storage_for
+from ..deploy.source_tree import check, interpreter_for, tree_of_commit, tree_of_index, tree_of_work_tree
+from ..flows.checker import CheckOptions
+from ..flows.discovery import Tree
+from ..git import refs
+from ..git.remotes import default_remote
+from ..report.options import Parser, reporting, show
+from ..report.rows import files_in_words, reported_flows, reported_ref
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check flow files; exit code 1 when one of them would fail on an agent, or none could be checked.
+
+    In a commit, the index is checked; by hand, the work tree (or `--ref`).
+    """
+    options = _arguments(argv)
+    repository = git.open_repository()
+    if _in_commit() and not options.files:
+        return ExitCode.OK
+    resume(repository)
+    source, tree, told = _subject(repository, options)
+    only = _from_top(repository, options.files, tree) if options.files else None
+    loading = CheckOptions(
+        only=only, storage=_storage(repository, source.settings), no_cache=options.no_cache, no_preload=options.no_preload
+    )
+    files = check(repository, tree, source.settings, loading)
+    ref = told[0].ref if told else None
+    findings = tuple(replace(one, ref=ref) for file in files for one in file.findings)
+    errors = sum(one.severity == ERROR for one in findings)
+    nothing_checked = bool(files) and all(file.unchecked for file in files)
+    summary = files_in_words(files, errors, interpreter_for(repository, source.settings).brief)
+    return show(
+        Report(
+            "validate",
+            ExitCode.FINDINGS if errors or nothing_checked else ExitCode.OK,
+            told,
+            reported_flows(files, ref),
+            findings,
+            summary=() if _in_commit() else (summary,),
+            root=repository.top or "",
+        ),
+        options,
+    )
+
+
+def _subject(repository: git.Repository, options: Namespace) -> tuple[Source, Tree, tuple[ReportedRef, ...]]:
+    """What is checked: by which settings, which files, and the ref that they are of, if any."""
+    if not options.ref:
+        source = settings_at(repository, None, "origin")
+        return source, tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository), ()
+    remote = default_remote(repository)
+    update = refs.by_hand(repository, os.environ, options.ref, remote)
+    if update.commit is None:
+        raise UsageError(f"{options.ref} is on {remote}, but not here", f"fetch it first: git fetch {remote} --tags")
+    ref = resolve(repository, update)
+    return ref.source, tree_of_commit(repository, update.commit), (reported_ref(ref),)
+
+
+def _arguments(argv: Sequence[str]) -> Namespace:
+    parser = Parser(
+        prog="git prefect validate",
+        description="Load flow files as an agent loads them: those named, else all of the work tree.",
+        epilog="Exit codes: 0 all load, 1 findings, 2 usage or settings.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="flow files, or folders of them; default: all")
+    parser.add_argument("--ref", help="check this branch's or tag's commit, not the work tree")
+    parser.add_argument("--no-cache", action="store_true", help="load everything again")
+    parser.add_argument("--no-preload", action="store_true", help="import no installed module ahead of the flow files")
+    return reporting(parser).parse_args(argv)
+
+
+def _storage(repository: git.Repository, settings: Settings) -> GitStorage | None:
+    """What declared storages are compared with by hand: the remote that a push would go to, if there is one."""
+    try:
+        remote = default_remote(repository)
+    except UsageError:
+        return None
+    return storage_for(repository, RefUpdate(remote, "", "", None, None, None, "by hand"), settings)
+
+
+def _in_commit() -> bool:
+    # `git commit` names its index to the pre-commit hook; nothing else does.
+    return "GIT_INDEX_FILE" in os.environ
+
+
+def _from_top(repository: git.Repository, files: Sequence[str], tree: Tree) -> set[str]:
+    """Paths from the root of the repository; symlinks in folders are followed, the file itself is not. A folder is all below."""
+    top = os.path.realpath(repository.top or ".")
+    found: set[str] = set()
+    for file in files:
+        if not os.path.lexists(file):
+            raise UsageError(
+                f"{file}: there is no such file here", "name files from where you are, or none to check all flow files"
+            )
+        if os.path.isdir(file):
+            below = os.path.normpath(os.path.relpath(os.path.realpath(file), top)) + "/"
+            found |= {one.path for one in tree.entries if below == "./" or one.path.startswith(below)}
+            continue
+        folder, name = os.path.split(file)
+        found.add(os.path.relpath(os.path.join(os.path.realpath(folder or "."), name), top))
+    return found

@@ -1,0 +1,237 @@
+"""The gate of a push: the flow files of the pushed commit are checked, and the ref is admitted to the queue or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Union
+
+import msgspec
+
+from .. import git
+from ..core.deployment import Deployment, NotDeployed, Resolution
+from ..core.errors import UnusableCommit, UsageError
+from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
+from ..flows.checker import CheckOptions
+from ..flows.interpreter import Interpreter
+from ..prefect_api.run_configs import check_runtimes
+from ..report import text
+from ..report.invocation import git_prefect, typed_here
+from . import annotated_tags, push_notices, removed_flows
+from .clonable import refuse_unclonable
+from .commit_settings import settings_at
+from .selection import branch_point, count_flows, stay_elsewhere
+from .source_tree import check, interpreter_for, tree_of_commit
+
+
+class Validation(msgspec.Struct, frozen=True):
+    """The flow files of a commit, and what of their findings refuses its push."""
+
+    files: list[CheckedFile]
+    refused: list[Finding]
+    """Errors in what the push changes or breaks."""
+    existing: list[Finding]
+    """Errors that were there before it: told in one line, and left out of the registration."""
+    interpreter: Interpreter
+    """What loaded the files, or would have."""
+    base: str | None
+    """The commit that the push builds on; None when it builds on nothing."""
+
+    @property
+    def remarks(self) -> list[Finding]:
+        """Warnings and notes."""
+        return [one for file in self.files for one in file.findings if one.severity != ERROR]
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """A ref that is to be registered once its commit is on the remote."""
+
+    update: RefUpdate
+    project: str
+    flows: int
+    """How many flows it registers, beside those that are registered from it already."""
+    remarks: Sequence[str] = ()
+    """What else there is to say of it. pre-commit hides what the hooks before have said, so all of it is said here."""
+    project_by_hand: str | None = None
+
+
+class NotAdmitted(msgspec.Struct, frozen=True):
+    """A ref that is not queued, and what a person is told of that; nothing where another hook has told it."""
+
+    update: RefUpdate
+    lines: Sequence[str] = ()
+
+
+Decision = Union[Admission, NotAdmitted]
+
+
+def validate(repository: git.Repository, ref: Resolution, same_push: bool = False) -> Validation:
+    """Check every flow file of the pushed commit, and tell what refuses the push from existing errors.
+
+    A push is refused for errors in flow files that it adds or changes or that were without one before it, and
+    only on refs that have a target, or where there are no targets at all; with `strict`, for any error.
+    """
+    update, settings = ref.update, ref.settings
+    assert update.commit, "a deletion has no flows"
+    options = CheckOptions(storage=ref.storage, same_push=same_push)
+    python = interpreter_for(repository, settings)
+    files = check(repository, tree_of_commit(repository, update.commit), settings, options, python)
+    errors = [one for file in files for one in file.findings if one.severity == ERROR]
+    base = base_of(repository, ref)
+    if settings.strict or not errors:
+        return Validation(files, errors, [], python, base)
+    if isinstance(ref, NotDeployed) and ref.matches_none_of_its_targets:
+        return Validation(files, [], errors, python, base)
+    existing = _existing(repository, ref, base, {one.path for one in errors if one.path})
+    return Validation(
+        files,
+        [one for one in errors if one.path not in existing],
+        [one for one in errors if one.path in existing],
+        python,
+        base,
+    )
+
+
+def _existing(repository: git.Repository, ref: Resolution, base: str | None, failing: set[str]) -> set[str]:
+    """Those of the failing files that the push does not change and that fail at the commit it builds on, too."""
+    update = ref.update
+    if base is None:
+        return set()
+    unchanged = failing - git.changed_paths(repository, base, update.commit or "")
+    if not unchanged:
+        return set()
+    try:
+        settings = settings_at(repository, base, update.remote).settings
+    except UsageError:
+        settings = ref.settings
+    options = CheckOptions(only=unchanged, storage=ref.storage, same_push=True)
+    before = check(repository, tree_of_commit(repository, base), settings, options)
+    return {file.path for file in before if file.failed}
+
+
+def base_of(repository: git.Repository, ref: Resolution) -> str | None:
+    """The commit that a push builds on: what the remote has, else where it left the default branch; None: nothing."""
+    update = ref.update
+    if update.remote_commit and git.commit_of(repository, update.remote_commit):
+        return update.remote_commit
+    return branch_point(repository, update, ref.default_branch)
+
+
+def existing_errors(found: Validation) -> str:
+    """One line on the errors that were there before a push; empty when there are none."""
+    if not found.existing:
+        return ""
+    paths = sorted({one.path or "the repository" for one in found.existing})
+    shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    return (
+        f"not from this push: {text.plural(len(found.existing), 'error')} in {shown}; these flows are not registered. "
+        f"See them with: {git_prefect('validate')}"
+    )
+
+
+def admit(
+    repository: git.Repository, ref: Resolution, skipped: Sequence[str] = (), found: Validation | None = None
+) -> Decision:
+    """Whether a ref is queued for its registration. `skipped` are the hooks that SKIP names; `found` is what it has.
+
+    Raises:
+        UsageError: it could never be registered: its settings, its templates, its remote.
+    """
+    update = ref.update
+    where = text.place(update)
+    if annotated_tags.refused(ref):
+        told = push_notices.is_refused(repository, update, push_notices.CHECK_PUSHED)
+        line = f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]"
+        return NotAdmitted(update, () if told else (line,))
+    if isinstance(ref, NotDeployed):
+        if ref.reason.refuses_push:
+            raise UnusableCommit(ref.reason.message, ref.reason.hint)
+        return NotAdmitted(update, _no_target(repository, ref))
+    refuse_unclonable(repository, ref)
+    if ref.settings.runtime:
+        commit = update.commit or ""
+        check_runtimes(ref.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
+    found = found or validate(repository, ref, same_push=True)
+    if found.refused and push_notices.VALIDATE not in skipped:
+        told = push_notices.is_refused(repository, update, push_notices.VALIDATE)
+        errors = text.plural(len(found.refused), "error")
+        line = f"{where}: nothing is queued: {errors} in what this push changes or breaks: {git_prefect('validate')}"
+        return NotAdmitted(update, () if told else (line,))
+    return Admission(
+        update,
+        ref.project,
+        count_flows(repository, ref, found.files),
+        _remarks(repository, ref, found),
+        ref.project_by_hand,
+    )
+
+
+def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
+    """What a person should know of an admitted push before its flows are registered."""
+    update = ref.update
+    remarks = annotated_tags.announced(ref)
+    if found.refused:
+        remarks.append(f"left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
+    remarks += [existing_errors(found)] if found.existing else []
+    changed = git.changed_paths(repository, found.base, update.commit or "")
+    remarks += [
+        f"{text.headline(one)}\n    hint: {typed_here(one.hint)}"
+        for one in found.remarks
+        if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
+    ]
+    all_are_new = ref.source.origin in changed and not _has_settings(repository, found.base, update.remote)
+    remarks += stay_elsewhere([file for file in found.files if all_are_new or file.path in changed], ref.settings)
+    names = {flow.name for file in found.files for flow in file.flows}
+    return remarks + removed_flows.by_change(repository, update, ref.target, names)
+
+
+def _has_settings(repository: git.Repository, commit: str | None, remote: str) -> bool:
+    """Whether a commit has settings, usable or not."""
+    try:
+        return commit is not None and settings_at(repository, commit, remote).origin != "defaults"
+    except UsageError:
+        return True
+
+
+def promise(admitted: Admission, told_live: bool, commit: str = "") -> str:
+    """What is said of a ref that is queued; `commit` stands in for the one that is pushed."""
+    update, flows, project = admitted.update, admitted.flows, admitted.project
+    what = (
+        f"{text.plural(flows, 'flow')} → project {project}"
+        if flows
+        else f"no flow of its own; project {project} is compared"
+    )
+    once = f"{text.place(update)}: {what}, once {update.remote} has {commit or text.short(update.commit)}."
+    if in_ci():
+        return f"{once} CI is set, so nothing waits for that: {git_prefect('register', '--ref', update.name)}"
+    return once if told_live else f"{once} What became of it: {git_prefect('status')}"
+
+
+def in_ci() -> bool:
+    """Whether this is a job of CI, where no watcher outlives a hook."""
+    return os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def _no_target(repository: git.Repository, ref: NotDeployed) -> list[str]:
+    """That a ref is not registered; nothing where the push changes nothing that could be."""
+    update = ref.update
+    if update.remote_commit and not changes_what_decides(repository, update.remote_commit, update.commit or ""):
+        return []
+    explained = git_prefect("register", "--explain", "--ref", update.name)
+    return [
+        f"{text.place(update)}: not registered, no target takes it [no-target]\n"
+        f"  hint: {ref.reason.remedy}; which target takes what: {explained}"
+    ]
+
+
+DECIDING = (".py", ".toml", ".yaml", ".yml", ".json")
+"""Ends of the names of files that can decide what is registered: sources, settings, templates."""
+
+
+def changes_what_decides(repository: git.Repository, old: str, new: str) -> bool:
+    """Whether two commits differ in a file that can decide what is registered; True when one is not here."""
+    try:
+        git.run_git(repository, "diff-tree", "-r", "--quiet", old, new, "--", *(f"*{end}" for end in DECIDING))
+    except git.GitError:
+        return True
+    return False

@@ -1,0 +1,51 @@
+"""Rows of a report, from what was found and planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.deployment import Deployment, ResolvedRef
+from ..core.model import CheckedFile
+from ..core.results import PlannedFlow, Registration, ReportedFlow, ReportedRef
+from . import text
+
+
+def reported_flows(files: Sequence[CheckedFile], ref: str | None) -> tuple[ReportedFlow, ...]:
+    """The flows of checked files as a report has them; a file without one that was found is a row by itself."""
+    rows = []
+    for file in files:
+        status = "failed" if file.failed else "unchecked" if file.unchecked else "ok"
+        rows += [ReportedFlow(ref, file.path, one.name, status, one.tasks, file.cached) for one in file.flows]
+        if not file.flows:
+            rows.append(ReportedFlow(ref, file.path, None, status, None, file.cached))
+    return tuple(rows)
+
+
+def reported_ref(ref: ResolvedRef, heading: str = "") -> ReportedRef:
+    """A ref as a report has it, with the project that it leads to."""
+    update = ref.update
+    project = ref.project if isinstance(ref, Deployment) else None
+    return ReportedRef(update.name, update.kind, update.commit, update.source, project, heading)
+
+
+def would_be(one: PlannedFlow, ref: str) -> Registration:
+    """A planned flow as the row of a report, with the version that it would have."""
+    version = (one.registered_version or 0) + one.new_version or None
+    return Registration(
+        ref, one.flow, one.path, one.project, one.action, version, one.changes, one.reason, overrides=one.overrides
+    )
+
+
+def files_in_words(files: Sequence[CheckedFile], errors: int, interpreter: str) -> str:
+    """One line that sums up checked files, and with which interpreter they were loaded."""
+    if not files:
+        return f"no flow files here ({interpreter})"
+    good = [file for file in files if not file.failed and not file.unchecked]
+    count = sum(len(file.flows) for file in good)
+    unchecked = sum(file.unchecked for file in files)
+    parts = [
+        f"{text.plural(count, 'flow')} in {text.plural(len(good), 'file')} {'loads' if count == 1 else 'load'} as on an agent"
+    ]
+    parts += [text.plural(errors, "error")] if errors else []
+    parts += [f"{text.plural(unchecked, 'file')} unchecked"] if unchecked else []
+    return f"{', '.join(parts)} ({interpreter})"
