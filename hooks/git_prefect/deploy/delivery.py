@@ -150,8 +150,9 @@ def on_remote(repository: git.Repository, entry: Entry, just_pushed: bool) -> Re
     tracking = git.tracking_ref(repository, entry.remote, entry.ref)
     moved = tracking and entry.tracking_before != entry.commit
     moved = moved and git.commit_of(repository, tracking or "") == entry.commit
-    # A push URL of its own is another repository than the one that agents clone from.
-    if just_pushed and moved and remotes.fetch_url(repository, update) == entry.url:
+    fetched, pushed = remotes.fetch_url(repository, update), remotes.push_urls(repository, entry.remote)
+    # git moves the tracking ref as soon as any of several push URLs has accepted; agents clone from the fetch URL.
+    if just_pushed and moved and fetched == entry.url and len(pushed) <= 1:
         return update
     try:
         answer = ask_remote(repository, entry.remote, entry.ref)
@@ -161,11 +162,8 @@ def on_remote(repository: git.Repository, entry: Entry, just_pushed: bool) -> Re
         again = git_prefect("register", "--remote", entry.remote, "--ref", update.name)
         raise NotOnRemote(f"pushed by URL, and {error.message}; once it has arrived: {again}") from error
     theirs = answer.commit(entry.ref)
-    if theirs is None and moved and remotes.fetch_url(repository, update) != entry.url:
-        raise OutOfReach(
-            f"{text.place(update)} does not exist yet at the URL that is fetched from; the push went to {entry.url}",
-            "agents clone from the fetch URL: see `git remote -v`",
-        )
+    if moved and fetched not in (pushed or [entry.url]):
+        _wait_for_mirror(repository, update, theirs, entry.url)
     if theirs is None:
         raise NotOnRemote(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
     if not git.has_whole(repository, [theirs]):
@@ -175,6 +173,25 @@ def on_remote(repository: git.Repository, entry: Entry, just_pushed: bool) -> Re
     if update.kind == "branch" and git.is_ancestor(repository, entry.commit, theirs):
         return replace(update, commit=theirs, pushed_object=theirs)
     raise NotOnRemote(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
+
+
+def _wait_for_mirror(repository: git.Repository, update: RefUpdate, theirs: str | None, pushed_to: str) -> None:
+    """See that the URL that is fetched from has caught up with the one that was pushed to.
+
+    Raises:
+        OutOfReach: it lacks the ref, or has an older commit of it.
+    """
+    behind = theirs is None or (theirs != update.commit and _is_older(repository, theirs, update.commit or ""))
+    if behind:
+        has = f"is at {text.short(theirs)}" if theirs else "does not exist yet"
+        raise OutOfReach(
+            f"{text.place(update)} {has} at the URL that is fetched from; the push went to {pushed_to}",
+            "agents clone from the fetch URL: see `git remote -v`",
+        )
+
+
+def _is_older(repository: git.Repository, commit: str, other: str) -> bool:
+    return git.commit_of(repository, commit) is not None and git.is_ancestor(repository, commit, other)
 
 
 def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell: Callable[[str], None]) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from .. import git
 from ..core.errors import ExitCode
 from ..core.model import RefUpdate
-from ..git import process, trigger
+from ..git import process, remotes, trigger
 from ..report import text
 from ..report.invocation import executable, git_prefect, typed_here
 from . import pending, push_notices, watcher
@@ -44,6 +44,8 @@ def enqueue(repository: git.Repository, decisions: Sequence[Decision], inside_pu
         before = git.commit_of(repository, tracking) if tracking else None
         told_live = bool(inside_push and tracking and before != update.commit and _is_worth_a_line(repository, decision))
         told_live = told_live and not _is_registered(repository, update)
+        # With several, what the first of them moves proves nothing: the remote is asked once the push has ended.
+        told_live = told_live and len(remotes.push_urls(repository, update.remote)) <= 1
         if told_live and tracking:
             moves.append((update.commit or "", tracking))
             told_soon.add((update.remote, update.ref))

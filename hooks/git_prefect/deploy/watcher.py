@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from .. import git
-from ..git import process, trigger
+from ..git import process, remotes, trigger
 from ..git.process import Process
 from . import pending, watcher_process
 from .delivery import deliver, look_again
@@ -136,6 +136,9 @@ def _has_arrived(repository: git.Repository, entry: Entry) -> bool:
 
     A branch that has a tracking ref is settled when that moves; tags and others have none, and the remote is asked.
     """
+    if len(remotes.push_urls(repository, entry.remote)) > 1:
+        # The first that accepts moves the tracking ref; the others are asked when the push has ended.
+        return False
     tracking = git.tracking_ref(repository, entry.remote, entry.ref)
     return tracking is None or git.commit_of(repository, tracking) == entry.commit != entry.tracking_before
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..core.errors import UsageError
 from ..core.model import RefUpdate
 from .remote_urls import same_place, without_credentials
-from .repository import GitError, Repository, ask, setting
+from .repository import GitError, Repository, ask, run_git, setting
 
 
 def default_remote(repository: Repository) -> str:
@@ -72,6 +72,15 @@ def named_remote(repository: Repository, wanted: str) -> str:
 def remote_url(repository: Repository, remote: str) -> str:
     """The URL that this clone fetches from, `insteadOf` applied, without credentials."""
     return without_credentials(ask(repository, "ls-remote", "--get-url", "--", remote) or remote)
+
+
+def push_urls(repository: Repository, remote: str) -> list[str]:
+    """The URLs that a push to a remote goes to, `pushInsteadOf` applied, without credentials; empty for a remote by URL."""
+    try:
+        printed = run_git(repository, "remote", "get-url", "--push", "--all", "--", remote)
+    except GitError:
+        return []
+    return [without_credentials(url) for url in printed.decode("utf-8", "surrogateescape").split("\n")[:-1]]
 
 
 def fetch_url(repository: Repository, update: RefUpdate) -> str:
