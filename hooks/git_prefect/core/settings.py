@@ -161,6 +161,9 @@ def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
 PER_MACHINE = ("python", "timeout", "token-secret", "token-username", "clone-url-secret")
 """What `git config prefect.<key>` and `GIT_PREFECT_<KEY>` can set."""
 
+LOGIN = {"token-secret", "token-username", "clone-url-secret"}
+"""Those of them that say how agents log in when they clone."""
+
 
 def _with_machine(settings: Settings, config: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     # git config keys have no case: `prefect.tokenSecret` and `prefect.token-secret` are both written.
@@ -177,9 +180,18 @@ def _with_machine(settings: Settings, config: Mapping[str, str], environ: Mappin
         variable = "GIT_PREFECT_" + key.upper().replace("-", "_")
         if environ.get(variable):
             found[key] = (environ[variable], variable)
-    # How agents reach the repository is one thing: what the machine says of it replaces what the file says.
-    if {"token-secret", "token-username", "clone-url-secret"} & found.keys():
-        settings = msgspec.structs.replace(settings, token_secret=None, token_username=None, clone_url_secret=None)
+    for key in LOGIN & found.keys():
+        value, where = found[key]
+        if not value.strip():
+            raise UsageError(
+                f"{where}: it is empty, so flows would be registered without the login that agents clone with",
+                f"unset {where}, or name the Prefect secret",
+            )
+    # Key by key, but for the two ways to clone, of which a repository has one.
+    if "clone-url-secret" in found:
+        settings = msgspec.structs.replace(settings, token_secret=None, token_username=None)
+    elif LOGIN & found.keys():
+        settings = msgspec.structs.replace(settings, clone_url_secret=None)
     for key, (value, where) in found.items():
         try:
             typed = float(value) if key == "timeout" else value
