@@ -13,7 +13,9 @@ from typing import Any, Callable, NamedTuple
 
 import pytest
 
+from git_prefect.core.model import RefUpdate
 from git_prefect.deploy import pending
+from git_prefect.git.process import ancestors
 from git_prefect.hooks import fast_path
 
 from ..repository import Clone
@@ -289,6 +291,18 @@ def test_a_push_that_waits_takes_the_full_way(registered: Pusher) -> None:
     registered.out.unlink()
     registered.clone.git("push", "origin", "main")
     assert [Answer(*json.loads(line)).fast for line in registered.out.read_text().splitlines()] == [False, True, False]
+
+
+def test_another_push_that_waits_takes_the_full_way(registered: Pusher) -> None:
+    clone = registered.clone
+    other = RefUpdate("origin", "", "refs/heads/other", clone.head(), clone.head(), None, "push")
+    # Its push is still running: this process is.
+    made = pending.record(clone.repository, other, None, ancestors()[0][0], None)
+    clone.commit({"README": "more\n"})
+    registered.out.unlink()
+    clone.git("push", "origin", "main")
+    assert [Answer(*json.loads(line)).fast for line in registered.out.read_text().splitlines()] == [False, True, False]
+    assert made in pending.entries(clone.repository)
 
 
 @pytest.mark.parametrize("arguments", [("origin", "main", "HEAD:refs/heads/other"), ("--follow-tags", "origin", "main")])

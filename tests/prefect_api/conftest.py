@@ -102,7 +102,7 @@ def deployment(ref: RefUpdate, rule: Target, default_branch: str | None = None, 
     """A ref on its way to the project of a target."""
     source = Source(Settings(parallel=parallel), "pyproject.toml")
     return Deployment(
-        update=ref, source=source, storage=WHERE, default_branch=default_branch, target=rule, project=rule.project
+        update=ref, source=source, url=ref.url, storage=WHERE, default_branch=default_branch, target=rule, project=rule.project
     )
 
 

@@ -11,10 +11,12 @@ import msgspec
 import pytest
 
 from git_prefect.core.model import CheckedFile, LoadedFlow, RefUpdate
-from git_prefect.core.settings import Settings
+from git_prefect.core.settings import Settings, Source
 from git_prefect.deploy import clone_check
-from git_prefect.deploy.clone_check import CloneCheck, check_clone
+from git_prefect.deploy.clone_check import CloneCheck
 from git_prefect.deploy.clone_failures import QUOTE
+from git_prefect.deploy.resolver import resolve_by
+from git_prefect.git import Repository
 
 from ..flows.conftest import make_venv, site_of
 from ..repository import Clone
@@ -60,6 +62,11 @@ def host(https: HttpsServer, work: Clone, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("PREFECT__BACKEND", "server")
     monkeypatch.setenv(SECRET, TOKEN)
     yield https
+
+
+def check_clone(repository: Repository, update: RefUpdate, settings: Settings, files: list[CheckedFile]) -> CloneCheck:
+    """Clone a ref as these settings have agents do it."""
+    return clone_check.check_clone(repository, resolve_by(repository, update, Source(settings, "pyproject.toml")), files)
 
 
 TOKENS = Settings(token_secret="GIT_TOKEN", token_username="oauth2")

@@ -13,7 +13,7 @@ from git_prefect.cli import main
 from git_prefect.core.errors import ExitCode, GitPrefectError, NotAuthorised, OutOfReach
 from git_prefect.core.model import RefUpdate
 from git_prefect.deploy import pending
-from git_prefect.deploy.delivery import settle
+from git_prefect.deploy.delivery import deliver
 from git_prefect.git.ls_remote import ask_remote, fetch_commits
 
 from ..end_to_end.conftest import flow_file
@@ -116,11 +116,11 @@ def test_every_command_that_asks_the_remote(
     assert main(["init", "--yes"]) == ExitCode.OK
     # A watcher keeps what waits until the login is right again.
     pending.record(work.repository, pushed(work, url), None, None, None)
-    settle(work.repository)
+    deliver(work.repository)
     (entry,) = pending.entries(work.repository)
     assert entry.error == f"{fact}; {hint}"
     https.admit("bot", b"right")
-    settle(work.repository, due_only=False)
+    deliver(work.repository, due_only=False)
     assert [one["result"] for one in pending.log_lines(work.repository)] == ["registered"]
 
 
