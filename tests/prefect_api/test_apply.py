@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import pytest
 import requests
+from msgspec.structs import replace
 from prefect import Flow, Parameter
 
 from git_prefect.core.settings import Target
@@ -194,16 +195,46 @@ def test_an_answer_with_the_old_flow_is_noticed(
     assert row.reason.startswith("the API took it, but still has the version from before. What runs now: version 2")
 
 
-def test_a_schedule_that_somebody_switches_meanwhile_is_set_as_planned(
-    api: Api, register: Any, wanted: Any, target: Target, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("rule", ["keep", "on", "off"])
+def test_a_schedule_that_somebody_switches_meanwhile_is_left_and_reported(
+    api: Api, register: Any, wanted: Any, target: Target, monkeypatch: pytest.MonkeyPatch, rule: str
 ) -> None:
-    def pause() -> None:
-        for held in api.registered([target.project]).flows:
-            api.set_schedule(held.id, False)
+    target = replace(target, schedule=rule)
+    theirs = rule == "off"
 
-    meanwhile(api, monkeypatch, pause)
-    (row,) = register([wanted(etl(2, HOURLY), BRANCH)])
-    assert (row.action, active(api, target)) == ("created", [("etl", 1, True)])
+    def switch() -> None:
+        for held in api.registered([target.project]).flows:
+            api.set_schedule(held.id, theirs)
+
+    meanwhile(api, monkeypatch, switch)
+    (row,) = register([wanted(etl(2, HOURLY), BRANCH)], rule=target)
+    what = "switched on" if theirs else "paused"
+    assert (row.action, row.reason) == (
+        "created", f"its schedule was {what} by another client meanwhile, and is left as it is"
+    )  # fmt: skip
+    assert active(api, target) == [("etl", 1, theirs)]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_schedule_that_we_set_and_somebody_switches_back_is_left(
+    api: Api, register: Any, wanted: Any, target: Target, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    register([wanted(etl(2, HOURLY), BRANCH)])
+    ours, calls = api.set_schedule, []
+
+    def set_schedule(flow: str, active: bool) -> bool:
+        calls.append(active)
+        if answered:
+            # A person switches it back at once.
+            ours(flow, active)
+            return ours(flow, not active)
+        return len(calls) > 1 and ours(flow, active)
+
+    monkeypatch.setattr(api, "set_schedule", set_schedule)
+    (row,) = register([wanted(etl(2, HOURLY), BRANCH)], rule=replace(target, schedule="off"))
+    assert (len(calls), active(api, target)) == ((1, [("etl", 1, True)]) if answered else (2, [("etl", 1, False)]))
+    assert ("by another client meanwhile" in row.reason) == answered
+    assert row.action == "updated"
 
 
 def test_an_answer_that_was_lost_is_found_by_reading_back(api: Api, register: Any, wanted: Any, target: Target) -> None:

@@ -44,6 +44,8 @@ class Wrong(msgspec.Struct, frozen=True):
     what: str
     can_be_fixed: bool
     """False: another attempt would fail as this one did, or would destroy what another client has done."""
+    is_schedule: bool = False
+    """True when nothing but the schedule is wrong."""
 
 
 def check_project(api: Api, registered: Registered, deployment: Deployment) -> None:
@@ -102,6 +104,8 @@ class _Work:
         self.done: list[str] = []
         """Names of the flows whose step was taken, for the progress that is shown."""
         self._errors: dict[str, Error] = {}
+        self._scheduled: set[str] = set()
+        """Names of the flows whose schedule the API has set as planned: what it is afterwards, another client made it."""
 
     def register(self, todo: Sequence[PlannedFlow], before: Registered) -> tuple[Registered, dict[str, str]]:
         """Register until everything is as planned, or cannot be; the state then, and what is wrong with which flow."""
@@ -111,7 +115,7 @@ class _Work:
             time.sleep(pause * random.uniform(0.5, 1.5))
             self._attempt(waiting, now, first=pause == 0.0)
             now = _read_back(self.api, self.given.deployment.project, [one.flow for one in todo])
-            judged = {one.flow: _wrong(one, now, self._errors.get(one.flow), self.given) for one in waiting}
+            judged = {one.flow: self._wrong(one, now) for one in waiting}
             final.update({flow: wrong.what for flow, wrong in judged.items() if wrong})
             for flow, wrong in judged.items():
                 if wrong is None:
@@ -146,14 +150,20 @@ class _Work:
                 # The API may be at work on it still, and would register it twice.
                 raise last
             self.api.create_flow(self.project_id, one.serialized, one.schedule_active, one.description)
+            self._scheduled.add(one.flow)
             return
         if ours is None:
             return
         for other in versions:
             if other.id != ours.id and _may_go(other, one, self.given):
                 self.api.archive(other.id)
-        if _schedule_is_wrong(ours, one):
-            self.api.set_schedule(ours.id, one.schedule_active)
+        if _schedule_is_wrong(ours, one) and self.api.set_schedule(ours.id, one.schedule_active):
+            self._scheduled.add(one.flow)
+
+    def _wrong(self, one: PlannedFlow, now: Registered) -> Wrong | None:
+        """What is not as planned in what was read back; None when all is, or what is not is another client's doing."""
+        wrong = _wrong(one, now, self._errors.get(one.flow), self.given)
+        return None if wrong and wrong.is_schedule and one.flow in self._scheduled else wrong
 
 
 def _side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item], parallel: int) -> list[_Result]:
@@ -197,7 +207,7 @@ def _wrong(one: PlannedFlow, now: Registered, error: Error, given: Circumstances
         return Wrong(f"active beside it: {which}", again and any(_may_go(other, one, given) for other in others))
     if _schedule_is_wrong(ours, one):
         is_now = "active" if ours.schedule_active else "paused"
-        return Wrong(error.message if error else f"its schedule is {is_now} all the same", again)
+        return Wrong(error.message if error else f"its schedule is {is_now} all the same", again, is_schedule=True)
     return None
 
 
@@ -250,7 +260,11 @@ def _row(api: Api, one: PlannedFlow, state: Registered, wrong: str, given: Circu
         if idle and not can_be_scheduled(one.serialized, held.group if held else None)
         else ""
     )
-    reason = "; ".join(part for part in (one.reason, inactive) if part)
+    changed = ""
+    if one.action in REGISTERS and held and not wrong and _schedule_is_wrong(held, one):
+        is_now = "switched on" if held.schedule_active else "paused"
+        changed = f"its schedule was {is_now} by another client meanwhile, and is left as it is"
+    reason = "; ".join(part for part in (one.reason, inactive, changed) if part)
     if wrong and one.action != "failed":
         running = f"version {held.version}, {describe(held.storage)}" if held else "nothing under this name"
         reason = f"{wrong}. What runs now: {running}"
