@@ -15,6 +15,10 @@ def main() -> int:
         if isinstance(sys.stdout, io.TextIOWrapper):
             # What the output's encoding cannot show is escaped, as in cli.py: it must not end a push.
             sys.stdout.reconfigure(errors="backslashreplace")
+        if told and sys.stdout.isatty():
+            from .report.text import fitted
+
+            told = fitted(told)
         if told:
             print(told, flush=True)
         return 0

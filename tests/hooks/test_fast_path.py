@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -23,13 +22,13 @@ from ..repository import Clone
 PACKAGE = Path(fast_path.__file__).parents[1]
 LIGHT = {"core.fingerprints", "core.state_files", "core.git_environment", "deploy.watcher_process"}
 """What of ours it may import; they import the standard library alone."""
-STANDARD = {"__future__", "hashlib", "json", "os", "sys", "time"}
+STANDARD = {"__future__", "hashlib", "io", "json", "os", "sys", "time"}
 """What of the standard library all these may import: modules that Python has loaded anyway, or that take a millisecond."""
 
 RUNNER = """\
 import io, json, sys
 from git_prefect.__main__ import main
-sys.argv, out, sys.stdout = ["git-prefect", sys.argv[1]], sys.argv[2], io.StringIO()
+sys.argv, out, sys.stdout = ["git-prefect", sys.argv[1], *sys.argv[3:]], sys.argv[2], io.StringIO()
 code = main()
 with open(out, "a") as file:
     print(json.dumps([sys.argv[1], code, sys.stdout.getvalue(), "msgspec" not in sys.modules]), file=file)
@@ -102,11 +101,16 @@ class Pusher(NamedTuple):
         return pending.log_lines(self.clone.repository)[-1]
 
 
+NATIVE_HOOK = """\
+#!/bin/sh
+'{python}' '{runner}' pre-push '{out}' "$@"
+"""
+"""git's own hook, as `git prefect install` has it call us."""
+
+
 @pytest.fixture
-def registered(
-    work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pusher]:
-    """A clone whose flow is registered, by a push that left a record."""
+def adopted(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pusher:
+    """A clone with a flow and settings, nothing pushed."""
     monkeypatch.setenv("PREFECT__BACKEND", "server")
     monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", api_url)
     monkeypatch.setenv("GIT_PREFECT_PYTHON", sys.executable)
@@ -116,11 +120,26 @@ def registered(
     hook = work.path / ".git" / "hooks" / "pre-push"
     hook.write_text(HOOK.format(python=sys.executable, runner=runner, out=out))
     hook.chmod(0o755)
-    pusher = Pusher(work, out)
     work.commit({"flows/etl.py": FLOW, ".git-prefect.toml": SETTINGS.format(project=tmp_path.name)})
+    return Pusher(work, out)
+
+
+@pytest.fixture
+def registered(adopted: Pusher) -> Pusher:
+    """A clone whose flow is registered, by a push that left a record."""
     # The first push of a clone has something to say of the refs that pre-commit does not show.
-    assert [one.fast for one in pusher.push()] == [False, True, False]
-    yield pusher
+    assert [one.fast for one in adopted.push()] == [False, True, False]
+    return adopted
+
+
+@pytest.fixture
+def native(adopted: Pusher) -> Pusher:
+    """As `registered`, by git's own hook."""
+    hook = adopted.clone.path / ".git" / "hooks" / "pre-push"
+    runner = adopted.out.with_name("runner.py")
+    hook.write_text(NATIVE_HOOK.format(python=sys.executable, runner=runner, out=adopted.out))
+    assert [one.fast for one in adopted.push()] == [False]
+    return adopted
 
 
 def imported(path: Path) -> set[str]:
@@ -458,3 +477,31 @@ def test_a_push_is_queued_once(registered: Pusher) -> None:
     assert answers[2].said == ""
     lines = [line for line in pending.log_lines(registered.clone.repository) if line["commit"] == registered.clone.head()]
     assert [line["result"] for line in lines] == ["registered"]
+
+
+def test_gits_own_hook_is_answered_as_on_the_full_way(native: Pusher) -> None:
+    (native.state / "fast-path.json").unlink()
+    (full,) = native.idle()
+    head = native.clone.head()[:7]
+    (answer,) = native.idle()
+    now = native.clone.head()
+    assert (full.fast, answer.fast, answer.code) == (False, True, 0)
+    assert answer.said == full.said.replace(head, now[:7]) != ""
+    assert (native.last()["result"], native.last()["commit"]) == ("registered", now)
+
+
+def test_gits_own_hook_takes_the_full_way_for_more_than_one_branch(native: Pusher) -> None:
+    clone = native.clone
+    clone.commit({"README": "more\n"})
+    assert [one.fast for one in native.push("origin", "main", "HEAD:refs/heads/other")] == [False]
+    clone.git("tag", "v1")
+    assert [one.fast for one in native.push("origin", "v1")] == [False]
+    assert [one.fast for one in native.push("origin", ":other")] == [False]
+    clone.commit({"README": "and more\n"})
+    assert [one.fast for one in native.push("origin", "main", SKIP="prefect-validate")] == [False]
+
+
+def test_gits_own_hook_refuses_what_the_full_way_refuses(native: Pusher) -> None:
+    assert [one.fast for one in native.idle()] == [True]
+    native.clone.commit({"flows/etl.py": FLOW + "nope\n"})
+    assert [(one.fast, one.code) for one in native.push(check=False)] == [(False, 1)]

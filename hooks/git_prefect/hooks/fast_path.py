@@ -12,6 +12,7 @@ where the first hook decides; the others do without.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
     Process = tuple[str, str, list[str]]
     """Its pid, when it started, and its arguments."""
 
+    Pushed = tuple[tuple[str, str], str, str, str]
+    """Name and URL of the remote, the ref there, the commit, and what git says that the remote has, if it does."""
+
 HOOKS = ("validate", "check-pushed", "register")
+NATIVE = "pre-push"
+"""git's own hook, which does what the three do."""
 
 FORMAT = 1
 """Of the file; one of another format is not ours."""
@@ -51,8 +57,11 @@ DECIDING = (b".py", b".toml", b".yaml", b".yml", b".json")
 LINK, SUBMODULE = b"120000", b"160000"
 """Modes of what may lead to such files."""
 
-WORKER_VARIABLES = ("HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYENV_VERSION", "TZ", "USER")
-"""Variables that reach the process which loads flow files, or decide which interpreter that is."""
+WORKER_VARIABLES = (
+    "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYENV_VERSION", "TZ", "USER",
+    "PRE_COMMIT",
+)  # fmt: skip
+"""Variables that reach the process which loads flow files, decide which interpreter that is, or how hints are typed."""
 
 COMMIT = "{commit}"
 """Stands for the short name of the pushed commit in what is kept of a record."""
@@ -93,21 +102,47 @@ class Place:
 
 
 def answer(arguments: Sequence[str]) -> str | None:
-    """What a hook of pre-commit prints for a push that changes nothing; None when the full way has to be taken."""
-    if not arguments or arguments[0] not in HOOKS or any(one.startswith("-") for one in arguments[1:]):
+    """What a hook prints for a push that changes nothing; None when the full way has to be taken.
+
+    What git's own hook has read from stdin can be read again then.
+    """
+    if not arguments or arguments[0] not in (*HOOKS, NATIVE) or any(one.startswith("-") for one in arguments[1:]):
         return None
     try:
-        return _answer(arguments[0], os.environ)
+        if arguments[0] == NATIVE:
+            return _answer(NATIVE, _from_stdin(*arguments[1:]), os.environ)
+        return _answer(arguments[0], _from_pre_commit(os.environ), os.environ)
     except Exception:
         # Whatever is not as expected, a torn record or a repository that git does not use, the full way says.
         return None
 
 
-def _answer(hook: str, environ: Mapping[str, str]) -> str:
-    if sys.platform != "linux" or sys.stdout.isatty() or any(environ.get(name) for name in ("CI", "GIT_PREFECT_SKIP")):
+def _from_pre_commit(environ: Mapping[str, str]) -> Pushed:
+    remote, url = environ["PRE_COMMIT_REMOTE_NAME"], environ["PRE_COMMIT_REMOTE_URL"]
+    return (remote, url), environ["PRE_COMMIT_REMOTE_BRANCH"], environ["PRE_COMMIT_TO_REF"], ""
+
+
+def _from_stdin(remote: str, url: str) -> Pushed:
+    """The one ref of a push, as git tells its own hook.
+
+    Raises:
+        Unanswered: there are more refs, or none.
+    """
+    content = sys.stdin.buffer.read()
+    sys.stdin = io.TextIOWrapper(io.BytesIO(content), "utf-8", "surrogateescape")
+    lines = content.decode("utf-8").split("\n")
+    if len(lines) != 2 or lines[1]:
         raise Unanswered
-    remote, ref = environ["PRE_COMMIT_REMOTE_NAME"], environ["PRE_COMMIT_REMOTE_BRANCH"]
-    if not ref.startswith("refs/heads/"):
+    _, commit, ref, known = lines[0].rsplit(" ", 3)
+    return (remote, url), ref, commit, known
+
+
+def _answer(hook: str, pushed: Pushed, environ: Mapping[str, str]) -> str:
+    if sys.platform != "linux" or any(environ.get(name) for name in ("CI", "GIT_PREFECT_SKIP")):
+        raise Unanswered
+    (remote, url), ref, commit, known = pushed
+    skipped = environ.get("SKIP", "").split(",")
+    if not ref.startswith("refs/heads/") or (hook == NATIVE and any(f"prefect-{one}" in skipped for one in HOOKS)):
         raise Unanswered
     tracking = f"refs/remotes/{remote}/{ref[len('refs/heads/') :]}"
     found = _run(
@@ -116,7 +151,6 @@ def _answer(hook: str, environ: Mapping[str, str]) -> str:
     ).decode("utf-8", "surrogateescape").split("\n")  # fmt: skip
     git_dir, common_dir, top, before = found[:4]
     common_dir = os.path.normpath(os.path.join(os.getcwd(), common_dir))
-    url, commit = environ["PRE_COMMIT_REMOTE_URL"], environ["PRE_COMMIT_TO_REF"]
     place = Place((git_dir, common_dir, top), (remote, url), ref, commit)
     fetched = place.git("config", "--get-all", f"remote.{remote}.fetch").decode("utf-8", "surrogateescape")
     if fetched != f"+refs/heads/*:refs/remotes/{remote}/*\n":
@@ -129,7 +163,9 @@ def _answer(hook: str, environ: Mapping[str, str]) -> str:
     decision = _read_decision(place, pusher, environ) if hook == "register" else None
     validated = ""
     if decision is None:
-        validated, *decision = _decide(place, pusher, before)
+        validated, *decision = _decide(place, pusher, before, known)
+        if hook != NATIVE and _may_hide_refs(place, pusher[2]):
+            raise Unanswered
         _write_decision(place, pusher, environ, decision)
     if hook == "validate":
         return validated
@@ -142,24 +178,25 @@ def _answer(hook: str, environ: Mapping[str, str]) -> str:
     return told
 
 
-def _decide(place: Place, pusher: Process, before: str) -> tuple[str, str, str]:
+def _decide(place: Place, pusher: Process, before: str, known: str) -> tuple[str, str, str]:
     """For a push that changes nothing on which its registration rests: what validate and register say, and the entry.
+
+    `before` is the commit of the tracking ref, `known` what git says that the remote has, if it does.
 
     Raises:
         Unanswered: it changes something, or it is not known whether it does.
     """
     configuration = place.git("config", "-z", "--list")
-    key, settings = _key(place, place.commit, configuration)
+    key = _key(place, place.commit, configuration)
     record = _read(place)["records"][key]
     if not -60 < time.time() - float(record["at"]) < AGE_LIMIT or record["installed"] != _installed(record["watched"]):
         raise Unanswered
     registered, had_flows = _last_registered(place)
-    if any(_key(place, commit, configuration)[0] != key for commit in {registered, before} - {place.commit}):
+    others = {registered, before, known or before} - {place.commit}
+    if any(_key(place, commit, configuration) != key for commit in others):
         raise Unanswered
     if _left_default_branch(place, record["default_branch"]) != record["left_at"]:
         # Another set of flows is registered from the branch.
-        raise Unanswered
-    if _may_hide_refs(place, pusher[2], settings):
         raise Unanswered
     # Where a branch has no flow of its own, and never had one, its queue entry is not worth a line.
     promise = record["register"] if record["flows"] or had_flows else ""
@@ -269,7 +306,7 @@ def _left_default_branch(place: Place, default: str) -> str:
     return place.git("merge-base", f"refs/remotes/{place.remote}/{default}", place.commit).decode().strip()
 
 
-def _may_hide_refs(place: Place, arguments: Sequence[str], settings: bytes) -> bool:
+def _may_hide_refs(place: Place, arguments: Sequence[str]) -> bool:
     """Whether a push may have refs that pre-commit does not show, and of which nothing was said yet (`hidden_refs`)."""
     words = arguments[arguments.index("push") + 1 :] if "push" in arguments else None
     if words is None or any(word.startswith("-") and word not in QUIET for word in words):
@@ -277,9 +314,32 @@ def _may_hide_refs(place: Place, arguments: Sequence[str], settings: bytes) -> b
     refspecs = [word for word in words if not word.startswith("-")][1:]
     if len(refspecs) > 1 or any("*" in word for word in refspecs):
         return True
-    with open(os.path.join(place.state_dir, "unseen"), encoding="utf-8") as file:
-        told = file.read().split("\n")
-    return ANY_TAG not in told and f"settings {settings.decode()}" not in told
+    try:
+        with open(os.path.join(place.state_dir, "unseen"), encoding="utf-8") as file:
+            told = file.read().split("\n")
+    except FileNotFoundError:
+        # With git's own hook in place there is nothing to say, and nothing is marked.
+        return not _is_native_hook_there(place)
+    return ANY_TAG not in told and _looked_at(place) not in told and not _is_native_hook_there(place)
+
+
+def _looked_at(place: Place) -> str:
+    """The mark of settings that were looked at, and have no target for tags."""
+    listed = place.git("ls-tree", "--full-tree", "--object-only", place.commit, "pyproject.toml", ".git-prefect.toml")
+    return f"settings {' '.join(listed.decode().split())}"
+
+
+def _is_native_hook_there(place: Place) -> bool:
+    """Whether git's own hook sees every ref of a push, where git looks for hooks by default."""
+    folder = os.path.join(place.common_dir, "hooks")
+    for name in ("pre-push", "pre-push.legacy"):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                if "git-prefect pre-push" in file.read().replace("'", ""):
+                    return True
+        except OSError:
+            continue
+    return False
 
 
 QUIET = ("-q", "--quiet", "-v", "--verbose", "-u", "--set-upstream", "--progress", "--no-progress", "-f", "--force")
@@ -369,7 +429,7 @@ def remember(
     """
     import json
 
-    key, _ = _key(place, place.commit, place.git("config", "-z", "--list"))
+    key = _key(place, place.commit, place.git("config", "-z", "--list"))
     watched = {"folders": list(interpreter.folders), "files": list(interpreter.looked_at)}
     record = {
         "at": time.time(), "watched": watched, "installed": _installed(watched), "validate": said[0], "register": said[1],
@@ -399,8 +459,8 @@ def leave_decision(place: Place, told: str, before: str | None, queued: bool) ->
 # Both -------------------------------------------------------------------------------------------------
 
 
-def _key(place: Place, commit: str, configuration: bytes) -> tuple[str, bytes]:
-    """Hash of all that decides about a commit of a branch; and the object names of its settings files.
+def _key(place: Place, commit: str, configuration: bytes) -> str:
+    """Hash of all that decides about a commit of a branch.
 
     It covers the blob and mode of every file that can decide, the settings of the machine and the environment, ref,
     remote URL and our version; the interpreter is told by `_installed`.
@@ -414,16 +474,13 @@ def _key(place: Place, commit: str, configuration: bytes) -> tuple[str, bytes]:
     for name, value in sorted(os.environ.items()):
         if name in WORKER_VARIABLES or name.startswith(("GIT_PREFECT_", "PREFECT__")):
             content.update(f"{name}={value}\0".encode("utf-8", "surrogateescape"))
-    settings = []
     lines = place.git("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")
     # A link to a file makes that file decide, whatever it is called.
     everything = any(line.startswith(LINK) for line in lines)
     for line in lines:
         if everything or line.endswith(DECIDING) or line.startswith(SUBMODULE):
             content.update(line + b"\0")
-            if line.endswith((b"\tpyproject.toml", b"\t.git-prefect.toml")):
-                settings.append(line.split(b" ")[2].split(b"\t")[0])
-    return content.hexdigest(), b" ".join(settings)
+    return content.hexdigest()
 
 
 def _installed(watched: Mapping[str, Sequence[str]]) -> str:

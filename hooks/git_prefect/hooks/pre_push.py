@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -23,7 +24,7 @@ from ..git import refs
 from ..report import text
 from ..report.invocation import git_prefect
 from .check_pushed import refuse_tag
-from .validate import refuse
+from .validate import keep_record, refuse
 
 
 def main(argv: Sequence[str]) -> int:
@@ -66,7 +67,13 @@ def main(argv: Sequence[str]) -> int:
         for ref, one in zip(registered, checked)
         if not queue.is_queued(repository, ref.update)
     ]
-    return queue.enqueue(repository, decisions, inside_push=argv[0] != argv[1])
+    code = queue.enqueue(repository, decisions, inside_push=argv[0] != argv[1])
+    # Nothing that is kept may stop a push.
+    with suppress(Exception):
+        for ref, one, decision in zip(registered, checked, decisions):
+            if one.found and decision.update == ref.update:
+                keep_record(repository, ref, one.found, decision)
+    return code
 
 
 class _Checked(msgspec.Struct, frozen=True):

@@ -30,21 +30,36 @@ def main(argv: Sequence[str]) -> int:
     found = gate.validate(repository, ref)
     if found.refused:
         return refuse(repository, ref, found)
-    summary = files_in_words(found.files, len(found.existing), found.interpreter.brief)
-    remarks = finding_text.findings(found.remarks, style.of())
-    told = _joined(remarks, gate.existing_errors(found), summary)
-    _print(told)
+    _print(_in_words(found))
     # What is wrong with the rest is for the hook that it is about to say, and nothing that is kept may stop a push.
     with suppress(Exception):
         decision = gate.admit(repository, ref, os.environ.get("SKIP", "").split(","), found)
         with suppress(fast_path.Unanswered):
             _leave(repository, ref, decision)
-        quiet = not remarks and not found.existing and _rests_on_files_alone(ref, found)
-        if quiet and isinstance(decision, gate.Admission) and not decision.remarks:
-            said = (told, gate.promise(decision, told_live=False, commit=fast_path.COMMIT))
-            place = fast_path.place_of(repository, update)
-            fast_path.remember(place, found.interpreter, ref.default_branch, said, decision.flows)
+        keep_record(repository, ref, found, decision)
     return ExitCode.OK
+
+
+def _in_words(found: gate.Validation) -> str:
+    """What is said of a push that nothing refuses."""
+    remarks = finding_text.findings(found.remarks, style.of())
+    summary = files_in_words(found.files, len(found.existing), found.interpreter.brief)
+    return _joined(remarks, gate.existing_errors(found), summary)
+
+
+def keep_record(
+    repository: git.Repository, ref: Resolution, found: gate.Validation, decision: gate.Decision
+) -> None:
+    """Keep a record for the fast path of a push that was checked and admitted without a remark.
+
+    Raises:
+        fast_path.Unanswered, OSError: it could not be kept.
+    """
+    quiet = not found.remarks and not found.existing and _rests_on_files_alone(ref, found)
+    if quiet and isinstance(decision, gate.Admission) and not decision.remarks and ref.update.kind == "branch":
+        said = (_in_words(found), gate.promise(decision, told_live=False, commit=fast_path.COMMIT))
+        place = fast_path.place_of(repository, ref.update)
+        fast_path.remember(place, found.interpreter, ref.default_branch, said, decision.flows)
 
 
 def _leave(repository: git.Repository, ref: Resolution, decision: gate.Decision) -> None:
