@@ -505,3 +505,11 @@ def test_gits_own_hook_refuses_what_the_full_way_refuses(native: Pusher) -> None
     assert [one.fast for one in native.idle()] == [True]
     native.clone.commit({"flows/etl.py": FLOW + "nope\n"})
     assert [(one.fast, one.code) for one in native.push(check=False)] == [(False, 1)]
+
+
+def test_what_is_said_of_a_change_is_not_said_again(native: Pusher) -> None:
+    native.clone.commit({"flows/etl.py": FLOW.replace("etl", "renamed")})
+    (answer,) = native.push()
+    assert "flow 'etl' is renamed to renamed" in answer.said
+    (answer,) = native.idle()
+    assert (answer.fast, "is renamed" in answer.said) == (True, False)

@@ -50,13 +50,14 @@ def _in_words(found: gate.Validation) -> str:
 def keep_record(
     repository: git.Repository, ref: Resolution, found: gate.Validation, decision: gate.Decision
 ) -> None:
-    """Keep a record for the fast path of a push that was checked and admitted without a remark.
+    """Keep a record for the fast path of a push whose flow files were checked without a remark, and that was admitted.
 
     Raises:
         fast_path.Unanswered, OSError: it could not be kept.
     """
+    # What else is said of an admission is about what this push changes; the next one that changes nothing has none of it.
     quiet = not found.remarks and not found.existing and _rests_on_files_alone(ref, found)
-    if quiet and isinstance(decision, gate.Admission) and not decision.remarks and ref.update.kind == "branch":
+    if quiet and isinstance(decision, gate.Admission) and ref.update.kind == "branch":
         said = (_in_words(found), gate.promise(decision, told_live=False, commit=fast_path.COMMIT))
         place = fast_path.place_of(repository, ref.update)
         fast_path.remember(place, found.interpreter, ref.default_branch, said, decision.flows)
