@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -17,9 +17,12 @@ from ..core.settings import Settings
 from .discovery import SUBMODULE, FlowFile, Tree, flow_files, leading_imports, looks_around
 from .interpreter import Interpreter
 from .load_findings import TreeFacts, broken_environment, judge, lfs_pointers, no_flow
-from .loader import Checkout, EnvironmentBroken, Job, Loader
 from .storage_findings import Declared, findings_of_storage, same_names
 from .verdicts import KnownFlow, Store, Verdict, context_of, is_clean, known_findings
+
+if TYPE_CHECKING:
+    # Where nothing has changed it is not needed, and its import is a tenth of such a check.
+    from .loader import Loader
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -67,6 +70,8 @@ def check_flow_files(
 
         @functools.cache
         def loader() -> Loader:
+            from .loader import Loader
+
             return until_loaded.enter_context(Loader(interpreter.path, state / "library-cache", settings.env))
 
         # Prefect is imported on one core while the sources are parsed on another.
@@ -82,6 +87,8 @@ def check_flow_files(
         }
         unknown = [file for file in chosen if file.path not in known]
         if unknown:
+            from .loader import EnvironmentBroken
+
             try:
                 loading = _Loading(tree, settings, interpreter, store)
                 loaded = loading.load(loader(), unknown, not options.no_preload, watch)
@@ -127,6 +134,8 @@ class _Loading:
         Raises:
             EnvironmentBroken: Prefect cannot be imported by the interpreter.
         """
+        from .loader import Checkout, Job
+
         settings = self._settings
         contents = self._tree.read(sorted({file.blob for file in files}))
         by_path = {file.path: file for file in files}
