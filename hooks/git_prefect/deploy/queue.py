@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -11,7 +14,7 @@ from ..core.model import RefUpdate
 from ..git import process, remotes, trigger
 from ..report import text
 from ..report.invocation import executable, git_prefect, typed_here
-from . import pending, push_notices, watcher
+from . import pending, push_notices, watcher_process
 from .gate import Admission, Decision, changes_what_decides, in_ci, promise
 from .pending import Entry
 
@@ -57,7 +60,7 @@ def enqueue(repository: git.Repository, decisions: Sequence[Decision], inside_pu
             # Where it cannot stand (a folder that is read-only, a file system without sockets) the watcher serves alone.
             with suppress(OSError):
                 listener = trigger.put_in_place(repository, pusher.pid, moves, executable())
-        watcher.leave(repository, queued, listener)
+        _leave_watcher(repository, queued, listener)
     waiting = [one for one in failures if (one.remote, one.ref) not in told_soon]
     told = push_notices.news(repository, [*_failures(waiting), *_refusals(repository), *lines])
     if told:
@@ -122,9 +125,29 @@ def _refusals(repository: git.Repository) -> list[str]:
     return lines
 
 
+def _leave_watcher(repository: git.Repository, queued: Sequence[Entry] = (), listener: socket.socket | None = None) -> None:
+    """Start a watcher. `queued` are the entries of the push that goes on, `listener` is where its trigger calls.
+
+    Its stdio is closed and it has a session of its own: a child that held the hook's output would
+    stall pre-commit, and with it the push.
+    """
+    descriptor = listener.fileno() if listener else watcher_process.NO_LISTENER
+    subprocess.Popen(
+        watcher_process.command(repository.common_dir, repository.top or "", [one.id for one in queued], descriptor),
+        # `python -m` puts the working directory on sys.path: a `json.py` in the user's repository must not be ours.
+        cwd=repository.state_dir,
+        env=watcher_process.environment(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[descriptor] if listener else [],
+    )
+
+
 def resume(repository: git.Repository) -> None:
     """Leave a watcher when a push waits whose own is gone, or whose time to be tried again has come."""
     trigger.take_away(repository)
     due = [one for one in pending.entries(repository) if pending.is_due(one) and not pending.is_being_pushed(one)]
     if due and not in_ci():
-        watcher.leave(repository)
+        _leave_watcher(repository)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from .. import git
 from ..git import process, remotes, trigger
 from ..git.process import Process
-from . import pending, watcher_process
+from . import pending
 from .delivery import deliver, look_again
 from .pending import Entry
 from .trigger_call import DONE, HOLD
@@ -23,26 +22,6 @@ LONGEST_PUSH = 24 * 3600.0
 
 UNSEEN_PUSH = 60.0
 """Seconds that it waits where there is no `git push` to be seen, before it asks the remote."""
-
-
-def leave(repository: git.Repository, queued: Sequence[Entry] = (), listener: socket.socket | None = None) -> None:
-    """Start a watcher. `queued` are the entries of the push that goes on, `listener` is where its trigger calls.
-
-    Its stdio is closed and it has a session of its own: a child that held the hook's output would
-    stall pre-commit, and with it the push.
-    """
-    descriptor = listener.fileno() if listener else watcher_process.NO_LISTENER
-    subprocess.Popen(
-        watcher_process.command(repository.common_dir, repository.top or "", [one.id for one in queued], descriptor),
-        # `python -m` puts the working directory on sys.path: a `json.py` in the user's repository must not be ours.
-        cwd=repository.state_dir,
-        env=watcher_process.environment(os.environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        pass_fds=[descriptor] if listener else [],
-    )
 
 
 def main(argv: Sequence[str]) -> int:
