@@ -95,10 +95,13 @@ def test_nothing_imports_what_stands_apart() -> None:
     assert {other for name in inside for other in imports(name)} <= {*inside, ""}
 
 
+SITUATIONS = {"api_faults", "isolation", "json", "runtimes_page"}
+"""Tests in a folder of the package that are about a situation or a page, and not about one module."""
+
+
 def test_the_tests_mirror_the_package() -> None:
     tests = Path(__file__).parent
-    for layer in LAYERS[1:]:
-        for folder in layer:
-            known = {path.stem for path in (PACKAGE / folder).rglob("*.py")}
-            assert (tests / folder).is_dir(), folder
-            assert known
+    for folder in (folder for layer in LAYERS[1:] for folder in layer):
+        modules = {path.stem for path in (PACKAGE / folder).rglob("*.py")}
+        named = {path.stem.removeprefix("test_") for path in (tests / folder).glob("test_*.py")}
+        assert named and named <= modules | SITUATIONS, folder
