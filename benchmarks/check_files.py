@@ -13,19 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from git_prefect.core.model import TreeEntry
+from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
 from git_prefect.flows.checker import Tree, check_flow_files
-
-
-class Settings:
-    """The defaults; the settings of a push are read before, and not measured here."""
-
-    flows: list[str] = []
-    exclude: list[str] = []
-    import_roots: list[str] = []
-    env: dict[str, str] = {}
-    timeout = 30.0
-    storage = "keep"
 
 
 def check(folder: Path, state: Path) -> None:
@@ -43,7 +33,7 @@ def check(folder: Path, state: Path) -> None:
         lambda blobs: {blob: (folder / "tree" / where[blob]).read_bytes() for blob in blobs}, root,
     )  # fmt: skip
     python = interpreter.find(folder, sys.executable, state)
-    files = check_flow_files(tree, Settings(), python, state)  # type: ignore[arg-type]
+    files = check_flow_files(tree, Settings(), python, state)
     assert len(files) == len(entries) and not any(file.failed or file.unchecked for file in files), files[0]
 
 
