@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from git_prefect.core.model import CheckedFile
+from git_prefect.core.model import CheckedFile, TreeEntry
 from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
 from git_prefect.flows.checker import CheckOptions, check_flow_files
-from git_prefect.flows.discovery import Tree
+from git_prefect.flows.discovery import Tree, flow_files
 from git_prefect.flows.interpreter import Interpreter
+from git_prefect.flows.source_memory import Memory
 
 from ..corpus.repositories import Content, make_repository, tree_of
 from ..coverage import measure_too
@@ -49,6 +51,20 @@ class Checked:
     def loaded(self, files: Mapping[str, Content], settings: Settings = Settings(), **more: Any) -> list[str]:  # noqa: B008
         """The paths that had to be loaded."""
         return [file.path for file in self.check(files, settings, **more) if not file.cached]
+
+
+def sources_only(files: Mapping[str, str | bytes]) -> Tree:
+    """A tree of which only the sources are read, as long as nothing is loaded."""
+    contents = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
+    entries = [TreeEntry(path, hashlib.sha1(content).hexdigest(), "100644") for path, content in contents.items()]
+    by_blob = {entry.blob: contents[entry.path] for entry in entries}
+    return Tree("", entries, lambda blobs: {blob: by_blob[blob] for blob in blobs}, Path)  # type: ignore[arg-type]
+
+
+def what_it_tells(content: str | bytes) -> str:
+    """What a source that stands alone tells: `flow`, `mentions`, or `none` where it is no flow file."""
+    found = flow_files(sources_only({"x.py": content}), Settings(), Memory())
+    return found[0].builds if found else "none"
 
 
 @pytest.fixture

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
-from git_prefect.flows.discovery import flow_files, flow_paths, leading_imports, looks_around, what_it_tells
+from git_prefect.flows.discovery import Packages, flow_files, flow_paths, leading_imports, looks_around
+from git_prefect.flows.source_memory import Memory
 
 from ..corpus.repositories import Link, Submodule
-from .conftest import FLOW, Checked
+from .conftest import FLOW, Checked, sources_only, what_it_tells
 
 BUILD = {
     "from prefect import Flow\nflow = Flow('x')": "flow",
@@ -56,7 +59,105 @@ BUILD = {
 
 @pytest.mark.parametrize("source", BUILD)
 def test_what_a_source_tells(source: str) -> None:
-    assert what_it_tells(source.encode()) == BUILD[source]
+    assert what_it_tells(source) == BUILD[source]
+
+
+SUBCLASS = "import prefect\nclass TeamFlow(prefect.Flow):\n    pass\n"
+MAKE = "from prefect import Flow\ndef make(name):\n    with Flow(name) as flow:\n        pass\n    return flow\n"
+BASE = "from prefect import Flow\nwith Flow('base') as base:\n    pass\n"
+CALLS = {
+    "a subclass of a shared module": (
+        {"a/flows.py": "from lib.core import TeamFlow\nwith TeamFlow('x') as f:\n    pass\n", "lib/core.py": SUBCLASS},
+        {"a/flows.py": "flow"},
+    ),
+    "a function of a shared module": (
+        {"a/flows.py": "from lib.core import make\nflow = make('x')\n", "lib/core.py": MAKE}, {"a/flows.py": "makes"},
+    ),
+    "a re-export, a star and an alias": (
+        {"a/flows.py": "import lib as l\nF = l.TeamFlow\nf = F('x')\n", "lib/__init__.py": "from .names import *\n",
+         "lib/names.py": "from .core import TeamFlow as TeamFlow\n", "lib/core.py": SUBCLASS},
+        {"a/flows.py": "flow"},
+    ),
+    "a subclass of a subclass": (
+        {"a.py": "import lib.two\nf = lib.two.Two('x')\n", "lib/__init__.py": "", "lib/one.py": SUBCLASS,
+         "lib/two.py": "from lib.one import TeamFlow\nclass Two(TeamFlow):\n    pass\n"},
+        {"a.py": "flow"},
+    ),
+    "copies of an imported flow": (
+        {"base.py": BASE, "b.py": "from copy import deepcopy\nfrom base import base\nmine = deepcopy(base)\n",
+         "c.py": "import base as other\nmine = other.base.copy(name='c')\n", "d.py": "from base import base\nbase.run()\n",
+         "e.py": "import copy, base\nmine = copy.copy(base.base)\nmore = copy.deepcopy(mine)\n", "f.py": "from e import more\nx = more.copy()\n"},
+        {"base.py": "flow", "b.py": "flow", "c.py": "flow", "e.py": "flow", "f.py": "flow"},
+    ),
+    "an imported flow that is changed": (
+        {"base.py": BASE, "b.py": "from base import base\nbase.schedule = None\n"}, {"base.py": "flow", "b.py": "flow"},
+    ),
+    "a function that returns a copy, and one that is a context": (
+        {"base.py": BASE + "from contextlib import contextmanager\ndef copy_of(name):\n    return base.copy(name=name)\n"
+         "@contextmanager\ndef team(name):\n    with Flow(name) as f:\n        yield f\n",
+         "b.py": "from base import copy_of\nx = copy_of('b')\n", "c.py": "from base import team\nwith team('c') as f:\n    pass\n"},
+        {"base.py": "flow", "b.py": "makes", "c.py": "makes"},
+    ),
+    "a method of an imported class": (
+        {"m.py": "from prefect import Flow\nclass Base:\n    def build(self):\n        return Flow('x')\n    def log(self): pass\nclass Maker(Base): pass\n",
+         "b.py": "from m import Maker\nflow = Maker().build()\n", "c.py": "from m import Maker\nmaker = Maker()\nflow = maker.build()\n",
+         "d.py": "from m import Maker\nMaker().log()\n"},
+        {"b.py": "makes", "c.py": "makes"},
+    ),
+    "lists and dicts": (
+        {"lib.py": SUBCLASS, "a.py": "from lib import TeamFlow\nflows = [TeamFlow(n) for n in 'ab']\n",
+         "b.py": "from lib import TeamFlow\nflows = {n: TeamFlow(n) for n in 'ab'}\n"},
+        {"a.py": "flow", "b.py": "flow"},
+    ),
+    "an import in a cycle": (
+        {"a.py": "from b import make\nflow = make()\n", "b.py": "import a\nfrom c import make\n", "c.py": "from b import make\n"}, {},
+    ),
+    "what returns no flow": (
+        {"lib.py": "from prefect import Flow\ndef check():\n    Flow('x')\n    return 1\ndef helper(): return 2\n",
+         "script.py": "from lib import check, helper\ncheck()\nhelper()\n"},
+        {},
+    ),
+    "a folder on sys.path": (
+        {"src/flows/a.py": "from shared.core import TeamFlow\nf = TeamFlow('a')\n", "src/shared/core.py": SUBCLASS}, {"src/flows/a.py": "flow"},
+    ),
+    "tests, conftest and setup.py": (
+        {"lib.py": SUBCLASS, **dict.fromkeys(["test_a.py", "a_test.py", "conftest.py", "setup.py", "tests/b.py"],
+                                             "from lib import TeamFlow\nf = TeamFlow('a')\n")},
+        {},
+    ),
+    "a virtual environment that is committed": (
+        {"env/pyvenv.cfg": "home = /usr\n", "env/lib/python3.9/site-packages/x.py": BASE, "a.py": BASE}, {"a.py": "flow"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_what_is_called_is_followed(what: str) -> None:
+    files, found = CALLS[what]
+    assert {file.path: file.builds for file in flow_files(sources_only(files), Settings(), Memory())} == found
+
+
+def test_a_chain_of_any_length() -> None:
+    files = {f"m{number}.py": f"from m{number + 1} import F\n" for number in range(3000)}
+    files.update({"m3000.py": "from prefect import Flow as F\n", "flow.py": "from m0 import F\nf = F('x')\n"})
+    assert flow_paths(sources_only(files), Settings()) == ["flow.py"]
+
+
+@pytest.mark.parametrize("metadata", ["", "Name: team\nRequires-Dist: prefect<2\n", "Name: team\nRequires-Dist: middle\n", "Name: team\n"])
+def test_an_installed_package(tmp_path: Path, metadata: str) -> None:
+    """Without metadata its sources are searched; with them it is followed where it requires Prefect, directly or not."""
+    site = tmp_path / "lib" / "site-packages"
+    (site / "team" / "core").mkdir(parents=True)
+    (site / "team" / "__init__.py").write_text("from .core.flows import *\n")
+    (site / "team" / "core" / "flows.py").write_text("from prefect import Flow\nclass TeamFlow(Flow): pass\nraise SystemExit('executed')\n")
+    if metadata:
+        for name, text in (("team", metadata), ("middle", "Name: middle\nRequires-Dist: Prefect[git] (>=1)\n")):
+            (site / f"{name}-1.dist-info").mkdir()
+            (site / f"{name}-1.dist-info" / "METADATA").write_text(text)
+            (site / f"{name}-1.dist-info" / "RECORD").write_text(f"{name}/__init__.py,,\n")
+    tree = sources_only({"a.py": "import team\nwith team.TeamFlow('x') as flow: pass\n"})
+    found = flow_files(tree, Settings(), Memory(), Packages([str(site)], "1"))
+    assert [file.path for file in found] == ([] if metadata == "Name: team\n" else ["a.py"])
 
 
 FILES = {
@@ -84,7 +185,7 @@ def test_patterns(repository: Checked, flows: list[str], exclude: list[str], fou
 
 def test_what_is_known_is_not_read_again(repository: Checked) -> None:
     tree = repository.tree({path: content for path, content in FILES.items() if not isinstance(content, Link)})
-    memory: dict[str, str] = {}
+    memory = Memory()
     first = flow_files(tree, Settings(), memory)
     unread = replace(tree, read=lambda _: pytest.fail("a blob was read"))
     assert flow_files(unread, Settings(), memory) == first

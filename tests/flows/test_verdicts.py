@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
-from git_prefect.flows import interpreter, verdicts
+from git_prefect.flows import interpreter, source_memory, verdicts
 from git_prefect.flows.checker import CheckOptions, check_flow_files
 
 from .conftest import FLOW, Checked, make_venv, site_of
@@ -110,9 +110,9 @@ def test_a_module_that_was_missing_is_in_another_tree(repository: Checked) -> No
 
 def test_another_discovery_looks_at_every_source_again(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.check({"a.py": FLOW})
-    assert list(verdicts.Store(repository.state, None).sources.values()) == ["flow"]
-    monkeypatch.setattr(verdicts, "_discovery", lambda: "0" * 32)
-    assert verdicts.Store(repository.state, None).sources == {}
+    assert len(verdicts.Store(repository.state, None).memory.sources) == 1
+    monkeypatch.setattr(source_memory, "_reader", lambda: "0" * 32)
+    assert verdicts.Store(repository.state, None).memory.sources == {}
 
 
 def test_a_file_that_was_looked_for_and_missing_appears(repository: Checked) -> None:

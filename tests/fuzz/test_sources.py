@@ -12,8 +12,10 @@ import prefect
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_prefect.flows.discovery import BUILDS, MENTIONS, NOTHING, leading_imports, looks_around, what_it_tells
+from git_prefect.flows.calls import BUILDS, MAKES, NOTHING
+from git_prefect.flows.discovery import MENTIONS, leading_imports, looks_around
 
+from ..flows.conftest import what_it_tells
 from .strategies import tries
 
 WORDS = st.sampled_from(
@@ -34,7 +36,7 @@ SOURCES = st.one_of(st.binary(max_size=100), st.lists(WORDS, max_size=12).map(b"
 @tries(400, seconds=20)
 def test_any_bytes(content: bytes) -> None:
     for one in (content, b"from prefect import Flow\n" + content):
-        assert what_it_tells(one) in (BUILDS, MENTIONS, NOTHING)
+        assert what_it_tells(one) in (BUILDS, MAKES, MENTIONS, NOTHING)
         assert isinstance(looks_around(one), bool)
         assert all(isinstance(name, str) for name in leading_imports(one))
 
@@ -86,4 +88,4 @@ def test_what_a_load_finds_is_discovered(program: tuple[str, bool]) -> None:
             return
     found = any(isinstance(one, prefect.Flow) for one in values.values())
     if found and understood:
-        assert what_it_tells(source.encode()) == BUILDS, source
+        assert what_it_tells(source) == BUILDS, source

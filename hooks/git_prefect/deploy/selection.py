@@ -15,7 +15,7 @@ from ..core.errors import NotAuthorised, OutOfReach
 from ..core.findings import finding
 from ..core.model import CheckedFile, Finding, RefUpdate
 from ..core.settings import Settings
-from ..flows.discovery import mentions_flow
+from ..flows.source_memory import mentions_flow
 from ..git.ls_remote import ask_remote
 from ..prefect_api.ownership import is_older
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ..core.model import CheckedFile, Finding, GitStorage, LoadedFlow, Watch
 from ..core.settings import Settings
-from .discovery import SUBMODULE, FlowFile, Tree, flow_files, leading_imports, looks_around
+from .discovery import SUBMODULE, FlowFile, Packages, Tree, flow_files, leading_imports, looks_around
 from .interpreter import Interpreter
 from .load_findings import TreeFacts, broken_environment, judge, lfs_pointers, no_flow
 from .storage_findings import Declared, findings_of_storage, same_names
@@ -75,7 +75,8 @@ def check_flow_files(
             return until_loaded.enter_context(Loader(interpreter.path, state / "library-cache", settings.env))
 
         # Prefect is imported on one core while the sources are parsed on another.
-        files = flow_files(tree, settings, store.sources, (lambda: None) if interpreter.problem else loader)
+        packages = Packages(interpreter.folders, interpreter.fingerprint)
+        files = flow_files(tree, settings, store.memory, packages, (lambda: None) if interpreter.problem else loader)
         chosen = files if options.only is None else [file for file in files if file.path in options.only]
         if interpreter.problem:
             store.save()

@@ -6,8 +6,7 @@ import ast
 import os
 import re
 import unicodedata
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,6 +15,10 @@ from pathspec import GitIgnoreSpec
 
 from ..core.model import TreeEntry
 from ..core.settings import Settings
+from .calls import NOTHING, Calls
+from .definitions import Definitions
+from .modules import InstalledModules, TreeModules
+from .source_memory import Memory, Source, glance
 
 SYMLINK, SUBMODULE = "120000", "160000"
 """Modes of tree entries that are no regular files."""
@@ -23,8 +26,8 @@ SYMLINK, SUBMODULE = "120000", "160000"
 MOST_LINKS = 40
 """As many symlinks as Linux follows (path_resolution(7))."""
 
-BUILDS, MENTIONS, NOTHING = "flow", "mentions", "none"
-"""What a source tells: its top level builds a flow; it does not parse, but names prefect and Flow; neither."""
+MENTIONS = "mentions"
+"""Beside what `Calls` tells of a source: it does not parse, but names prefect and Flow."""
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -47,53 +50,145 @@ class FlowFile(msgspec.Struct, frozen=True):
     blob: str
     """Object name of the content; of a symlink, that of the file which it leads to."""
     builds: str
-    """`BUILDS`, `MENTIONS` or `NOTHING`."""
+    """`BUILDS`, `MAKES` or `NOTHING` (see calls.py), or `MENTIONS`."""
     explicit: bool
-    """True when a pattern of the setting `flows` takes it, whatever its content."""
+    """True when a pattern of the setting `flows` takes it, or a person named it, whatever its content."""
 
 
-Memory = dict[str, str]
-"""What is known of sources: object name → `BUILDS`, `MENTIONS` or `NOTHING`."""
+class Packages(msgspec.Struct, frozen=True):
+    """What is installed for the flows."""
+
+    folders: Sequence[str] = ()
+    """The folders of the interpreter's `sys.path`; none: only the tree is searched."""
+    fingerprint: str = ""
+    """Changes when a package is installed, upgraded or removed."""
 
 
 def flow_paths(tree: Tree, settings: Settings) -> list[str]:
-    """Paths of the flow files of a tree, sorted."""
-    return [file.path for file in flow_files(tree, settings, {})]
+    """Paths of the flow files of a tree, sorted; packages that are installed are not looked at."""
+    return [file.path for file in flow_files(tree, settings, Memory())]
 
 
 def flow_files(
-    tree: Tree, settings: Settings, memory: Memory, expected: Callable[[], object] = lambda: None
+    tree: Tree,
+    settings: Settings,
+    memory: Memory,
+    packages: Packages = Packages(),  # noqa: B008
+    expected: Callable[[], object] = lambda: None,
 ) -> list[FlowFile]:
     """The flow files of a tree, sorted by path; what is learnt of their contents is added to `memory`.
 
     `expected` is called when a source that is not known may build a flow, before it is parsed.
     """
-    by_path = {entry.path: entry for entry in tree.entries}
-    sources = _sources(tree, by_path)
-    if settings.flows:
-        sources = _matching(sources, settings.flows)
+    sources = _sources(tree, {entry.path: entry for entry in tree.entries})
+    chosen = _matching(sources, settings.flows) if settings.flows else sources
     if settings.exclude:
-        excluded = {path for path, _ in _matching(sources, settings.exclude)}
-        sources = [(path, blob) for path, blob in sources if path not in excluded]
-    unknown = {blob for _, blob in sources if blob not in memory}
-    if unknown:
-        contents = tree.read(sorted(unknown))
-        if any(map(mentions_flow, contents.values())):
-            expected()
-        for blob, content in contents.items():
-            memory[blob] = what_it_tells(content)
+        excluded = {path for path, _ in _matching(chosen, settings.exclude)}
+        chosen = [(path, blob) for path, blob in chosen if path not in excluded]
+    found = memory.discovered(
+        sources, settings, packages.fingerprint,
+        lambda: _Search(tree, dict(sources), memory, settings.import_roots, packages.folders).told(chosen, expected),
+    )  # fmt: skip
     explicit = bool(settings.flows)
     return [
-        FlowFile(path, blob, memory[blob], explicit)
-        for path, blob in sorted(sources)
-        if explicit or memory[blob] != NOTHING
+        FlowFile(path, blob, found.get(path, NOTHING), explicit)
+        for path, blob in sorted(chosen)
+        if explicit or path in found
     ]
 
 
+def named_files(tree: Tree, paths: Collection[str]) -> list[FlowFile]:
+    """The sources of a tree that a person named: they are flow files, whatever is in them."""
+    sources = _sources(tree, {entry.path: entry for entry in tree.entries})
+    return [FlowFile(path, blob, NOTHING, True) for path, blob in sorted(sources) if path in paths]
+
+
+class _Search:
+    """Looks for the flow files among the sources of a tree."""
+
+    def __init__(
+        self, tree: Tree, blobs: dict[str, str], memory: Memory, import_roots: Sequence[str], folders: Sequence[str]
+    ) -> None:
+        self._tree = tree
+        self._blobs = blobs
+        self._memory = memory
+        self._installed = InstalledModules(folders)
+        self._calls = Calls(self._definitions, TreeModules(blobs, import_roots), self._installed)
+
+    def told(self, chosen: Sequence[tuple[str, str]], expected: Callable[[], object]) -> dict[str, str]:
+        """What the sources tell of themselves, by path; those that build nothing are left out."""
+        unknown = sorted({blob for blob in self._blobs.values() if blob not in self._memory.sources})
+        for blob, content in self._tree.read(unknown).items() if unknown else ():
+            self._memory.sources[blob] = glance(content)
+        if any(self._memory.sources[blob].mentions for blob in unknown):
+            expected()
+        leading = self._leading()
+        self._read([blob for path, blob in chosen if path in leading])
+        found = {}
+        for path, blob in chosen:
+            if path in leading:
+                told = self._tell(path, self._memory.sources[blob])
+                if told != NOTHING:
+                    found[path] = told
+        return found
+
+    def _tell(self, path: str, source: Source) -> str:
+        if source.parsed and source.definitions is None:
+            return MENTIONS if source.mentions else NOTHING
+        told = self._calls.tell(path)
+        return NOTHING if told != NOTHING and not source.mentions and _is_no_flow_file(path) else told
+
+    def _leading(self) -> set[str]:
+        """Paths from which imports may lead to a Flow, as far as the words of their import lines tell."""
+        importers: dict[str, list[str]] = {}
+        for path, blob in self._blobs.items():
+            for word in self._memory.sources[blob].words:
+                importers.setdefault(word, []).append(path)
+        leading = {path for path, blob in self._blobs.items() if self._memory.sources[blob].mentions}
+        installed = [path for word in self._installed.names & importers.keys() for path in importers[word]]
+        waiting = [*leading, *installed]
+        leading.update(installed)
+        while waiting:
+            for path in importers.pop(_module_word(waiting.pop()), ()):
+                if path not in leading:
+                    leading.add(path)
+                    waiting.append(path)
+        return leading
+
+    def _read(self, blobs: Iterable[str]) -> None:
+        """Parse sources that were not parsed yet."""
+        unread = sorted({blob for blob in blobs if not self._memory.sources[blob].parsed})
+        if unread:
+            for blob, content in self._tree.read(unread).items():
+                self._memory.parse(blob, content)
+
+    def _definitions(self, path: str) -> Definitions | None:
+        """The definitions of a source of the tree, or of one that is installed."""
+        if path.startswith("/"):
+            return self._memory.of_file(path)
+        self._read([self._blobs[path]])
+        return self._memory.sources[self._blobs[path]].definitions
+
+
+def _module_word(path: str) -> str:
+    """The word by which an import line names the module of a path."""
+    folder, name = os.path.split(path)
+    return os.path.basename(folder) if name == "__init__.py" else name[:-3]
+
+
+def _is_no_flow_file(path: str) -> bool:
+    """Whether a file is one that pytest or setuptools run: such a file may import what makes flows."""
+    folders, name = path.split("/")[:-1], path.split("/")[-1]
+    is_test = name.startswith("test_") or name.endswith("_test.py") or not {"test", "tests"}.isdisjoint(folders)
+    return is_test or name in ("conftest.py", "setup.py")
+
+
 def _sources(tree: Tree, by_path: dict[str, TreeEntry]) -> list[tuple[str, str]]:
+    """Path and object name of every Python source, outside of virtual environments."""
+    environments = tuple(one.path[: -len("pyvenv.cfg")] for one in tree.entries if one.path.endswith("pyvenv.cfg"))
     found, links = [], []
     for entry in tree.entries:
-        if entry.path.endswith(".py"):
+        if entry.path.endswith(".py") and not (environments and entry.path.startswith(environments)):
             if entry.mode == SYMLINK:
                 links.append(entry)
             elif entry.mode != SUBMODULE:
@@ -118,133 +213,6 @@ def _target(path: str, content: bytes) -> str:
 def _matching(sources: Iterable[tuple[str, str]], patterns: Sequence[str]) -> list[tuple[str, str]]:
     spec = GitIgnoreSpec.from_lines(patterns)
     return [(path, blob) for path, blob in sources if spec.match_file(path)]
-
-
-def what_it_tells(content: bytes) -> str:
-    """`BUILDS` when executing the source builds a prefect Flow, `MENTIONS` when it does not parse but might."""
-    if not mentions_flow(content):
-        return NOTHING
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return MENTIONS
-    return BUILDS if _builds_flow(tree) else NOTHING
-
-
-def mentions_flow(content: bytes) -> bool:
-    """Whether a source may build a flow at all, as far as its words tell."""
-    return b"Flow" in content and b"prefect" in content
-
-
-def _builds_flow(tree: ast.Module) -> bool:
-    """Whether the module's top level calls Flow, directly or through functions and classes of the same file.
-
-    A function that nobody calls is a helper of other files, or a test.
-    """
-    # Most say so at once; the rest of the tree is long.
-    executed = list(_executed(tree))
-    names, modules = _prefect_names(executed)
-    if any(isinstance(node, ast.Call) and _is_flow(_dotted(node.func), names, modules) for node in executed):
-        return True
-    names, modules = _prefect_names(ast.walk(tree))
-    makers, aliases = _makers_and_aliases(tree)
-    waiting: list[Iterable[ast.AST]] = [executed]
-    while waiting:
-        for called in _called(waiting.pop()):
-            if isinstance(called, ast.Lambda):
-                waiting.append(ast.walk(called.body))
-                continue
-            dotted = _dotted(called)
-            while dotted in aliases:
-                dotted = aliases.pop(dotted)
-            if _is_flow(dotted, names, modules):
-                return True
-            for maker in makers.pop((dotted or "").split(".")[0], ()):
-                if isinstance(maker, ast.ClassDef) and any(_is_flow(_dotted(base), names, modules) for base in maker.bases):
-                    return True
-                waiting.append(ast.walk(maker))
-    return False
-
-
-def _makers_and_aliases(tree: ast.Module) -> tuple[dict[str, list[ast.AST]], dict[str, str]]:
-    """The functions and classes of a file by their names, and what else is called by another name: `F = prefect.Flow`."""
-    makers: dict[str, list[ast.AST]] = {}
-    aliases: dict[str, str] = {}
-    methods = {id(one) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            if id(node) not in methods:
-                makers.setdefault(node.name, []).append(node)
-        elif isinstance(node, ast.Assign):
-            value = node.value
-            if isinstance(value, ast.Call) and value.args and (_dotted(value.func) or "").split(".")[-1] == "partial":
-                value = value.args[0]
-            for target in node.targets:
-                if isinstance(target, ast.Name) and isinstance(value, ast.Lambda):
-                    makers.setdefault(target.id, []).append(value)
-                elif isinstance(target, ast.Name) and isinstance(value, (ast.Name, ast.Attribute)):
-                    aliases[target.id] = _dotted(value) or ""
-    return makers, aliases
-
-
-def _called(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
-    """What is called when these nodes run, decorators too."""
-    for node in nodes:
-        if isinstance(node, ast.Call):
-            yield node.func
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield from node.decorator_list
-
-
-def _prefect_names(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
-    """Names that are prefect's Flow, and names that are prefect's modules."""
-    names, modules = set(), set()
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "prefect":
-            for alias in node.names:
-                if alias.name == "Flow":
-                    names.add(alias.asname or "Flow")
-                elif alias.name == "*":
-                    names.add("Flow")
-                elif alias.name in ("core", "flow"):
-                    modules.add(alias.asname or alias.name)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] == "prefect":
-                    modules.add(alias.asname or "prefect")
-    return names, modules
-
-
-def _is_flow(dotted: str | None, names: set[str], modules: set[str]) -> bool:
-    return dotted is not None and (dotted in names or (dotted.endswith(".Flow") and dotted.split(".")[0] in modules))
-
-
-def _dotted(node: ast.AST) -> str | None:
-    parts = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Name):
-        parts.append(node.id)
-        return ".".join(reversed(parts))
-    # `make().build()`: only the last name is of use.
-    return "." + parts[0] if parts else None
-
-
-def _executed(node: ast.AST) -> Iterable[ast.AST]:
-    """The nodes that run when `node` does: not the bodies of functions, but their decorators and defaults."""
-    waiting = [node]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        if isinstance(current, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            waiting += [*current.decorator_list, *current.args.defaults]
-        elif isinstance(current, ast.Lambda):
-            waiting += current.args.defaults
-        else:
-            waiting += ast.iter_child_nodes(current)
 
 
 _PLACE = frozenset(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
 import json
 import os
@@ -21,7 +20,7 @@ from ..core import findings as finding_codes
 from ..core import state_files
 from ..core.json_input import Seconds, convert, decode
 from ..core.model import ERROR, Finding, LoadedFlow, TreeEntry
-from .discovery import Memory
+from .source_memory import Memory
 
 FORMAT = 1
 """Of everything in the folder; files of another format are not ours."""
@@ -33,7 +32,6 @@ MOST_CONTEXTS = 16
 """Combinations of interpreter, settings and import roots that are remembered."""
 MOST_OF_A_PATH = 8
 """Verdicts on one path, of several branches and trees."""
-MOST_SOURCES = 50_000
 MOST_PATHS = 20_000
 
 
@@ -138,8 +136,7 @@ class Store:
         """Name of the one file for the flows of all loads of this run: that of another is never written to."""
         self._length = 0
         self._records = self._read_records()
-        self.sources: Memory = _read_sources(self._folder / "sources")
-        self._sources_before = len(self.sources)
+        self.memory = Memory(self._folder)
 
     def get(self, path: str, blob: str, tree: str, fleeting: bool = False) -> Verdict | None:
         """The verdict on a file; None when it has to be loaded. Fleeting ones count only when asked for, for minutes."""
@@ -198,8 +195,7 @@ class Store:
         """Write what is new, in one go and beside others that do so at the same time."""
         try:
             with _locked(self._folder / "lock"):
-                if len(self.sources) > self._sources_before:
-                    _write_sources(self._folder / "sources", self.sources)
+                self.memory.save()
                 if self._new and self._context is not None:
                     self._merge()
                 if self._new:
@@ -258,28 +254,6 @@ def is_clean(findings: Sequence[Finding]) -> bool:
 
 
 # The files ------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _discovery() -> str:
-    """What sources tell is known to this very discovery only: another finds flows in other forms."""
-    return hashlib.sha256(Path(__file__).with_name("discovery.py").read_bytes()).hexdigest()[:32]
-
-
-def _read_sources(file: Path) -> Memory:
-    try:
-        words = file.read_text("ascii").split()
-    except (OSError, ValueError):
-        return {}
-    if words[:2] != ["sources", _discovery()] or len(words) % 2:
-        return {}
-    return dict(zip(words[2::2], words[3::2]))
-
-
-def _write_sources(file: Path, sources: Memory) -> None:
-    known = {**_read_sources(file), **sources}
-    kept = list(known.items())[-MOST_SOURCES:]
-    _write(file, "\n".join([f"sources {_discovery()}", *(f"{blob} {told}" for blob, told in kept)]).encode())
 
 
 def _prune(folder: Path) -> None:
