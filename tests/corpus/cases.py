@@ -58,6 +58,23 @@ def flow_with(name: str, body: str, **more: object) -> Case:
     return one(name, FLOW + TASK + body, LOADS, **more)
 
 
+TEAM = FLOW + TASK + """
+class TeamFlow(Flow):
+    pass
+
+def make(name):
+    with TeamFlow(name) as made:
+        say()
+    return made
+
+class Maker:
+    def build(self, name):
+        return make(name)
+
+base = make("base")
+"""
+"""A module that an image has: flow files make their flows by it."""
+
 IMPORTS = [
     Case("sibling import", {"flow.py": "from helper import x\n" + ONE, "helper.py": "x = 1\n"}, FAILS, ("import-not-on-agent",)),
     Case(
@@ -72,6 +89,20 @@ IMPORTS = [
     Case(
         "sibling import that import-roots allows", {"flows/flow.py": "import helper\n" + ONE, "flows/helper.py": "x = 1\n"},
         LOADS, path="flows/flow.py", import_roots=("flows",),
+    ),
+    *(
+        Case(f"in a package: {name}", {"flows/flow.py": source, "src/team/__init__.py": "", "src/team/core.py": TEAM}, LOADS,
+             path="flows/flow.py", import_roots=("src",))
+        for name, source in {
+            "a subclass of Flow": "from team.core import TeamFlow, say\nwith TeamFlow('flow') as flow:\n    say()\n",
+            "a function that makes a flow": "from team.core import make\nflow = make('flow')\n",
+            "a copy of an imported flow": "from copy import deepcopy\nfrom team.core import base\nflow = deepcopy(base)\nflow.name = 'flow'\n",
+            "a copy by its method": "from team import core\nflow = core.base.copy()\nflow.name = 'flow'\n",
+            "an imported flow that is renamed": "from team.core import base as flow\nflow.name = 'flow'\n",
+            "an imported flow with a name and a schedule of its own":
+                "from prefect.schedules import CronSchedule\nfrom team.core import base\nbase.name = 'flow'\nbase.schedule = CronSchedule('0 1 * * *')\n",
+            "a method that makes a flow": "from team.core import Maker\nflow = Maker().build('flow')\n",
+        }.items()
     ),
     Case(
         "a module of import-roots imports one that is not there",
@@ -103,7 +134,7 @@ IMPORTS = [
     Case("a module that is nowhere", {"flow.py": "import a_module_that_is_nowhere\n" + ONE}, FAILS, ("does-not-load",)),
     Case("an import inside a task", {"flow.py": FLOW + "@task\ndef say():\n    import helper\n\nwith Flow('flow') as flow:\n    say()\n", "helper.py": ""}, LOADS),
     Case("an imported flow of import-roots", {"flow.py": "from other import flow\nfrom prefect import Flow\nsecond = Flow('second')\n", "src/other.py": ONE},
-         LOADS, ("duplicate-name",), import_roots=("src",)),
+         LOADS, import_roots=("src",)),
 ]  # fmt: skip
 
 FILES = [

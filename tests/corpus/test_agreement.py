@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +17,7 @@ from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter
 from git_prefect.flows.checker import CheckOptions, check_flow_files
 
+from .agents import ask, served
 from .cases import CASES, LOADS, Case
 from .repositories import Link, make_repository, tree_of
 
@@ -50,31 +47,10 @@ def told() -> Iterator[Told]:
             )
             for number, case in enumerate(CASES)
         }  # fmt: skip
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        daemon = subprocess.Popen(
-            ["git", "daemon", "--export-all", f"--base-path={place}", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr", str(place)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        try:
-            _wait_for(port)
-            with ThreadPoolExecutor(2) as pool:
-                agent = pool.submit(_ask_agent, place, f"git://127.0.0.1:{port}", repositories)
-                ours = _check_all(place, repositories)
-                yield Told(agent.result(), ours)
-        finally:
-            os.killpg(daemon.pid, 15)
-            daemon.wait()
-
-
-def _wait_for(port: int) -> None:
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except ConnectionRefusedError:
-            continue
+        with served(place) as url, ThreadPoolExecutor(2) as pool:
+            agent = pool.submit(_ask_agent, place, url, repositories)
+            ours = _check_all(place, repositories)
+            yield Told(agent.result(), ours)
 
 
 def _ask_agent(place: Path, url: str, repositories: dict[str, Path]) -> dict[str, dict[str, Any]]:
@@ -94,29 +70,7 @@ def _ask_agent(place: Path, url: str, repositories: dict[str, Path]) -> dict[str
             "sys_path": [str(image / root) for root in case.import_roots],
             "timeout": TIMEOUT,
         })  # fmt: skip
-    (place / "requests.json").write_text(json.dumps(requests))
-    script = Path(__file__).with_name("agent.py")
-    (place / "temporary").mkdir()
-    # The environment that a local agent gives to `prefect execute flow-run`.
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(place),
-        "TMPDIR": str(place / "temporary"),
-        "PREFECT__BACKEND": "server",
-        "PREFECT__LOGGING__LEVEL": "INFO",
-        "PREFECT__CLOUD__API": "http://127.0.0.1:9",
-        "PREFECT__CLOUD__SEND_FLOW_RUN_LOGS": "false",
-        "PREFECT__CLOUD__USE_LOCAL_SECRETS": "false",
-        "PREFECT__CLOUD__AGENT__LABELS": "[]",
-        "PREFECT__CONTEXT__FLOW_RUN_ID": "7c3c1f5e-0000-4000-8000-000000000001",
-        "PREFECT__CONTEXT__FLOW_ID": "7c3c1f5e-0000-4000-8000-000000000002",
-        "PREFECT__ENGINE__FLOW_RUNNER__DEFAULT_CLASS": "prefect.engine.cloud.CloudFlowRunner",
-    }
-    subprocess.run(
-        [sys.executable, str(script), "requests.json", "answers.json"], cwd=place, env=environment, check=True,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    answers = json.loads((place / "answers.json").read_text())
+    answers = ask(place, requests)
     return {case.name: answer for case, answer in zip(CASES, answers)}
 
 
@@ -159,7 +113,7 @@ def loads(file: CheckedFile | None, flow: str) -> bool:
     return (
         file is not None
         and all(one.severity != "error" or one.code in NOT_OF_THE_LOAD for one in file.findings)
-        and any(one.name == flow for one in file.flows)
+        and any(one.name == flow for one in (*file.flows, *file.imported))
     )
 
 
@@ -174,5 +128,5 @@ def test_agreement(case: Case, told: Told, record_property: pytest.RecordPropert
     record_property("agreement", loads(ours, case.flow) == (case.agent == LOADS))
     assert loads(ours, case.flow) == (case.agent == LOADS), (agent, ours)
     if case.agent == LOADS and ours is not None and "not-serializable" not in codes:
-        (mine,) = [flow for flow in ours.flows if flow.name == case.flow]
+        (mine,) = [flow for flow in (*ours.flows, *ours.imported) if flow.name == case.flow]
         assert mine.serialized == agent["serialized"]

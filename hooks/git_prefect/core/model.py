@@ -75,6 +75,8 @@ class LoadedFlow(msgspec.Struct, frozen=True, array_like=True):
     """The storage that the code sets, serialized by Prefect; None when it sets none."""
     declared_run_config: Optional[dict[str, Any]]
     """The run config that the code sets, serialized by Prefect; None when it sets none."""
+    made_by: str = ""
+    """The file whose top level made it, when that is not the flow file itself but one that it imports."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -105,11 +107,26 @@ class CheckedFile(msgspec.Struct, frozen=True):
     """True when the interpreter could not tell (a third-party module is missing there)."""
     lasting: bool = False
     """True when nothing but the file itself, the settings and the interpreter's packages decided."""
+    imported: tuple[LoadedFlow, ...] = ()
+    """Flows that an agent finds in it as well, and that belong to another flow file, which makes them."""
 
     @property
     def failed(self) -> bool:
-        """True when an agent could not load the file, or the API would not take its flows."""
+        """True when an agent could not load the file."""
+        return any(finding.severity == ERROR and finding.flow is None for finding in self.findings)
+
+    @property
+    def has_errors(self) -> bool:
+        """True when the file, or one of its flows, cannot be registered."""
         return any(finding.severity == ERROR for finding in self.findings)
+
+    @property
+    def sound_flows(self) -> tuple[LoadedFlow, ...]:
+        """The flows with which nothing is wrong that keeps them from a registration."""
+        if self.failed or self.unchecked:
+            return ()
+        wrong = {finding.flow for finding in self.findings if finding.severity == ERROR}
+        return tuple(flow for flow in self.flows if flow.name not in wrong)
 
 
 class GitStorage(msgspec.Struct, frozen=True):

@@ -229,10 +229,10 @@ def _against(one: ActiveFlow, now: AtHead) -> list[Finding]:
         hint = f"archive it with {git_prefect('prune')}; if it has moved: {_again(update)}"
         return [_about(one, update, "file-gone", f"is gone from {_head(update)}: every run of {name} fails", hint)]
     file = now.files[one.path]
-    if file.unchecked or file.failed:
-        kept = [found for found in file.findings if found.severity == ERROR or found.code == "environment-broken"]
+    kept = [found for found in file.findings if found.flow in (None, name) and _keeps_from_judging(found)]
+    if file.unchecked or kept:
         return [replace(found, flow=name, ref=update.ref) for found in kept]
-    flow = next((flow for flow in file.flows if one.loads in (None, flow.name)), None)
+    flow = next((flow for flow in (*file.flows, *file.imported) if one.loads in (None, flow.name)), None)
     if flow is None:
         others = ", ".join(other.name for other in file.flows)
         missing = one.loads or "a flow"
@@ -240,6 +240,10 @@ def _against(one: ActiveFlow, now: AtHead) -> list[Finding]:
         hint = f"archive it with {git_prefect('prune')}, or give the flow its name back"
         return [_about(one, update, "flow-gone", said, hint)]
     return _structure(one, flow, now)
+
+
+def _keeps_from_judging(found: Finding) -> bool:
+    return found.severity == ERROR or found.code == "environment-broken"
 
 
 def _structure(one: ActiveFlow, flow: LoadedFlow, now: AtHead) -> list[Finding]:

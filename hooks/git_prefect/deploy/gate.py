@@ -106,7 +106,7 @@ def _existing(repository: git.Repository, ref: Resolution, base: str | None, fai
         settings = ref.settings
     options = CheckOptions(only=unchanged, storage=ref.storage, same_push=True)
     before = check(repository, tree_of_commit(repository, base), settings, options)
-    return {file.path for file in before if file.failed}
+    return {file.path for file in before if file.has_errors}
 
 
 def base_of(repository: git.Repository, ref: Resolution) -> str | None:

@@ -107,7 +107,7 @@ def unknown_base(repository: git.Repository, ref: ResolvedRef) -> Finding | None
 def registrable(files: Sequence[CheckedFile], settings: Settings) -> list[CheckedFile]:
     """The files whose flows can be registered: they load, and their flows may move to git storage."""
     return [
-        replace(file, flows=tuple(flow for flow in file.flows if not _stays_elsewhere(file, flow.name, settings)))
+        replace(file, flows=tuple(flow for flow in file.sound_flows if not _stays_elsewhere(file, flow.name, settings)))
         for file in files
         if not file.failed and not file.unchecked
     ]

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ..core.model import CheckedFile, Finding, GitStorage, LoadedFlow, Watch
 from ..core.settings import Settings
+from .calls import BUILDS, MAKES
 from .discovery import SUBMODULE, FlowFile, Packages, Tree, flow_files, leading_imports, looks_around
 from .interpreter import Interpreter
 from .load_findings import TreeFacts, broken_environment, judge, lfs_pointers, no_flow
@@ -97,7 +98,7 @@ def check_flow_files(
                 return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
             known.update({one.file.path: one for one in loaded})
     store.save()
-    return _report([known[file.path] for file in chosen], settings, interpreter, options.storage)
+    return _report(_attributed([known[file.path] for file in chosen], files), settings, interpreter, options.storage)
 
 
 def _known(store: Store, file: FlowFile, tree: str, options: CheckOptions) -> Known | None:
@@ -108,7 +109,7 @@ def _known(store: Store, file: FlowFile, tree: str, options: CheckOptions) -> Kn
         return Known(
             file,
             verdict,
-            tuple(LoadedFlow(one.name, one.tasks, {}, one.storage, None) for one in verdict.flows),
+            tuple(LoadedFlow(one.name, one.tasks, {}, one.storage, None, one.made_by) for one in verdict.flows),
             True,
         )
     flows = store.flows(verdict)
@@ -156,14 +157,18 @@ class _Loading:
         if opened:
             read = self._tree.read([self._blobs[path] for path in opened])
             findings += tuple(lfs_pointers(file.path, [(path, read[self._blobs[path]]) for path in opened]))
+        if file.builds == MAKES and not file.explicit and answer.get("makes") and not answer["flows"]:
+            findings += (no_flow(file.path, True),)
         flows = tuple(
-            LoadedFlow(one["name"], one["tasks"], one.get("serialized") or {}, one["storage"], one["run_config"])
+            LoadedFlow(
+                one["name"], one["tasks"], one.get("serialized") or {}, one["storage"], one["run_config"], one["made_by"]
+            )
             for one in answer.get("flows", ())
         )
         depends = looks or _misses_something(answer) or self._depends_on_tree(answer)
         verdict = Verdict(
             file.blob, self._tree.id if depends else "", self._now,
-            tuple(KnownFlow(one.name, one.tasks, one.declared_storage) for one in flows),
+            tuple(KnownFlow(one.name, one.tasks, one.declared_storage, one.made_by) for one in flows),
             known_findings(findings), judged.missing, "", answer.get("outside", {}), not judged.lasting,
         )  # fmt: skip
         if self._tree.id or not depends:
@@ -183,49 +188,76 @@ def _misses_something(answer: dict[str, Any]) -> bool:
     return any(one["missing_module"] or one["missing_file"] for one in [error, *error["causes"]])
 
 
+class Attributed(msgspec.Struct, frozen=True):
+    """A flow file, the flows that are its own, and those that are another flow file's, which it imports."""
+
+    known: Known
+    own: tuple[LoadedFlow, ...]
+    imported: tuple[LoadedFlow, ...]
+
+    @property
+    def path(self) -> str:
+        """Of the file."""
+        return self.known.file.path
+
+
+def _attributed(known: Sequence[Known], files: Sequence[FlowFile]) -> list[Attributed]:
+    """Each flow for the file whose top level made it, where an agent finds it there; else for the one that imports it."""
+    found_there = {(one.file.path, flow.name) for one in known for flow in one.flows if not flow.made_by}
+    not_chosen = {file.path for file in files} - {one.file.path for one in known}
+    attributed = []
+    for one in known:
+        others = [
+            flow for flow in one.flows if flow.made_by in not_chosen or (flow.made_by, flow.name) in found_there
+        ]
+        attributed.append(Attributed(one, tuple(flow for flow in one.flows if flow not in others), tuple(others)))
+    return attributed
+
+
 def _report(
-    known: Sequence[Known],
+    attributed: Sequence[Attributed],
     settings: Settings,
     interpreter: Interpreter,
     repository: GitStorage | None,
 ) -> list[CheckedFile]:
+    replaced = settings.storage == "replace"
     declared = {
-        one.file.path: [Declared(one.file.path, flow.name, flow.declared_storage) for flow in one.flows]
-        for one in known
+        one.path: [Declared(one.path, flow.name, flow.declared_storage, flow.made_by) for flow in one.own]
+        for one in attributed
     }
-    twice = same_names((flow for flows in declared.values() for flow in flows), settings.storage == "replace")
-    unchecked = [one for one in known if one.verdict.missing]
+    twice = same_names((flow for flows in declared.values() for flow in flows), replaced)
+    unchecked = [one for one in attributed if one.known.verdict.missing]
     checked = []
-    for one in known:
-        path = one.file.path
-        findings: list[Finding] = [*one.verdict.findings(path), *twice.get(path, ())]
-        for flow in declared[path]:
-            findings += findings_of_storage(flow, repository, settings.storage == "replace")
-        if not one.flows and is_clean(findings) and not one.verdict.missing:
-            builds = one.file.builds == "flow"
-            if not builds and not one.file.explicit:
+    for one in attributed:
+        not_its_own = {flow.name for flow in one.imported}
+        findings = [found for found in one.known.verdict.findings(one.path) if found.flow not in not_its_own]
+        findings += twice.get(one.path, ())
+        for flow in declared[one.path]:
+            findings += findings_of_storage(flow, repository, replaced)
+        if not one.known.flows and is_clean(findings) and not one.known.verdict.missing:
+            builds = one.known.file.builds == BUILDS
+            if not builds and not one.known.file.explicit:
                 continue
-            findings.append(no_flow(path, builds))
+            findings.append(no_flow(one.path, builds))
         if unchecked and one is unchecked[0]:
-            modules = ", ".join(sorted({repr(each.verdict.missing.split(".")[0]) for each in unchecked}))
-            problem = (
-                f"{modules} is not installed in the hook's own environment"
-                if "," not in modules
-                else (f"{modules} are not installed in the hook's own environment")
-            )
-            findings.append(broken_environment(problem, interpreter.describe(), len(unchecked)))
-        checked.append(
-            CheckedFile(
-                path,
-                one.file.blob,
-                one.flows,
-                tuple(findings),
-                one.cached,
-                bool(one.verdict.missing),
-                lasting=not (one.verdict.tree or one.verdict.outside or one.verdict.missing),
-            )  # fmt: skip
-        )
+            findings.append(_unchecked(unchecked, interpreter))
+        checked.append(_checked(one, findings))
     return checked
+
+
+def _unchecked(files: Sequence[Attributed], interpreter: Interpreter) -> Finding:
+    modules = sorted({repr(one.known.verdict.missing.split(".")[0]) for one in files})
+    verb = "is" if len(modules) == 1 else "are"
+    problem = f"{', '.join(modules)} {verb} not installed in the hook's own environment"
+    return broken_environment(problem, interpreter.describe(), len(files))
+
+
+def _checked(one: Attributed, findings: Sequence[Finding]) -> CheckedFile:
+    verdict = one.known.verdict
+    return CheckedFile(
+        one.path, one.known.file.blob, one.own, tuple(findings), one.known.cached, bool(verdict.missing),
+        lasting=not (verdict.tree or verdict.outside or verdict.missing), imported=one.imported,
+    )  # fmt: skip
 
 
 def _none_checked(

@@ -12,6 +12,7 @@ import errno
 import functools
 import gc
 import importlib.util
+import inspect
 import json
 import os
 import shutil
@@ -37,6 +38,12 @@ schemas: dict[str, Any] = {}
 
 built: list[Any] = []
 """The flows that a flow file's own lines have made."""
+
+made: dict[int, tuple[Any, Any]] = {}
+"""By `id`: each flow that was made, and the frame of the module whose top level made it, or last changed what it is."""
+
+CONFIGURES = ("name", "schedule", "run_config")
+"""What a file may change of a flow that it imports, which is its own flow from then on."""
 
 calls: dict[str, list[int | None]] = {"register": [], "run": []}
 """Lines of the flow file that call `flow.register()` and `flow.run()`; None: called from elsewhere."""
@@ -274,7 +281,29 @@ def load(path: str, code: CodeType | None, seen: Seen, clone: Clone) -> dict[str
     # What a loop has made and no variable holds is found by no agent.
     lost = sorted({one.name for one in built if isinstance(one.name, str)} - flows.keys())
     twice = [name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)]
-    return dict(report(seen), status="loaded", twice=twice, lost=lost, flows=[take(flow) for flow in flows.values()])
+    makers = {name: maker_of(flow, values, seen.root) for name, flow in flows.items()}
+    return dict(
+        report(seen), status="loaded", twice=twice, lost=lost,
+        makes=any(maker_of(flow, values, seen.root) == "" for flow, _ in made.values()),
+        flows=[dict(take(flow), made_by=makers[name]) for name, flow in flows.items()],
+    )  # fmt: skip
+
+
+def maker_of(flow: Any, values: dict[str, Any], root: str) -> str:
+    """The file whose top level made a flow: empty for the flow file itself, else a path, from the root where it is below."""
+    frame = made.get(id(flow), (flow, None))[1]
+    if frame is None or frame.f_globals is values:
+        return ""
+    file: str = os.path.normpath(frame.f_code.co_filename)
+    return file[len(root) :] if file.startswith(root) else file
+
+
+def innermost_module() -> Any:
+    """The frame of the module whose top level is being executed; None outside of any, as in a thread."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return frame
 
 
 def exit_code(code: Any) -> int:
@@ -324,6 +353,27 @@ def note_calls(flow_class: Any) -> None:
             built.append(self)
 
     flow_class.__init__ = noted
+    note_makers(flow_class)
+
+
+def note_makers(flow_class: Any) -> None:
+    """Notice which module makes each flow, a copy too, and which one changes what another has made."""
+    set_attribute = flow_class.__setattr__
+
+    def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        flow = object.__new__(cls)
+        made[id(flow)] = (flow, innermost_module())
+        return flow
+
+    def changed(self: Any, name: str, value: Any) -> None:
+        set_attribute(self, name, value)
+        if name in CONFIGURES:
+            made[id(self)] = (self, innermost_module())
+
+    # Whoever asks for the parameters of the class is told those of `__init__`, as before.
+    new.__signature__ = inspect.signature(flow_class.__init__)  # type: ignore[attr-defined]
+    flow_class.__new__ = new
+    flow_class.__setattr__ = changed
 
 
 @contextlib.contextmanager

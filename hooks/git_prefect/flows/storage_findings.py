@@ -81,6 +81,8 @@ class Declared(msgspec.Struct, frozen=True):
     path: str
     flow: str
     storage: dict[str, Any] | None
+    made_by: str = ""
+    """The module that makes it, when that is no flow file, or makes it where no agent finds it."""
 
 
 def findings_of_storage(one: Declared, repository: GitStorage | None, replace: bool) -> list[Finding]:
@@ -125,21 +127,33 @@ def findings_of_storage(one: Declared, repository: GitStorage | None, replace: b
 
 def same_names(flows: Iterable[Declared], replace: bool) -> dict[str, list[Finding]]:
     """By path: flows whose name another file has too. What keeps another storage is not registered, and may."""
-    places: dict[str, list[str]] = {}
+    places: dict[str, list[Declared]] = {}
     for one in flows:
         if replace or one.storage is None or one.storage.get("type") == "Git":
-            places.setdefault(one.flow, []).append(one.path)
+            places.setdefault(one.flow, []).append(one)
     found: dict[str, list[Finding]] = {}
-    for name, paths in places.items():
-        for path in paths if len(paths) > 1 else []:
-            others = ", ".join(other for other in paths if other != path)
-            found.setdefault(path, []).append(finding(
-                "duplicate-name",
-                f"flow {name!r} has the name of one in {others}: each registration would replace the other",
-                "give each flow a name of its own",
-                path=path, flow=name,
-            ))  # fmt: skip
+    for named in places.values():
+        for one in named if len(named) > 1 else []:
+            others = ", ".join(other.path for other in named if other is not one)
+            found.setdefault(one.path, []).append(_same_name(one, others))
     return found
+
+
+def _same_name(one: Declared, others: str) -> Finding:
+    if one.made_by:
+        return finding(
+            "duplicate-name",
+            f"flow {one.flow!r} is made by {one.made_by}, where no agent finds it, and imported here as well as in {others}: "
+            "each registration would replace the other",
+            f"import it in one flow file only, or let {one.made_by} be a flow file that holds it in a global variable",
+            path=one.path, flow=one.flow,
+        )  # fmt: skip
+    return finding(
+        "duplicate-name",
+        f"flow {one.flow!r} has the name of one in {others}: each registration would replace the other",
+        "give each flow a name of its own",
+        path=one.path, flow=one.flow,
+    )  # fmt: skip
 
 
 def quoted(text: str) -> str:

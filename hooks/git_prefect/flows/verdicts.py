@@ -41,6 +41,7 @@ class KnownFlow(msgspec.Struct, frozen=True, array_like=True):
     name: str
     tasks: int
     storage: Optional[dict[str, Any]]
+    made_by: str = ""
 
 
 class KnownFinding(msgspec.Struct, frozen=True, array_like=True):

@@ -128,7 +128,7 @@ class Lane:
     def seeing(self, root: str) -> Any:
         """What is to be seen of a load below `root`, which is the repository or a copy that one load has for itself."""
         shared = self.orders["root"]
-        roots = [os.path.join(root, os.path.relpath(one, shared)) for one in self.orders["import_roots"]]
+        roots = [os.path.normpath(os.path.join(root, os.path.relpath(one, shared))) for one in self.orders["import_roots"]]
         return child.Seen(root, roots, self.control, root != shared)
 
     def tell(self, kind: bytes, number: int, start: int = 0, length: int = 0) -> None:

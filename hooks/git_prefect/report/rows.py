@@ -14,8 +14,12 @@ def reported_flows(files: Sequence[CheckedFile], ref: str | None) -> tuple[Repor
     """The flows of checked files as a report has them; a file without one that was found is a row by itself."""
     rows = []
     for file in files:
-        status = "failed" if file.failed else "unchecked" if file.unchecked else "ok"
-        rows += [ReportedFlow(ref, file.path, one.name, status, one.tasks, file.cached) for one in file.flows]
+        status = "failed" if file.has_errors else "unchecked" if file.unchecked else "ok"
+        sound = {flow.name for flow in file.sound_flows}
+        rows += [
+            ReportedFlow(ref, file.path, one.name, "ok" if one.name in sound else status, one.tasks, file.cached)
+            for one in file.flows
+        ]
         if not file.flows:
             rows.append(ReportedFlow(ref, file.path, None, status, None, file.cached))
     return tuple(rows)
@@ -40,8 +44,8 @@ def files_in_words(files: Sequence[CheckedFile], errors: int, interpreter: str) 
     """One line that sums up checked files, and with which interpreter they were loaded."""
     if not files:
         return f"no flow files here ({interpreter})"
-    good = [file for file in files if not file.failed and not file.unchecked]
-    count = sum(len(file.flows) for file in good)
+    good = [file for file in files if file.sound_flows or not (file.has_errors or file.unchecked)]
+    count = sum(len(file.sound_flows) for file in good)
     unchecked = sum(file.unchecked for file in files)
     parts = [
         f"{text.plural(count, 'flow')} in {text.plural(len(good), 'file')} {'loads' if count == 1 else 'load'} as on an agent"
