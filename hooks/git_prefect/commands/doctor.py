@@ -15,7 +15,7 @@ from ..deploy.commit_settings import uncommitted_settings
 from ..deploy.diagnosis import backend, machine, remote, settings_origins
 from ..deploy.resolver import resolve
 from ..deploy.selection import registrable
-from ..deploy.source_tree import check, interpreter_for, tree_of_commit
+from ..deploy.source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
 from ..flows.checker import CheckOptions
 from ..flows.interpreter import Interpreter
 from ..git import refs, remotes
@@ -128,7 +128,11 @@ def _flows(
     if interpreter.problem or update.commit is None:
         return interpreter, [], Check("flows", ("not loaded",))
     options = CheckOptions(storage=subject.storage, with_flows=True)
-    files = check(repository, tree_of_commit(repository, update.commit), settings, options)
+    tree = tree_of_commit(repository, update.commit)
+    files = check(repository, tree, settings, options)
+    advice = "" if files else how_to_name_flow_files(tree, settings)
+    if advice:
+        return interpreter, files, Check("flows", (), "no flow files in this commit", advice)
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     count = sum(len(file.flows) for file in registrable(files, settings))
     unchecked = sum(file.unchecked for file in files)

@@ -18,9 +18,9 @@ from ..core.errors import ExitCode, NotAuthorised, OutOfReach, UsageError
 from ..core.model import GitStorage
 from ..deploy.commit_settings import settings_at
 from ..deploy.native_hook import is_pre_commits
-from ..deploy.source_tree import tree_of_work_tree
+from ..deploy.source_tree import how_to_name_flow_files, tree_of_work_tree
 from ..flows import interpreter
-from ..flows.discovery import flow_paths
+from ..flows.discovery import Packages, flow_paths
 from ..git import hooks_path, remotes
 from ..git.clone_url import storage_of, why_not_clonable
 from ..git.ls_remote import ask_remote
@@ -68,6 +68,8 @@ class Found(msgspec.Struct, frozen=True):
     """Where flow files register themselves → the first file that does."""
     storages: dict[str, list[str]]
     """Storages other than Git that flow files name → the files."""
+    advice: str
+    """How to name the flow files, where none is found; empty where nothing looks like one."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -118,7 +120,9 @@ def look_around(repository: git.Repository) -> Found:
         raise UsageError("a bare repository has no files to add settings to", "run this in a clone with a work tree")
     top = Path(repository.top)
     tree = tree_of_work_tree(repository)
-    flows = flow_paths(tree, settings_at(repository, None, "origin").settings)
+    settings = settings_at(repository, None, "origin").settings
+    python = _python(repository, top)
+    flows = flow_paths(tree, settings, Packages(python.folders, python.fingerprint))
     sources = {path: (top / path).read_bytes() for path in flows}
     remote = remotes.default_remote(repository)
     known = git.default_branch(repository, remote)
@@ -136,7 +140,7 @@ def look_around(repository: git.Repository) -> Found:
             storages.setdefault(name, []).append(path)
     return Found(
         top, flows, remote, remotes.remote_url(repository, remote), default or active or "main", known in (None, default),
-        _python(repository, top), projects, storages,
+        python, projects, storages, "" if flows else how_to_name_flow_files(tree, settings),
     )  # fmt: skip
 
 
@@ -202,6 +206,7 @@ def _facts(found: Found) -> list[str]:
     lines.append(
         f"  flow files  {len(found.flows)}: {shown}" if found.flows else "  flow files  none yet: no .py builds a Flow"
     )
+    lines += [f"              {found.advice}"] if found.advice else []
     for storage, paths in found.storages.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         lines.append(

@@ -16,7 +16,14 @@ from ..core.settings import Settings, Source
 from ..deploy.commit_settings import settings_at
 from ..deploy.queue import resume
 from ..deploy.resolver import resolve, storage_for
-from ..deploy.source_tree import check, interpreter_for, tree_of_commit, tree_of_index, tree_of_work_tree
+from ..deploy.source_tree import (
+    check,
+    how_to_name_flow_files,
+    interpreter_for,
+    tree_of_commit,
+    tree_of_index,
+    tree_of_work_tree,
+)
 from ..flows.checker import CheckOptions
 from ..flows.discovery import Tree
 from ..git import refs
@@ -36,9 +43,9 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     resume(repository)
     source, tree, told = _subject(repository, options)
-    only = _from_top(repository, options.files, tree) if options.files else None
+    named, only = _chosen(repository, options.files, tree)
     loading = CheckOptions(
-        only=only, storage=_storage(repository, source.settings), no_cache=options.no_cache, no_preload=options.no_preload
+        only=only, named=() if _by_a_hook() else named, storage=_storage(repository, source.settings), no_cache=options.no_cache, no_preload=options.no_preload
     )
     files = check(repository, tree, source.settings, loading)
     ref = told[0].ref if told else None
@@ -46,6 +53,7 @@ def main(argv: Sequence[str]) -> int:
     errors = sum(one.severity == ERROR for one in findings)
     nothing_checked = bool(files) and all(file.unchecked for file in files)
     summary = files_in_words(files, errors, interpreter_for(repository, source.settings).brief)
+    advice = how_to_name_flow_files(tree, source.settings) if not files and only is None else ""
     return show(
         Report(
             "validate",
@@ -53,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
             told,
             reported_flows(files, ref),
             findings,
-            summary=() if _in_commit() else (summary,),
+            summary=() if _in_commit() else (summary, *([f"  hint: {advice}"] if advice else [])),
             root=repository.top or "",
         ),
         options,
@@ -95,15 +103,26 @@ def _storage(repository: git.Repository, settings: Settings) -> GitStorage | Non
     return storage_for(repository, RefUpdate(remote, "", "", None, None, None, "by hand"), settings)
 
 
+def _by_a_hook() -> bool:
+    # pre-commit and prek say so; what they pass only narrows down, since they list every file that was changed.
+    return "PRE_COMMIT" in os.environ
+
+
 def _in_commit() -> bool:
     # `git commit` names its index to the pre-commit hook; nothing else does.
     return "GIT_INDEX_FILE" in os.environ
 
 
-def _from_top(repository: git.Repository, files: Sequence[str], tree: Tree) -> set[str]:
-    """Paths from the root of the repository; symlinks in folders are followed, the file itself is not. A folder is all below."""
+def _chosen(repository: git.Repository, files: Sequence[str], tree: Tree) -> tuple[set[str], set[str] | None]:
+    """Paths of the files that are named, and of all that are to be checked, those below named folders too; None: all.
+
+    They are from the root of the repository; symlinks in folders are followed, the file itself is not.
+    """
+    if not files:
+        return set(), None
     top = os.path.realpath(repository.top or ".")
-    found: set[str] = set()
+    named: set[str] = set()
+    inside: set[str] = set()
     for file in files:
         if not os.path.lexists(file):
             raise UsageError(
@@ -111,8 +130,8 @@ def _from_top(repository: git.Repository, files: Sequence[str], tree: Tree) -> s
             )
         if os.path.isdir(file):
             below = os.path.normpath(os.path.relpath(os.path.realpath(file), top)) + "/"
-            found |= {one.path for one in tree.entries if below == "./" or one.path.startswith(below)}
+            inside |= {one.path for one in tree.entries if below == "./" or one.path.startswith(below)}
             continue
         folder, name = os.path.split(file)
-        found.add(os.path.relpath(os.path.join(os.path.realpath(folder or "."), name), top))
-    return found
+        named.add(os.path.relpath(os.path.join(os.path.realpath(folder or "."), name), top))
+    return named, named | inside

@@ -21,7 +21,7 @@ from . import annotated_tags, push_notices, removed_flows
 from .clonable import refuse_unclonable
 from .commit_settings import settings_at
 from .selection import branch_point, count_flows, stay_elsewhere
-from .source_tree import check, interpreter_for, tree_of_commit
+from .source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
 
 
 class Validation(msgspec.Struct, frozen=True):
@@ -180,6 +180,9 @@ def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> 
         if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
     ]
     all_are_new = ref.source.origin in changed and not _has_settings(repository, found.base, update.remote)
+    if all_are_new and not found.files:
+        advice = how_to_name_flow_files(tree_of_commit(repository, update.commit or ""), ref.settings)
+        remarks += [f"no flow files in this commit: {advice}"] if advice else []
     remarks += stay_elsewhere([file for file in found.files if all_are_new or file.path in changed], ref.settings)
     names = {flow.name for file in found.files for flow in file.flows}
     return remarks + removed_flows.by_change(repository, update, ref.target, names)

@@ -13,8 +13,9 @@ from ..core.model import CheckedFile, TreeEntry
 from ..core.settings import Settings
 from ..flows import interpreter
 from ..flows.checker import CheckOptions, check_flow_files
-from ..flows.discovery import Tree
+from ..flows.discovery import Tree, closest_to_flow_files
 from ..flows.interpreter import Interpreter
+from ..flows.storage_findings import quoted
 from ..git.snapshot import snapshot_of
 from ..report import progress
 
@@ -69,6 +70,21 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
         yield top
 
     return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root)
+
+
+def how_to_name_flow_files(tree: Tree, settings: Settings) -> str:
+    """What a person does about a tree in which no flow file is found; empty where nothing in it has to do with Prefect."""
+    closest = closest_to_flow_files(tree)
+    if not closest:
+        return ""
+    names = [os.path.basename(path) for path in closest]
+    pattern = f"**/{names[0]}" if names.count(names[0]) > 1 else closest[0]
+    why = (
+        "the setting `flows` matches no file"
+        if settings.flows
+        else "no .py calls Flow, or what returns one, at its top level"
+    )
+    return f"{why}; name the flow files in the settings: flows = [{quoted(pattern)}]; closest: {', '.join(closest[:3])}"
 
 
 def check(

@@ -15,7 +15,17 @@ from msgspec.structs import replace
 from ..core.model import CheckedFile, Finding, GitStorage, LoadedFlow, Watch
 from ..core.settings import Settings
 from .calls import BUILDS, MAKES
-from .discovery import SUBMODULE, FlowFile, Packages, Tree, flow_files, leading_imports, looks_around
+from .discovery import (
+    NAMED,
+    SUBMODULE,
+    FlowFile,
+    Packages,
+    Tree,
+    flow_files,
+    leading_imports,
+    looks_around,
+    named_files,
+)
 from .interpreter import Interpreter
 from .load_findings import TreeFacts, broken_environment, judge, lfs_pointers, no_flow
 from .storage_findings import Declared, findings_of_storage, same_names
@@ -40,6 +50,8 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     only: Collection[str] | None = None
     """Paths to check; None: all flow files."""
+    named: Collection[str] = ()
+    """Those of them that a person named: they are checked whether or not they are found to be flow files."""
     storage: GitStorage | None = None
     """What declared Git storages are compared with; None: they are not."""
     with_flows: bool = False
@@ -78,6 +90,8 @@ def check_flow_files(
         # Prefect is imported on one core while the sources are parsed on another.
         packages = Packages(interpreter.folders, interpreter.fingerprint)
         files = flow_files(tree, settings, store.memory, packages, (lambda: None) if interpreter.problem else loader)
+        if options.named:
+            files += named_files(tree, set(options.named) - {file.path for file in files})
         chosen = files if options.only is None else [file for file in files if file.path in options.only]
         if interpreter.problem:
             store.save()
@@ -235,10 +249,10 @@ def _report(
         for flow in declared[one.path]:
             findings += findings_of_storage(flow, repository, replaced)
         if not one.known.flows and is_clean(findings) and not one.known.verdict.missing:
-            builds = one.known.file.builds == BUILDS
-            if not builds and not one.known.file.explicit:
+            builds = one.known.file.builds
+            if builds != BUILDS and not one.known.file.explicit:
                 continue
-            findings.append(no_flow(one.path, builds))
+            findings.append(no_flow(one.path, builds == BUILDS, builds == NAMED))
         if unchecked and one is unchecked[0]:
             findings.append(_unchecked(unchecked, interpreter))
         checked.append(_checked(one, findings))

@@ -26,8 +26,8 @@ SYMLINK, SUBMODULE = "120000", "160000"
 MOST_LINKS = 40
 """As many symlinks as Linux follows (path_resolution(7))."""
 
-MENTIONS = "mentions"
-"""Beside what `Calls` tells of a source: it does not parse, but names prefect and Flow."""
+MENTIONS, NAMED = "mentions", "named"
+"""Beside what `Calls` tells of a source: it does not parse, but names prefect and Flow; a person named it."""
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class FlowFile(msgspec.Struct, frozen=True):
     blob: str
     """Object name of the content; of a symlink, that of the file which it leads to."""
     builds: str
-    """`BUILDS`, `MAKES` or `NOTHING` (see calls.py), or `MENTIONS`."""
+    """`BUILDS`, `MAKES` or `NOTHING` (see calls.py), `MENTIONS` or `NAMED`."""
     explicit: bool
     """True when a pattern of the setting `flows` takes it, or a person named it, whatever its content."""
 
@@ -64,9 +64,9 @@ class Packages(msgspec.Struct, frozen=True):
     """Changes when a package is installed, upgraded or removed."""
 
 
-def flow_paths(tree: Tree, settings: Settings) -> list[str]:
-    """Paths of the flow files of a tree, sorted; packages that are installed are not looked at."""
-    return [file.path for file in flow_files(tree, settings, Memory())]
+def flow_paths(tree: Tree, settings: Settings, packages: Packages = Packages()) -> list[str]:  # noqa: B008
+    """Paths of the flow files of a tree, sorted."""
+    return [file.path for file in flow_files(tree, settings, Memory(), packages)]
 
 
 def flow_files(
@@ -100,7 +100,19 @@ def flow_files(
 def named_files(tree: Tree, paths: Collection[str]) -> list[FlowFile]:
     """The sources of a tree that a person named: they are flow files, whatever is in them."""
     sources = _sources(tree, {entry.path: entry for entry in tree.entries})
-    return [FlowFile(path, blob, NOTHING, True) for path, blob in sorted(sources) if path in paths]
+    return [FlowFile(path, blob, NAMED, True) for path, blob in sorted(sources) if path in paths]
+
+
+def closest_to_flow_files(tree: Tree) -> list[str]:
+    """Paths of sources that name Prefect, those first whose name or whose words say most of flows."""
+    sources = dict(_sources(tree, {entry.path: entry for entry in tree.entries}))
+    contents = tree.read(sorted(set(sources.values()))) if sources else {}
+    ranked = [
+        (b"Flow" not in contents[blob], "flow" not in path.lower(), path)
+        for path, blob in sources.items()
+        if b"prefect" in contents[blob] and not _is_no_flow_file(path)
+    ]
+    return [path for *_, path in sorted(ranked)]
 
 
 class _Search:

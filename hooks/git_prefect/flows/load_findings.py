@@ -325,8 +325,8 @@ def lfs_pointers(path: str, files: Iterable[tuple[str, bytes]]) -> list[Finding]
     return [_lfs_pointer(path, file) for file, content in files if content.startswith(LFS_HEADER) and file != path]
 
 
-def no_flow(path: str, builds: bool) -> Finding:
-    """A file that loads, and in which an agent finds no flow."""
+def no_flow(path: str, builds: bool, named: bool = False) -> Finding:
+    """A file that loads, and in which an agent finds no flow; `named` by a person, not by the setting."""
     if builds:
         return finding(
             "no-flow",
@@ -334,6 +334,8 @@ def no_flow(path: str, builds: bool) -> Finding:
             "assign it to a variable at the top level, not under `if __name__ == \"__main__\":`, in a function or in a list",
             path=path, severity="error",
         )  # fmt: skip
+    if named:
+        return finding("no-flow", "has no flow", "name flow files, or none to check all that are found", path=path)
     return finding(
         "no-flow",
         "matches the setting `flows`, but has no flow",
