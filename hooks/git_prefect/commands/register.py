@@ -22,7 +22,9 @@ from ..deploy import delivery, pending
 from ..deploy.push_report import report_of_pushes
 from ..deploy.registration import Done, Planned, confirmed, plan, register, remote_deployment, verified
 from ..deploy.resolver import add_target, deployed, resolve, user_of
-from ..deploy.selection import concerned_paths
+from ..deploy.selection import own_base
+from ..deploy.shared_code import concerned_by_imports
+from ..deploy.source_tree import check, tree_of_commit
 from ..git import process, refs
 from ..git.remotes import chosen_remote
 from ..prefect_api.queries import Api
@@ -136,13 +138,25 @@ def explain_targets(repository: git.Repository, ref: Resolution) -> list[str]:
 
 def _flows_in_words(repository: git.Repository, deployment: Deployment) -> str:
     update, default = deployment.update, deployment.default_branch
-    concerned = concerned_paths(repository, deployment)
-    if concerned is not None:
-        files = sum(path.endswith(".py") for path in concerned)
-        return f"those in files changed since {update.remote}/{default} ({files} .py), and those registered from this branch"
+    base = own_base(repository, deployment)
+    if base is not None:
+        changed = sum(path.endswith(".py") for path in git.changed_paths(repository, base, update.commit or ""))
+        since = f"since {update.remote}/{default}"
+        shared = _by_imports(repository, deployment, base)
+        return f"those in files changed {since} ({changed} .py), {shared}and those registered from this branch"
     if update.kind == "tag":
         return "all, since it is a tag"
     return "all, since it is the default branch" if update.name == default else "all: where it left is not known here"
+
+
+def _by_imports(repository: git.Repository, deployment: Deployment, base: str) -> str:
+    """Which flow files a changed module concerns, and which module."""
+    tree = tree_of_commit(repository, deployment.update.commit or "")
+    found = concerned_by_imports(repository, deployment, base, check(repository, tree, deployment.settings))
+    if not found:
+        return ""
+    told = [f"{path} ({', '.join(modules)})" for path, modules in sorted(found.items())]
+    return f"those that import a changed module: {', '.join(told)}, "
 
 
 def _report(done: Done, dry_run: bool, unclonable: Sequence[Finding]) -> Report:

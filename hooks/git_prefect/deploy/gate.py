@@ -21,6 +21,7 @@ from . import annotated_tags, push_notices, removed_flows
 from .clonable import refuse_unclonable
 from .commit_settings import settings_at
 from .selection import branch_point, count_flows, stay_elsewhere
+from .shared_code import shared_changes
 from .source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
 
 
@@ -93,19 +94,18 @@ def validate(repository: git.Repository, ref: Resolution, same_push: bool = Fals
 
 
 def _existing(repository: git.Repository, ref: Resolution, base: str | None, failing: set[str]) -> set[str]:
-    """Those of the failing files that the push does not change and that fail at the commit it builds on, too."""
+    """Those of the failing files that the push does not change and that fail at the commit it builds on, too.
+
+    The pushed settings judge both ends: a push that adds or changes settings is not refused for what they now show.
+    """
     update = ref.update
     if base is None:
         return set()
     unchanged = failing - git.changed_paths(repository, base, update.commit or "")
     if not unchanged:
         return set()
-    try:
-        settings = settings_at(repository, base, update.remote).settings
-    except UsageError:
-        settings = ref.settings
     options = CheckOptions(only=unchanged, storage=ref.storage, same_push=True)
-    before = check(repository, tree_of_commit(repository, base), settings, options)
+    before = check(repository, tree_of_commit(repository, base), ref.settings, options)
     return {file.path for file in before if file.has_errors}
 
 
@@ -184,6 +184,7 @@ def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> 
         advice = how_to_name_flow_files(tree_of_commit(repository, update.commit or ""), ref.settings)
         remarks += [f"no flow files in this commit: {advice}"] if advice else []
     remarks += stay_elsewhere([file for file in found.files if all_are_new or file.path in changed], ref.settings)
+    remarks += shared_changes(repository, ref, found.base, found.files)
     names = {flow.name for file in found.files for flow in file.flows}
     return remarks + removed_flows.by_change(repository, update, ref.target, names)
 

@@ -163,7 +163,7 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
     refuse_unclonable(repository, deployment)
     options = CheckOptions(storage=deployment.storage, with_flows=True, same_push=True)
     files = check(repository, tree_of_commit(repository, update.commit), settings, options)
-    concerned = concerned_paths(repository, deployment)
+    concerned = concerned_paths(repository, deployment, files)
     wanted = _wanted(repository, deployment, files, concerned)
     registered = api.registered([deployment.project], [one.flow for one in wanted], storages_of(deployment))
     given = Circumstances(deployment, lost=no_longer_defined(repository, update.commit, files))

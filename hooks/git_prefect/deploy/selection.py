@@ -18,6 +18,7 @@ from ..core.settings import Settings
 from ..flows.source_memory import mentions_flow
 from ..git.ls_remote import ask_remote
 from ..prefect_api.ownership import is_older
+from .shared_code import concerned_by_imports
 
 
 def no_longer_defined(
@@ -68,14 +69,25 @@ def branch_point(repository: git.Repository, update: RefUpdate, default: str | N
     return git.merge_base(repository, tracking, update.commit) if tracking and update.commit else None
 
 
-def concerned_paths(repository: git.Repository, ref: ResolvedRef) -> set[str] | None:
-    """Paths that a branch changes since it left the default branch; None: tags and the default branch have all."""
+def own_base(repository: git.Repository, ref: ResolvedRef) -> str | None:
+    """Where a branch left the default branch; None where all flows are registered: of tags and of the default branch."""
     update, default = ref.update, ref.default_branch
     if update.kind == "tag" or default is None or update.name == default:
         return None
-    assert update.commit
-    base = branch_point(repository, update, default)
-    return git.changed_paths(repository, base, update.commit) if base else None
+    return branch_point(repository, update, default)
+
+
+def concerned_paths(repository: git.Repository, ref: ResolvedRef, files: Sequence[CheckedFile]) -> set[str] | None:
+    """Paths that a branch changes since it left the default branch, and of flow files that such a change concerns.
+
+    None: tags and the default branch have all.
+    """
+    base = own_base(repository, ref)
+    if base is None:
+        return None
+    return git.changed_paths(repository, base, ref.update.commit or "") | concerned_by_imports(
+        repository, ref, base, files
+    ).keys()
 
 
 def unknown_base(repository: git.Repository, ref: ResolvedRef) -> Finding | None:
@@ -119,7 +131,7 @@ def _stays_elsewhere(file: CheckedFile, flow: str, settings: Settings) -> bool:
 
 def count_flows(repository: git.Repository, ref: ResolvedRef, files: Sequence[CheckedFile]) -> int:
     """How many flows a ref registers, beside those that are registered from it already."""
-    concerned = concerned_paths(repository, ref)
+    concerned = concerned_paths(repository, ref, files)
     found = registrable(files, ref.settings)
     return sum(len(file.flows) for file in found if concerned is None or file.path in concerned)
 

@@ -97,15 +97,19 @@ def flow_files(
     ]
 
 
+def source_blobs(tree: Tree) -> dict[str, str]:
+    """Object names of all Python sources of a tree by their paths; those of virtual environments are left out."""
+    return dict(_sources(tree, {entry.path: entry for entry in tree.entries}))
+
+
 def named_files(tree: Tree, paths: Collection[str]) -> list[FlowFile]:
     """The sources of a tree that a person named: they are flow files, whatever is in them."""
-    sources = _sources(tree, {entry.path: entry for entry in tree.entries})
-    return [FlowFile(path, blob, NAMED, True) for path, blob in sorted(sources) if path in paths]
+    return [FlowFile(path, blob, NAMED, True) for path, blob in sorted(source_blobs(tree).items()) if path in paths]
 
 
 def closest_to_flow_files(tree: Tree) -> list[str]:
     """Paths of sources that name Prefect, those first whose name or whose words say most of flows."""
-    sources = dict(_sources(tree, {entry.path: entry for entry in tree.entries}))
+    sources = source_blobs(tree)
     contents = tree.read(sorted(set(sources.values()))) if sources else {}
     ranked = [
         (b"Flow" not in contents[blob], "flow" not in path.lower(), path)

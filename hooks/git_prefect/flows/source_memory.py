@@ -121,13 +121,12 @@ class Memory:
         return found
 
     def save(self) -> None:
-        """Write what is new; the caller holds the folder's lock.
+        """Write what is new, beside others that do so at the same time; what cannot be written is only learnt again."""
+        if self._folder is not None:
+            with suppress(OSError):
+                self._write_what_is_new()
 
-        Raises:
-            OSError: it cannot be written.
-        """
-        if self._folder is None:
-            return
+    def _write_what_is_new(self) -> None:
         if self._new_tree and self._trees is not None:
             trees = dict(list(self._trees.items())[-MOST_TREES:])
             self._write("flow-files", _KeptTrees(_reader(), trees))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from ..core.model import ERROR, Finding, RefUpdate
@@ -20,6 +21,12 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun}es" if noun.endswith("ch") else f"{count} {noun}s"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """`a.py, b.py, c.py and 2 more`: the first `most` names, and how many are left."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def short(commit: str | None) -> str:
