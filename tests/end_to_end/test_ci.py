@@ -134,12 +134,21 @@ def test_gitlab_registers_a_release(merged: Team, api: str, tmp_path: Path) -> N
     assert held(merged, api) == RELEASE
 
 
+def older_error(team: Team) -> str:
+    """Break a flow file of `main`, and go on from there; the commit that requests build on."""
+    team.clone.commit({"flows/old.py": "1 / 0\n" + flow_file("old")})
+    team.clone.git("push", "--quiet", "--no-verify", "origin", "HEAD:main")
+    return team.clone.head()
+
+
 def test_gitlab_shows_what_is_wrong_in_a_merge_request(merged: Team, api: str, tmp_path: Path) -> None:
+    base = older_error(merged)
     merged.clone.commit({"flows/bad.py": "from prefect import Flow\nflow = Flow('bad')\nflow.nothing()\n"})
     merged.clone.git("push", "--quiet", "--no-verify", "origin", "feature/x", "feature/x:refs/merge-requests/3/head")
     job = gitlab_job(
         merged, tmp_path / "job", "+refs/merge-requests/3/head:refs/remotes/origin/merge-requests/3",
         CI_PIPELINE_SOURCE="merge_request_event", CI_MERGE_REQUEST_SOURCE_BRANCH_NAME="feature/x",
+        CI_MERGE_REQUEST_DIFF_BASE_SHA=base,
     )  # fmt: skip
     job.run(gitlab("validate flows"), check=False)
     findings: list[dict[str, Any]] = json.loads((job.clone.path / "flows.json").read_text())
@@ -166,15 +175,27 @@ def test_github_registers_a_release(merged: Team, api: str, tmp_path: Path) -> N
     assert held(merged, api) == RELEASE
 
 
-def test_github_shows_what_is_wrong_in_a_pull_request(merged: Team, tmp_path: Path) -> None:
-    merged.clone.commit({"flows/bad.py": "from prefect import Flow\nflow = Flow('bad')\nflow.nothing()\n"})
-    merged.clone.git("push", "--quiet", "--no-verify", "origin", "feature/x:refs/pull/3/merge")
+def pull_request_job(team: Team, folder: Path) -> Job:
+    """As actions/checkout with `fetch-depth: 0` in a pull request into main."""
     job = github_job(
-        merged, tmp_path / "job", "refs/remotes/pull/3/merge", "refs/remotes/pull/3/merge",
-        GITHUB_REF="refs/pull/3/merge", GITHUB_REF_NAME="3/merge", GITHUB_HEAD_REF="feature/x",
+        team, folder, "refs/remotes/pull/3/merge", "refs/remotes/pull/3/merge",
+        GITHUB_REF="refs/pull/3/merge", GITHUB_REF_NAME="3/merge", GITHUB_HEAD_REF="feature/x", GITHUB_BASE_REF="main",
         GITHUB_EVENT_NAME="pull_request",
     )  # fmt: skip
-    assert "::error file=flows/bad.py,line=3" in job.run(github("validate"), check=False)
+    job.clone.git("fetch", "--quiet", "--unshallow", "origin", "+refs/heads/*:refs/remotes/origin/*")
+    return job
+
+
+def test_github_shows_what_is_wrong_in_a_pull_request(merged: Team, tmp_path: Path) -> None:
+    older_error(merged)
+    merged.clone.commit({"flows/good.py": flow_file("good")})
+    merged.clone.git("push", "--quiet", "--no-verify", "origin", "feature/x:refs/pull/3/merge")
+    told = pull_request_job(merged, tmp_path / "good").run(github("validate"))
+    assert "::error" not in told and "1 error in flows/old.py" in told
+    merged.clone.commit({"flows/bad.py": "from prefect import Flow\nflow = Flow('bad')\nflow.nothing()\n"})
+    merged.clone.git("push", "--quiet", "--no-verify", "origin", "feature/x:refs/pull/3/merge")
+    told = pull_request_job(merged, tmp_path / "bad").run(github("validate"), check=False)
+    assert "::error file=flows/bad.py,line=3" in told
 
 
 @pytest.mark.parametrize("branch", ["origin/main", "main"])
@@ -223,5 +244,5 @@ def test_another_branch_needs_the_whole_history(merged: Team, api: str, tmp_path
 def test_every_command_of_the_page_is_run_or_known() -> None:
     told = set(re.findall(r"git prefect [a-z-]+(?: --?[\w-]+)*", PAGE))
     assert told == {
-        "git prefect validate", "git prefect validate --format", "git prefect register", "git prefect register --ref",
+        "git prefect validate", "git prefect validate --since", "git prefect register", "git prefect register --ref",
     }  # fmt: skip

@@ -13,6 +13,7 @@ from ..core.errors import ExitCode, UsageError
 from ..core.model import ERROR, GitStorage, RefUpdate
 from ..core.results import Report, ReportedRef
 from ..core.settings import Settings, Source
+from ..deploy import gate
 from ..deploy.commit_settings import settings_at
 from ..deploy.queue import resume
 from ..deploy.resolver import resolve, storage_for
@@ -28,6 +29,7 @@ from ..flows.checker import CheckOptions
 from ..flows.discovery import Tree
 from ..git import refs
 from ..git.remotes import default_remote
+from ..report.invocation import git as typed
 from ..report.options import Parser, reporting, show
 from ..report.rows import files_in_words, reported_flows, reported_ref
 
@@ -42,6 +44,8 @@ def main(argv: Sequence[str]) -> int:
     if _in_commit() and not options.files:
         return ExitCode.OK
     resume(repository)
+    if options.since:
+        return show(_since(repository, options), options)
     source, tree, told = _subject(repository, options)
     named, only = _chosen(repository, options.files, tree)
     loading = CheckOptions(
@@ -68,17 +72,54 @@ def main(argv: Sequence[str]) -> int:
     )
 
 
+def _since(repository: git.Repository, options: Namespace) -> Report:
+    """The commit of a ref as a push that builds on `--since` would be judged."""
+    update = (
+        _by_hand(repository, options.ref)
+        if options.ref
+        else refs.head(repository, os.environ, default_remote(repository))
+    )
+    commit = update.commit or ""
+    since = git.commit_of(repository, options.since)
+    base = since and git.merge_base(repository, since, commit)
+    if not base:
+        why = "has no commit in common with it here" if since else "is no commit here"
+        raise UsageError(
+            f"--since {options.since} {why}, so nothing tells what {update.name} changes",
+            f"fetch it with its history: {typed('fetch', '--unshallow', update.remote)}, in CI fetch-depth: 0 or GIT_DEPTH: 0",
+        )
+    ref = resolve(repository, update)
+    found = gate.validate(repository, ref, since=base)
+    changed = git.changed_paths(repository, base, commit)
+    remarks = [one for one in found.remarks if one.path is None or one.path in changed]
+    summary = files_in_words(found.files, len(found.refused) + len(found.existing), found.interpreter.brief)
+    return Report(
+        "validate",
+        ExitCode.FINDINGS if found.refused else ExitCode.OK,
+        (reported_ref(ref),),
+        reported_flows(found.files, update.ref),
+        tuple(replace(one, ref=update.ref) for one in [*found.refused, *remarks]),
+        summary=tuple(filter(None, [gate.existing_errors(found), summary])),
+        root=repository.top or "",
+    )
+
+
+def _by_hand(repository: git.Repository, name: str | None) -> RefUpdate:
+    remote = default_remote(repository)
+    update = refs.by_hand(repository, os.environ, name, remote)
+    if update.commit is None:
+        raise UsageError(f"{name} is on {remote}, but not here", f"fetch it first: git fetch {remote} --tags")
+    return update
+
+
 def _subject(repository: git.Repository, options: Namespace) -> tuple[Source, Tree, tuple[ReportedRef, ...]]:
     """What is checked: by which settings, which files, and the ref that they are of, if any."""
     if not options.ref:
         source = settings_at(repository, None, "origin")
         return source, tree_of_index(repository) if _in_commit() else tree_of_work_tree(repository), ()
-    remote = default_remote(repository)
-    update = refs.by_hand(repository, os.environ, options.ref, remote)
-    if update.commit is None:
-        raise UsageError(f"{options.ref} is on {remote}, but not here", f"fetch it first: git fetch {remote} --tags")
+    update = _by_hand(repository, options.ref)
     ref = resolve(repository, update)
-    return ref.source, tree_of_commit(repository, update.commit), (reported_ref(ref),)
+    return ref.source, tree_of_commit(repository, update.commit or ""), (reported_ref(ref),)
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
@@ -89,6 +130,9 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="flow files, or folders of them; default: all")
     parser.add_argument("--ref", help="check this branch's or tag's commit, not the work tree")
+    parser.add_argument(
+        "--since", metavar="REF", help="judge the branch's commit as a push that builds on REF: only new errors fail"
+    )
     parser.add_argument("--no-cache", action="store_true", help="load everything again")
     parser.add_argument("--no-preload", action="store_true", help="import no installed module ahead of the flow files")
     return reporting(parser).parse_args(argv)

@@ -66,10 +66,12 @@ class NotAdmitted(msgspec.Struct, frozen=True):
 Decision = Union[Admission, NotAdmitted]
 
 
-def validate(repository: git.Repository, ref: Resolution, same_push: bool = False) -> Validation:
+def validate(
+    repository: git.Repository, ref: Resolution, same_push: bool = False, since: str | None = None
+) -> Validation:
     """Check every flow file of the pushed commit, and tell what refuses the push from existing errors.
 
-    A push is refused for errors in flow files that it adds or changes or that were without one before it, and
+    `since` is the commit that it builds on, of a merge request, which is judged whatever takes its branch. A push is refused for errors in flow files that it adds or changes or that were without one before it, and
     only on refs that have a target, or where there are no targets at all; with `strict`, for any error.
     """
     update, settings = ref.update, ref.settings
@@ -78,10 +80,10 @@ def validate(repository: git.Repository, ref: Resolution, same_push: bool = Fals
     python = interpreter_for(repository, settings)
     files = check(repository, tree_of_commit(repository, update.commit), settings, options, python)
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
-    base = base_of(repository, ref)
+    base = since or base_of(repository, ref)
     if settings.strict or not errors:
         return Validation(files, errors, [], python, base)
-    if isinstance(ref, NotDeployed) and ref.matches_none_of_its_targets:
+    if isinstance(ref, NotDeployed) and ref.matches_none_of_its_targets and not since:
         return Validation(files, [], errors, python, base)
     existing = _existing(repository, ref, base, {one.path for one in errors if one.path})
     return Validation(

@@ -107,6 +107,25 @@ def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | No
     )
 
 
+MERGE_REQUEST_BRANCH = ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "GITHUB_HEAD_REF", "CHANGE_BRANCH", "BITBUCKET_BRANCH")
+"""Where CI says which branch a merge request is of: its HEAD is detached, or is a merge that no branch has."""
+
+
+def head(repository: Repository, environ: Mapping[str, str], remote: str) -> RefUpdate:
+    """The commit that is checked out, as its branch: the active one, or that of CI's merge request, else `HEAD`.
+
+    Raises:
+        UsageError: there is no commit yet.
+    """
+    commit = commit_of(repository, "HEAD")
+    if commit is None:
+        raise UsageError("HEAD has no commit yet, so there is nothing to check", "commit first")
+    active = ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
+    named = [(environ[one], one) for one in MERGE_REQUEST_BRANCH if environ.get(one)]
+    name, source = (active, "active branch") if active else (named or [("HEAD", "HEAD")])[0]
+    return RefUpdate(remote, remote_url(repository, remote), f"refs/heads/{name}", commit, commit, None, source)
+
+
 def _candidates(
     repository: Repository, environ: Mapping[str, str], wanted: str | None
 ) -> Iterable[tuple[str, str, tuple[str, ...]]]:

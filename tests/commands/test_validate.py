@@ -1,0 +1,56 @@
+"""`git prefect validate --since`: a merge request is judged as a push that builds on its target."""
+
+from __future__ import annotations
+
+import pytest
+
+from git_prefect.report.invocation import git_prefect as as_typed
+
+from ..repository import Clone
+from ..test_cli import FLOW, HERE, git_prefect
+
+BROKEN = "1 / 0\n" + FLOW
+
+
+@pytest.fixture
+def request_(work: Clone) -> Clone:
+    """A clone whose `main` has a broken flow file, on a branch that adds a good one."""
+    work.commit({"old.py": BROKEN.format(name="old"), "lib/core.py": "x = 1\n"})
+    work.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    work.git("fetch", "--quiet")
+    work.git("switch", "--quiet", "--detach")
+    work.commit({"new.py": FLOW.format(name="new")})
+    return work
+
+
+@pytest.mark.parametrize("variable", ["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "GITHUB_HEAD_REF", "CHANGE_BRANCH", ""])
+def test_what_was_broken_before_is_one_line(request_: Clone, variable: str) -> None:
+    said = (
+        f"{'feature/y' if variable else 'HEAD'}\n"
+        f"not from this push: 1 error in old.py; these flows are not registered. See them with: {as_typed('validate')}\n"
+        f"1 flow in 1 file loads as on an agent, 1 error {HERE}\n"
+    )
+    more = {variable: "feature/y"} if variable else {}
+    code, out, err = git_prefect(request_.path, "validate", "--since", "origin/main", **more)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-2:] == said.splitlines()[-2:]
+
+
+def test_what_the_request_breaks_fails(request_: Clone) -> None:
+    request_.commit({"new.py": BROKEN.format(name="new")})
+    code, out, _ = git_prefect(request_.path, "validate", "--since", "origin/main")
+    assert (code, [line.partition(":")[0] for line in out.splitlines() if line.endswith("[does-not-load]")]) == (1, ["new.py"])
+    # A target of other branches only does not excuse it.
+    request_.commit({".git-prefect.toml": "[[target]]\nbranch = 'release/*'\nproject = 'x'\n"})
+    assert git_prefect(request_.path, "validate", "--since", "origin/main")[0] == 1
+
+
+def test_a_base_that_is_not_here(request_: Clone) -> None:
+    hint = "hint: fetch it with its history: git fetch --unshallow origin, in CI fetch-depth: 0 or GIT_DEPTH: 0\n"
+    for name, why in ("origin/nowhere", "is no commit here"), ("unrelated", "has no commit in common with it here"):
+        if name == "unrelated":
+            tree = request_.git("hash-object", "-t", "tree", "-w", "/dev/null")
+            request_.git("branch", "unrelated", request_.git("commit-tree", "-m", "x", tree))
+        assert git_prefect(request_.path, "validate", "--since", name) == (
+            2, "", f"git-prefect: --since {name} {why}, so nothing tells what HEAD changes\n{hint}",
+        )  # fmt: skip
