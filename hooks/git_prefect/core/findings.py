@@ -80,6 +80,13 @@ CODES: dict[str, Code] = {
         "Under an agent the call does nothing but warn and return None, so `flow.run().result` fails the load.",
         "Put it under `if __name__ == \"__main__\":`, where agents do not get.",
     ),
+    "import-in-task": Code(
+        ERROR,
+        "A task imports a module that only the repository has, when it runs.",
+        "Agents delete the clone before the first task runs. What was imported while the file loaded stays in memory; an import "
+        "inside a task finds nothing any more, and the task fails. In a function that a task calls it is a warning.",
+        "Import the module at the top of the flow file, or install it in the image that runs the flow.",
+    ),
     # flow
     "duplicate-name": Code(
         ERROR,

@@ -49,6 +49,10 @@ calls: dict[str, list[int | None]] = {"register": [], "run": []}
 """Lines of the flow file that call `flow.register()` and `flow.run()`; None: called from elsewhere."""
 
 
+task_imports: Any = None
+"""The module beside this one; worker.py loads both, under no name that a flow file could import."""
+
+
 def answer(path: str, result: dict[str, Any]) -> None:
     """Write one answer at the end of a file; its line end is written last, so that half of one is known by that."""
     data = _dumps(result).encode("utf-8", "surrogatepass") + b"\n"
@@ -281,11 +285,15 @@ def load(path: str, code: CodeType | None, seen: Seen, clone: Clone) -> dict[str
     # What a loop has made and no variable holds is found by no agent.
     lost = sorted({one.name for one in built if isinstance(one.name, str)} - flows.keys())
     twice = [name for name, flow in flows.items() if any(one.name == name and one is not flow for one in found)]
+    sources = task_imports.Sources(path, seen.root, seen.import_roots)
     makers = {name: maker_of(flow, values, seen.root) for name, flow in flows.items()}
     return dict(
         report(seen), status="loaded", twice=twice, lost=lost,
         makes=any(maker_of(flow, values, seen.root) == "" for flow, _ in made.values()),
-        flows=[dict(take(flow), made_by=makers[name]) for name, flow in flows.items()],
+        flows=[
+            dict(take(flow), made_by=makers[name], late_imports=task_imports.of_flow(flow, sources))
+            for name, flow in flows.items()
+        ],
     )  # fmt: skip
 
 

@@ -55,7 +55,8 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -
     if content.startswith(LFS_HEADER):
         return Judged((_lfs_pointer(path, path), _pointer_fails(path)), "", True)
     if status == "loaded":
-        return Judged((*_calls(path, answer), *_lost(path, answer), *flow_findings(path, content, answer)), "", True)
+        late = _late_imports(path, answer, where)
+        return Judged((*_calls(path, answer), *_lost(path, answer), *flow_findings(path, content, answer), *late), "", True)
     if status == "failed":
         return _failed(path, content, answer, where)
     if status == "timeout":
@@ -263,6 +264,26 @@ def _lost(path: str, answer: dict[str, Any]) -> list[Finding]:
         'give each flow a variable of its own at the top level; in a loop: globals()[f"flow_{name}"] = flow',
         path=path,
     )]  # fmt: skip
+
+
+def _late_imports(path: str, answer: dict[str, Any], where: TreeFacts) -> list[Finding]:
+    """Imports inside tasks of modules that are not there any more when the task runs; each once in a flow."""
+    found = []
+    for flow in answer["flows"]:
+        for one in {(one["module"], one["file"], one["line"]): one for one in flow.get("late_imports", ())}.values():
+            if folder_of_module(one["module"], path, where.paths) is None:
+                continue
+            where_it_is = "" if one["file"] is None else f" (in {one['file']}:{one['line']})"
+            who = f"calls a function that imports {one['module']!r}" if one["helper"] else f"imports {one['module']!r}"
+            found.append(finding(
+                "import-in-task",
+                f"flow {flow['name']!r}: task {one['task']!r} {who}{where_it_is} when it runs; only the repository has it, and the "
+                "clone is deleted by then: the task would fail",
+                "import it at the top of the flow file, or install it in the image that runs the flow",
+                path=path, line=one["line"] if one["file"] is None else None, flow=flow["name"],
+                severity="warning" if one["helper"] else "error",
+            ))  # fmt: skip
+    return found
 
 
 def _line(error: dict[str, Any]) -> int | None:

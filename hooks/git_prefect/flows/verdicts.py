@@ -104,7 +104,7 @@ def context_of(
     content = hashlib.sha256(
         json.dumps([FORMAT, fingerprint, sorted(env.items()), list(import_roots), timeout]).encode()
     )
-    for name in ("worker.py", "child.py", "load_findings.py", "storage_findings.py", "discovery.py", "environment.py"):
+    for name in ("worker.py", "child.py", "task_imports.py", "load_findings.py", "storage_findings.py", "discovery.py", "environment.py"):
         content.update(Path(__file__).with_name(name).read_bytes())
     # What a finding's code says of its severity is kept with the finding.
     content.update(Path(finding_codes.__file__).read_bytes())

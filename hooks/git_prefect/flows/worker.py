@@ -55,6 +55,7 @@ def sibling(name: str) -> Any:
 
 
 child = sibling("child")
+child.task_imports = sibling("task_imports")
 
 
 def main() -> None:
