@@ -54,3 +54,19 @@ def test_a_base_that_is_not_here(request_: Clone) -> None:
         assert git_prefect(request_.path, "validate", "--since", name) == (
             2, "", f"git-prefect: --since {name} {why}, so nothing tells what HEAD changes\n{hint}",
         )  # fmt: skip
+
+
+def test_in_a_commit_the_flows_that_import_a_staged_module_are_checked(work: Clone) -> None:
+    """As pre-commit runs it: with the staged files, and git's name of the index."""
+    place = "import pathlib, sys\nsys.path.insert(0, str(pathlib.Path(__file__).parent))\n"
+    work.commit({"lib/core.py": "x = 1\n", "lib/other.py": "", "b.py": FLOW.format(name="b")})
+    work.commit({"a.py": place + "from lib.core import x\n" + FLOW.format(name="a"), "lib/__init__.py": "import lib.other\n"})
+    for path, content, failing in (
+        ("lib/core.py", "y = 1\n", ["a.py"]), ("lib/other.py", "1 / 0\n", ["a.py"]), ("unused.py", "1 / 0\n", []),
+    ):  # fmt: skip
+        work.write({path: content})
+        work.git("add", "--all")
+        index = str(work.path / ".git" / "index")
+        code, out, _ = git_prefect(work.path, "validate", path, PRE_COMMIT="1", GIT_INDEX_FILE=index)
+        assert (code, [line.partition(":")[0] for line in out.splitlines() if line.endswith("]")]) == (int(bool(failing)), failing)
+        work.git("reset", "--quiet", "--hard")

@@ -20,6 +20,7 @@ from ..deploy.resolver import resolve, storage_for
 from ..deploy.source_tree import (
     check,
     how_to_name_flow_files,
+    importers_of,
     interpreter_for,
     tree_of_commit,
     tree_of_index,
@@ -48,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
         return show(_since(repository, options), options)
     source, tree, told = _subject(repository, options)
     named, only = _chosen(repository, options.files, tree)
+    if only and _by_a_hook():
+        only |= importers_of(repository, tree, source.settings, only)
     loading = CheckOptions(
         only=only, named=() if _by_a_hook() else named, storage=_storage(repository, source.settings), no_cache=options.no_cache, no_preload=options.no_preload
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from ..core.model import CheckedFile, TreeEntry
 from ..core.settings import Settings
 from ..flows import interpreter
 from ..flows.checker import CheckOptions, check_flow_files
-from ..flows.discovery import Tree, closest_to_flow_files
+from ..flows.discovery import Packages, Tree, closest_to_flow_files, flow_files
+from ..flows.imports import Imports
 from ..flows.interpreter import Interpreter
+from ..flows.source_memory import Memory
 from ..flows.storage_findings import quoted
 from ..git.snapshot import snapshot_of
 from ..report import progress
@@ -70,6 +72,15 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
         yield top
 
     return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root)
+
+
+def importers_of(repository: git.Repository, tree: Tree, settings: Settings, paths: Collection[str]) -> set[str]:
+    """Flow files of a tree that import one of these sources, directly or not."""
+    state = Path(repository.state_dir)
+    memory, python = Memory(state / "verdicts"), interpreter_for(repository, settings)
+    files = flow_files(tree, settings, memory, Packages(python.folders, python.fingerprint))
+    memory.save()
+    return set(Imports(tree, settings.import_roots, state).importers(paths, [file.path for file in files]))
 
 
 def how_to_name_flow_files(tree: Tree, settings: Settings) -> str:

@@ -52,7 +52,8 @@ class _KeptSources(msgspec.Struct, frozen=True):
 
 class _KeptTrees(msgspec.Struct, frozen=True):
     reader: str
-    trees: dict[str, dict[str, str]]
+    trees: dict[str, list[tuple[bytes, str]]]
+    """Paths as git has them, which need not be UTF-8, and what their sources tell."""
 
 
 class Memory:
@@ -111,7 +112,8 @@ class Memory:
         key = digest.hexdigest()
         if self._trees is None:
             kept = self._read("flow-files", _KeptTrees)
-            self._trees = kept.trees if kept else {}
+            trees = kept.trees if kept else {}
+            self._trees = {key: {os.fsdecode(path): told for path, told in tree} for key, tree in trees.items()}
         if key in self._trees:
             return self._trees[key]
         found = search()
@@ -123,12 +125,14 @@ class Memory:
     def save(self) -> None:
         """Write what is new, beside others that do so at the same time; what cannot be written is only learnt again."""
         if self._folder is not None:
-            with suppress(OSError):
+            # A source may have names that no UTF-8 has.
+            with suppress(OSError, UnicodeEncodeError):
                 self._write_what_is_new()
 
     def _write_what_is_new(self) -> None:
         if self._new_tree and self._trees is not None:
-            trees = dict(list(self._trees.items())[-MOST_TREES:])
+            newest = list(self._trees.items())[-MOST_TREES:]
+            trees = {key: [(os.fsencode(path), told) for path, told in tree.items()] for key, tree in newest}
             self._write("flow-files", _KeptTrees(_reader(), trees))
         if "sources" in self.__dict__ and self._known_sources < sum(1 + one.parsed for one in self.sources.values()):
             kept = self._read("sources", _KeptSources)
