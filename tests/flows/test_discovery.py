@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
-from git_prefect.flows.discovery import Packages, flow_files, flow_paths, leading_imports, looks_around
+from git_prefect.flows.discovery import Packages, flow_files, flow_paths, looks_around
 from git_prefect.flows.source_memory import Memory
 
 from ..corpus.repositories import Link, Submodule
@@ -202,10 +202,3 @@ def test_what_is_known_is_not_read_again(repository: Checked) -> None:
 )  # fmt: skip
 def test_looks_around(source: str, around: bool) -> None:
     assert looks_around(source.encode()) is around
-
-
-def test_leading_imports() -> None:
-    source = "'''Doc.'''\nfrom __future__ import annotations\nimport os, a.b as c\nfrom d.e import f\nimport os\nx = 1\nimport late\n"
-    assert leading_imports(source.encode()) == ["os", "a.b", "d.e"]
-    assert leading_imports(b"import a\nfrom . import b\nimport c\n") == ["a"]
-    assert leading_imports(b"def (") == []

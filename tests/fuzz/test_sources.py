@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from git_prefect.flows.calls import BUILDS, MAKES, NOTHING
-from git_prefect.flows.discovery import MENTIONS, leading_imports, looks_around
+from git_prefect.flows.discovery import MENTIONS, looks_around
+from git_prefect.flows.imports_ahead import leading_imports
 
 from ..flows.conftest import what_it_tells
 from .strategies import tries
@@ -38,7 +39,7 @@ def test_any_bytes(content: bytes) -> None:
     for one in (content, b"from prefect import Flow\n" + content):
         assert what_it_tells(one) in (BUILDS, MAKES, MENTIONS, NOTHING)
         assert isinstance(looks_around(one), bool)
-        assert all(isinstance(name, str) for name in leading_imports(one))
+        assert all(isinstance(name, str) for name, _ in leading_imports(one).modules)
 
 
 IMPORTS = {

@@ -78,9 +78,10 @@ def shared_changes(
 
 
 def _told(modules: Sequence[str], files: Sequence[CheckedFile], by_image: bool, kind: str) -> str:
-    flows = text.plural(sum(len(file.flows) for file in files), "flow")
-    it = "it" if len(modules) == 1 else "them"
-    who = f"{text.listed(modules, SHOWN)}: {flows} in {text.listed([file.path for file in files], SHOWN)} import {it}"
+    count = sum(len(file.flows) for file in files)
+    verb = f"import{'s' if count == 1 else ''} {'it' if len(modules) == 1 else 'them'}"
+    places = text.listed([file.path for file in files], SHOWN)
+    who = f"{text.listed(modules, SHOWN)}: {text.plural(count, 'flow')} in {places} {verb}"
     if by_image:
         return f"{who} from the image (import-roots): rebuild the image; until then runs use the old code"
     if kind == "tag":

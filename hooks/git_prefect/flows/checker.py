@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,14 @@ from .discovery import (
     Packages,
     Tree,
     flow_files,
-    leading_imports,
     looks_around,
     named_files,
+    source_blobs,
 )
+from .imports_ahead import ImportsAhead
 from .interpreter import Interpreter
 from .load_findings import TreeFacts, broken_environment, judge, lfs_pointers, no_flow
+from .modules import TreeModules
 from .storage_findings import Declared, findings_of_storage, same_names
 from .verdicts import KnownFlow, Store, Verdict, context_of, is_clean, known_findings
 
@@ -139,6 +141,7 @@ class _Loading:
         self._store = store
         self._now = time.time()
         self._blobs = {entry.path: entry.blob for entry in tree.entries}
+        self._sources = source_blobs(tree)
         self._where = TreeFacts(
             frozenset(self._blobs), [entry.path for entry in tree.entries if entry.mode == SUBMODULE],
             settings.import_roots, interpreter.describe(), interpreter.own,
@@ -150,19 +153,35 @@ class _Loading:
         Raises:
             EnvironmentBroken: Prefect cannot be imported by the interpreter.
         """
-        from .loader import Checkout, Job
-
-        settings = self._settings
         contents = self._tree.read(sorted({file.blob for file in files}))
         by_path = {file.path: file for file in files}
         looks = {file.path: looks_around(contents[file.blob]) for file in files}
-        jobs = [Job(file.path, tuple(leading_imports(contents[file.blob])), looks[file.path]) for file in files]
         with self._tree.root() as root:
-            checkout = Checkout(root, list(self._blobs), settings.import_roots)
             return [
                 self._judged(by_path[path], contents[by_path[path].blob], answer, looks[path])
-                for path, answer in loader.load(checkout, jobs, settings.timeout, preload=preload, watch=watch)
+                for path, answer in self._answers(loader, root, looks, preload, watch)
             ]
+
+    def _answers(
+        self, loader: Loader, root: Path, looks: Mapping[str, bool], preload: bool, watch: Watch | None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What the loader answers of each path, which is a key of `looks`."""
+        from .loader import Checkout, Job
+
+        roots = self._settings.import_roots
+        ahead = ImportsAhead(TreeModules(self._sources, roots), bool(roots), lambda path: (root / path).read_bytes())
+        jobs = [Job(path, ahead.of(path), around) for path, around in looks.items()]
+        checkout = Checkout(root, list(self._blobs), roots)
+        again = []
+        for path, answer in loader.load(checkout, jobs, self._settings.timeout, preload=preload, watch=watch):
+            if preload and answer["status"] != "loaded" and ahead.followed(path):
+                again.append(path)
+            else:
+                yield path, answer
+        if again:
+            # What was imported ahead of its turn may be what failed.
+            alone = [job for job in jobs if job.path in again]
+            yield from loader.load(checkout, alone, self._settings.timeout, preload=False)
 
     def _judged(self, file: FlowFile, content: bytes, answer: dict[str, Any], looks: bool) -> Known:
         judged = judge(file.path, content, {**answer, "seconds": self._settings.timeout}, self._where)

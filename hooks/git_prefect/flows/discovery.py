@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import unicodedata
@@ -267,33 +266,3 @@ def looks_around(content: bytes) -> bool:
         return True
     words = set(re.findall(rb"\w+", content))
     return not (words.isdisjoint(_PLACE) and words.isdisjoint(_PROCESS)) or bool(_PHRASES.search(content))
-
-
-_REST = re.compile(rb"^(?:@|(?:def|class|with|if|for|while|try|async)\b|\w[\w.]*\s*[=(\[:])", re.MULTILINE)
-"""A line that begins what is no import, unless it is one of a docstring."""
-
-
-def leading_imports(content: bytes) -> list[str]:
-    """The modules that a file imports before it does anything else, in order."""
-    # What parses by itself begins the file: nine tenths of it need not be read.
-    rest = _REST.search(content)
-    for source in (content[: rest.start()], content) if rest else (content,):
-        try:
-            tree = ast.parse(source)
-            break
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-    else:
-        return []
-    found = []
-    for statement in tree.body:
-        if isinstance(statement, ast.Import):
-            found += [alias.name for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom):
-            if statement.level or not statement.module:
-                break
-            if statement.module != "__future__":
-                found.append(statement.module)
-        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
-            break
-    return list(dict.fromkeys(found))

@@ -163,8 +163,8 @@ class Loader:
                 suspects = [job for job in left if job.path in begun] or left[:1]
                 alone += suspects
                 waiting = [job for job in left if job not in suspects]
-            if waiting or alone:
-                self._end()
+            # A worker takes one set of orders.
+            self._end()
 
     @staticmethod
     def _orders(checkout: Checkout, timeout: float) -> dict[str, Any]:
