@@ -23,9 +23,7 @@ from .repositories import Link, make_repository, tree_of
 
 TIMEOUT = 4.0
 BRANCH = "feature/new"
-NOT_OF_THE_LOAD = {
-    "duplicate-name", "not-serializable", "wrong-flow-path", "wrong-repository", "commit-pin",
-}  # fmt: skip
+NOT_OF_THE_LOAD = {"duplicate-name", "not-serializable"}
 """Errors for which the API, not the agent, would refuse a flow, or run another."""
 
 

@@ -77,6 +77,8 @@ def test_from_nothing_to_flows_that_run(adopted: tuple[World, dict[str, str]]) -
 
     # The first push goes through, and the flow that agents can run is registered in place of the one registered by hand.
     assert "registered: orders → finance, version 2" in printed["git push"]
+    # A Git storage in the code with a wrong path refuses nothing: a push replaces it.
+    assert "registered: prices → finance, version 1" in printed["git push"]
     assert "left out: invoices (flows/invoices.py) has a storage of its own" in printed["git push"]
     world.agent()
     assert "revenue:" in run_of(world, "orders")
@@ -118,8 +120,7 @@ def test_from_nothing_to_flows_that_run(adopted: tuple[World, dict[str, str]]) -
     world.run("git switch --quiet main && git merge --quiet mend")
     pushed = world.run("git push")
     world.settled()
-    assert "registered: prices → finance, version 1" in pushed
-    assert "unchanged: orders → finance, version 2: the branch's HEAD is what runs" in pushed
+    assert "unchanged: orders, prices → finance: the branch's HEAD is what runs" in pushed
     status = world.run("git prefect status")
     assert "left out: invoices (flows/invoices.py) has a storage of its own" in status
     assert "invoices" not in status.split("main → finance")[1].split("mend →")[0]

@@ -361,16 +361,16 @@ def test_a_work_tree_that_is_gone_before_the_watcher_loses_nothing(team: Team, t
 
 
 def test_a_repository_with_old_errors_adopts_it_on_its_first_day(team: Team) -> None:
-    slash = "from prefect import Flow\nfrom prefect.storage import Git\nflow = Flow('slash', storage=Git('/flows/slash.py', repo='a/b'))\n"
+    twice = "from prefect import Flow\nflow = Flow('twice')\nother = Flow('twice')\n"
     team.clone.git("switch", "--quiet", "main")
     team.clone.commit(
-        {"flows/slash.py": slash, "flows/old.py": "from prefect import Flow\nimport helper\nflow = Flow('o')\n"}
+        {"flows/twice.py": twice, "flows/old.py": "from prefect import Flow\nimport helper\nflow = Flow('o')\n"}
     )
     team.push("--no-verify", "origin", "main")
     for content in ("first", "second"):
         team.clone.commit({"README": content})
         assert headings("Passed", "Passed", "Passed") in team.push("origin", "main")
-    assert "[wrong-flow-path]" in team.prefect("validate", check=False)
+    assert "[duplicate-name]" in team.prefect("validate", check=False)
 
 
 def test_a_push_that_breaks_a_file_it_does_not_change_is_refused(team: Team) -> None:

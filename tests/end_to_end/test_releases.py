@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -141,10 +142,27 @@ def test_what_is_registered_by_a_companion_has_not_drifted(releasing: Team) -> N
     assert "drift" not in told
 
 
-def test_a_pinned_commit_refuses_the_push(native: Team) -> None:
-    storage = 'flow.storage = Git(repo="a/b", flow_path="flows/etl.py", commit="1234567")\n'
-    native.clone.commit({"flows/etl.py": "from prefect.storage import Git\n" + flow_file() + storage})
-    printed = native.push("origin", "feature/x", check=False)
-    assert "[commit-pin]" in printed
-    assert "push refused: " in printed
-    assert (native.log(), pending.entries(native.clone.repository)) == ([], [])
+def test_a_git_storage_in_the_code_is_reported_and_replaced(native: Team, api: str) -> None:
+    """Whatever path, repository or commit it names: runs use what the push registers."""
+    declared = {
+        "slash": 'flow_path="/flows/slash.py"', "case": 'flow_path="flows/Case.py"', "other": 'flow_path="flows/etl.py"',
+        "pinned": 'flow_path="flows/pinned.py", commit="1234567"', "elsewhere": 'flow_path="flows/elsewhere.py"',
+    }  # fmt: skip
+    native.clone.commit({
+        f"flows/{name}.py": flow_file(name).replace("import prefect\n", "import prefect\nfrom prefect.storage import Git\n")
+        + f'flow.storage = Git(repo="a/b", branch_name=None, {arguments})\n'
+        for name, arguments in declared.items()
+    } | {"flows/bucket.py": "from prefect.storage import S3\n" + flow_file("bucket") + 'flow.storage = S3(bucket="b")\n'})  # fmt: skip
+    printed = native.push("origin", "feature/x")
+    native.settled()
+    for path, code in (("slash", "wrong-flow-path"), ("case", "wrong-flow-path"), ("other", "wrong-flow-path"), ("pinned", "commit-pin")):
+        assert re.search(rf"^  flows/{path}\.py: warning: flow '{path}': .* \[{code}\]$", printed, re.MULTILINE), printed
+    assert printed.count("[wrong-repository]") == 5
+    assert "left out: bucket (flows/bucket.py) has a storage of its own" in printed
+    assert held(native, api) == [f"{name} 1 feature--x feature/x" for name in sorted(declared)]
+    native.prefect("validate")
+    # Only the warnings of what a push changes are shown again, and nothing has drifted.
+    native.clone.commit({"flows/other.py": flow_file("other")})
+    assert "wrong-" not in native.push("origin", "feature/x")
+    native.settled()
+    assert "flow-path" not in native.prefect("status")

@@ -113,10 +113,18 @@ def test_declared_storage(repository: Checked) -> None:
         ("a.py", [("wrong-flow-path", "a")]), ("b.py", [("commit-pin", "b")]), ("c.py", []), ("d.py", [("wrong-repository", "d")]),
         ("e.py", []), ("f.py", [("other-storage", "f")]),
     ]  # fmt: skip
-    again = repository.check({"a.py": files["a.py"]}, storage=TEAM)[0]
-    assert again.cached and finding_text.findings(again.findings, PLAIN) == (
-        "a.py: flow 'a': its storage says flow_path='/a.py', which agents would not find [wrong-flow-path]\n"
-        '  hint: write flow_path="a.py", or leave the storage out: a push sets it'
+    again = repository.check({name: files[name] for name in ("a.py", "b.py", "d.py")}, storage=TEAM)
+    assert [file.cached for file in again] == [True, True, True]
+    assert "\n".join(finding_text.findings(file.findings, PLAIN) for file in again) == (
+        "a.py: warning: flow 'a': its storage says flow_path='/a.py', but the flow is in 'a.py'; a push registers it with "
+        "the right path [wrong-flow-path]\n"
+        '  hint: write flow_path="a.py", or leave the storage out: a push sets it\n'
+        "b.py: warning: flow 'b': its storage says commit='1234', which Prefect ignores: agents run the default branch; a push "
+        "registers it with the pushed branch or tag [commit-pin]\n"
+        "  hint: pin a tag with tag=, or leave the storage out and push a tag\n"
+        "d.py: warning: flow 'd': its storage is github.com/other/flows, but this repository is gitlab.com/team/flows; a push "
+        "registers it with gitlab.com/team/flows [wrong-repository]\n"
+        "  hint: correct repo and repo_host, or leave the storage out: a push sets it"
     )
 
 

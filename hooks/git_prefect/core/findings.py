@@ -123,23 +123,25 @@ CODES: dict[str, Code] = {
     ),
     # declared storage
     "wrong-flow-path": Code(
-        ERROR,
-        "The flow's own Git storage names another file than the one it is in.",
+        WARNING,
+        "The flow's own Git storage names another file than the one it is in. An error of a flow that is registered so.",
         "An agent opens exactly that path inside its clone: a leading slash, a backslash or another case fails "
-        "each run. The example in Prefect's own documentation has the leading slash.",
+        "each run. The example in Prefect's own documentation has the leading slash. A push replaces the storage, so this "
+        "concerns registrations by hand, such as `flow.register()`.",
         "Write the path from the root of the repository with forward slashes, or leave the storage out: a push sets it.",
     ),
     "wrong-repository": Code(
-        ERROR,
+        WARNING,
         "The flow's own Git storage names another repository than the one that is pushed to.",
-        "Agents would run the code of that repository.",
+        "Registered by hand, agents would run the code of that repository. A push replaces the storage.",
         "Correct `repo` and `repo_host`, or leave the storage out: a push sets it.",
     ),
     "commit-pin": Code(
-        ERROR,
+        WARNING,
         "The flow's own Git storage has `commit=`.",
-        "Prefect 1 ignores it without a word: agents run the code of the default branch.",
-        "Pin a tag with `tag=`, or leave the storage out and push a tag.",
+        "Prefect 1 ignores it: registered by hand, agents run the code of the default branch. A push replaces the storage "
+        "with one that names the pushed branch or tag.",
+        "Pin a release by pushing a tag, and leave the storage out; by hand, use `tag=`.",
     ),
     "other-storage": Code(
         NOTE,

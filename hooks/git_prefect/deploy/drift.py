@@ -225,7 +225,8 @@ def _against(one: ActiveFlow, now: AtHead) -> list[Finding]:
     if one.path not in now.paths:
         if posixpath.normpath(one.path.lstrip("/")) in now.paths:
             said = f"is registered as {one.path!r}: agents join that to their clone and find no such file"
-            return [_about(one, update, "wrong-flow-path", said, _again(update))]
+            # What the code declares is a warning; what is registered fails each run.
+            return [replace(_about(one, update, "wrong-flow-path", said, _again(update)), severity=ERROR)]
         hint = f"archive it with {git_prefect('prune')}; if it has moved: {_again(update)}"
         return [_about(one, update, "file-gone", f"is gone from {_head(update)}: every run of {name} fails", hint)]
     file = now.files[one.path]

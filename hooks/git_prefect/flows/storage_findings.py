@@ -86,7 +86,10 @@ class Declared(msgspec.Struct, frozen=True):
 
 
 def findings_of_storage(one: Declared, repository: GitStorage | None, replace: bool) -> list[Finding]:
-    """What is wrong with a storage that the code sets; with `replace`, another than Git is no matter."""
+    """What is wrong with a storage that the code sets; with `replace`, another than Git is no matter.
+
+    A Git storage is replaced at registration, so a fault in it concerns only who registers by hand: a warning.
+    """
     storage = one.storage
     if storage is None:
         return []
@@ -101,14 +104,16 @@ def findings_of_storage(one: Declared, repository: GitStorage | None, replace: b
     if storage.get("flow_path") != one.path:
         found.append(finding(
             "wrong-flow-path",
-            f"flow {one.flow!r}: its storage says flow_path={storage.get('flow_path')!r}, which agents would not find",
+            f"flow {one.flow!r}: its storage says flow_path={storage.get('flow_path')!r}, but the flow is in {one.path!r}; "
+            "a push registers it with the right path",
             f"write flow_path={quoted(one.path)}, or leave the storage out: a push sets it",
             path=one.path, flow=one.flow,
         ))  # fmt: skip
     if storage.get("commit"):
         found.append(finding(
             "commit-pin",
-            f"flow {one.flow!r}: Prefect ignores commit={storage['commit']!r} without a word and runs the default branch",
+            f"flow {one.flow!r}: its storage says commit={storage['commit']!r}, which Prefect ignores: agents run the default branch; "
+            "a push registers it with the pushed branch or tag",
             "pin a tag with tag=, or leave the storage out and push a tag",
             path=one.path, flow=one.flow,
         ))  # fmt: skip
@@ -118,7 +123,7 @@ def findings_of_storage(one: Declared, repository: GitStorage | None, replace: b
         if repository.repo and declared.lower() != pushed.lower():
             found.append(finding(
                 "wrong-repository",
-                f"flow {one.flow!r}: its storage is {declared}, and this is pushed to {pushed}: agents would run the code of the other",
+                f"flow {one.flow!r}: its storage is {declared}, but this repository is {pushed}; a push registers it with {pushed}",
                 "correct repo and repo_host, or leave the storage out: a push sets it",
                 path=one.path, flow=one.flow,
             ))  # fmt: skip
