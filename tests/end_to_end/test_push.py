@@ -373,6 +373,19 @@ def test_a_repository_with_old_errors_adopts_it_on_its_first_day(team: Team) -> 
     assert "[duplicate-name]" in team.prefect("validate", check=False)
 
 
+def test_a_push_for_review_is_checked_and_never_registered(team: Team) -> None:
+    team.clone.commit({"flows/etl.py": flow_file()})
+    printed = team.push("origin", "HEAD:refs/for/feature/x")
+    assert queued(
+        "refs/for/feature/x on origin: a review of feature/x, not registered; once it is merged: git prefect register --ref "
+        "feature/x\nnot shown by pre-commit: "
+    ) in printed
+    team.clone.commit({"flows/etl.py": flow_file() + "\n1 / 0\n"})
+    printed = team.push("origin", "HEAD:refs/for/feature/x", check=False)
+    assert "push refused: 1 error in what this push changes or breaks; nothing was sent to origin" in printed
+    assert (team.log(), pending.entries(team.clone.repository)) == ([], [])
+
+
 def test_a_push_that_breaks_a_file_it_does_not_change_is_refused(team: Team) -> None:
     reads = "import pathlib\nfrom prefect import Flow\nflow = Flow((pathlib.Path(__file__).parent / 'name.txt').read_text())\n"
     team.clone.commit({"flows/reads.py": reads, "flows/name.txt": "named"})

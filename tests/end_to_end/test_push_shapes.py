@@ -230,6 +230,40 @@ SHAPES = [
     ),
     Shape("a ref without a target", ("origin", "HEAD:x"), no_target("origin/x", "branch", "x")),
     Shape("a ref that is no branch", ("origin", "HEAD:refs/notes/x")),
+    Shape("a ref that is no branch, deleted", ("origin", ":refs/notes/x"), before=git("push --quiet origin HEAD:refs/notes/x")),
+    Shape(
+        "a change for review", ("origin", "HEAD:refs/for/feature/x%topic=etl"),
+        ["refs/for/feature/x%topic=etl on origin: a review of feature/x, not registered; once it is merged: git prefect register "
+         "--ref feature/x"],
+    ),
+    Shape(
+        "a change for review beside a branch", ("origin", "HEAD:refs/for/feature/x", "feature/x:feature/y"),
+        ["refs/for/feature/x on origin: a review of feature/x, not registered; once it is merged: git prefect register "
+         "--ref feature/x", *live("feature/y")],
+        ["feature/y registered"], ["etl 1 feature--y feature/y"],
+    ),
+    Shape(
+        "a change for review that has an error", ("origin", "HEAD:refs/for/feature/x"),
+        ["flows/etl.py:18: does not load: ZeroDivisionError: division by zero; every run would fail before its first task "
+         "[does-not-load]",
+         "  hint: mend it; `git prefect explain does-not-load` tells how agents load a file",
+         "push refused: 1 error in what this push changes or breaks; nothing was sent to origin. To push all the same: "
+         "SKIP=prefect-validate git push"],
+        before=lambda team: _broken(team), fails=True,
+    ),
+    Shape(
+        "a change for review that has an error that its branch has", ("origin", "HEAD:refs/for/feature/x"),
+        ["refs/for/feature/x on origin: a review of feature/x, not registered; once it is merged: git prefect register "
+         "--ref feature/x",
+         "  not from this push: 1 error in flows/etl.py; these flows are not registered. See them with: git prefect validate"],
+        before=lambda team: _broken_upstream(team),
+    ),
+    Shape("a change for review of a branch without a target", ("origin", "HEAD:refs/for/main")),
+    Shape(
+        "a change for review that changes no flow", ("origin", "HEAD:refs/for/feature/x"), [], ["feature/x registered"],
+        ["etl 1 feature--x feature/x"],
+        before=steps(pushed(), lambda team: team.clone.commit({"README": "more"}) and None),
+    ),
     Shape(
         "a deletion", ("origin", ":feature/x"),
         [
@@ -321,6 +355,16 @@ SHAPES = [
         before=steps(pushed(), lambda team: _a_second_name(team), changed),
     ),
 ]  # fmt: skip
+
+
+def _broken(team: Team) -> None:
+    team.clone.commit({"flows/etl.py": flow_file() + "\n1 / 0\n"})
+
+
+def _broken_upstream(team: Team) -> None:
+    _broken(team)
+    team.clone.git("push", "--quiet", "--no-verify", "origin", "feature/x")
+    team.clone.commit({"flows/more.py": flow_file("more")})
 
 
 def _a_new_remote(team: Team) -> None:

@@ -65,6 +65,34 @@ def test_every_line_of_stdin_is_read_from_the_right(work: Clone) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ref", "branch"),
+    [
+        ("refs/for/main", "main"), ("refs/for/refs/heads/main", "main"), ("refs/for/main%topic=etl,r=bob@example.com", "main"),
+        ("refs/for/main/etl/of-bob", "main"), ("refs/for/release/1.0", "release/1.0"), ("refs/for/release/1.0/etl", "release/1.0"),
+        ("refs/for/of-nobody/x", "of-nobody/x"), ("refs/drafts/main", "main"), ("refs/for-review/main", "main"),
+        ("refs/heads/refs/for/main", ""), ("refs/heads/for/main", ""), ("refs/tags/for/main", ""), ("refs/changes/01/1/1", ""),
+    ],
+)  # fmt: skip
+def test_a_push_for_review_names_its_branch(work: Clone, remote: object, ref: str, branch: str) -> None:
+    base = work.head()
+    work.git("push", "--quiet", "origin", "main:release/1.0")
+    upstream = work.commit({"upstream": "1"})
+    work.git("push", "--quiet", "origin", "main")
+    work.git("switch", "--quiet", "--detach", base)
+    head = work.commit({"a": "1"})
+    (git_told,) = refs.from_stdin(work.repository, [f"HEAD {head} {ref} {'0' * 40}"], "origin", str(remote))
+    (hook_told,) = refs.from_pre_commit(work.repository, pre_commit("HEAD", ref, str(remote), head))
+    assert git_told == hook_told and git_told.review_of == branch
+    assert upstream != head
+    if branch:
+        # It builds on where it left the branch, which has gone on since.
+        known = None if branch.startswith("of-nobody") else base
+        assert (git_told.kind, git_told.name, git_told.ref, git_told.remote_commit) == ("review", branch, ref, known)
+    else:
+        assert git_told.kind != "review"
+
+
 def test_a_push_by_url_never_keeps_its_credentials(work: Clone) -> None:
     url = "https://ada:s3cret@example.com/r.git"
     (found,) = refs.from_stdin(work.repository, [f"x {work.head()} refs/heads/x {'0' * 40}"], url, url)

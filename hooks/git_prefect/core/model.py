@@ -23,28 +23,35 @@ class RefUpdate(msgspec.Struct, frozen=True):
     url: str
     """URL of the remote, without credentials."""
     ref: str
-    """Full name on the remote: `refs/heads/…` or `refs/tags/…`."""
+    """Full name on the remote: `refs/heads/…`, `refs/tags/…`, or another such as `refs/for/…`."""
     commit: str | None
     """The commit that is pushed, tags peeled; None when the ref is deleted."""
     pushed_object: str | None
     """What the ref will point at: the commit, or the tag object of an annotated tag."""
     remote_commit: str | None
-    """What the remote had, as far as this clone knows without asking; None when unknown or new."""
+    """What the remote had, as far as this clone knows without asking; None when unknown or new. For a review, the commit
+    where it left its branch."""
     source: str
     """Who says so: `push`, `--ref`, `BUILD_TAG`, `GIT_BRANCH`, `active branch`, …"""
     companion: str = ""
     """Short name of the lightweight tag that agents clone in place of an annotated one; empty: the ref's own."""
+    review_of: str = ""
+    """Short name of the branch that a review is for (Gerrit's `refs/for/…`); empty: this is no review."""
 
     @property
     def kind(self) -> str:
-        """`branch`, `tag` or `other` (notes, changes, …), from the ref's full name."""
+        """`branch`, `tag`, `review` or `other` (notes, changes, …), from the ref's full name."""
+        if self.review_of:
+            return "review"
         if self.ref.startswith("refs/heads/"):
             return "branch"
         return "tag" if self.ref.startswith("refs/tags/") else "other"
 
     @property
     def name(self) -> str:
-        """The short name, as the storage of a flow has it: `feature/x`, `v1.0`."""
+        """The short name, as the storage of a flow has it: `feature/x`, `v1.0`; of a review, its branch's."""
+        if self.review_of:
+            return self.review_of
         return self.ref.split("/", 2)[2] if self.ref.count("/") >= 2 else self.ref
 
     @property

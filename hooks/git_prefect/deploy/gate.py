@@ -159,6 +159,8 @@ def admit(
         errors = text.plural(len(found.refused), "error")
         line = f"{where}: nothing is queued: {errors} in what this push changes or breaks: {git_prefect('validate')}"
         return NotAdmitted(update, () if told else (line,))
+    if update.kind == "review":
+        return NotAdmitted(update, _of_review(repository, ref, found))
     return Admission(
         update,
         ref.project,
@@ -166,6 +168,18 @@ def admit(
         _remarks(repository, ref, found),
         ref.project_by_hand,
     )
+
+
+def _of_review(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
+    """That a review is not registered; nothing where it changes nothing that could be."""
+    update = ref.update
+    if update.remote_commit and not changes_what_decides(repository, update.remote_commit, update.commit or ""):
+        return []
+    merged = git_prefect("register", "--ref", update.review_of)
+    return [
+        f"{text.place(update)}: a review of {update.review_of}, not registered; once it is merged: {merged}",
+        *(f"  {one}" for one in _remarks(repository, ref, found)),
+    ]
 
 
 def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
@@ -219,8 +233,10 @@ def in_ci() -> bool:
 
 
 def _no_target(repository: git.Repository, ref: NotDeployed) -> list[str]:
-    """That a ref is not registered; nothing where the push changes nothing that could be."""
+    """That a ref is not registered; nothing where the push changes nothing that could be, or is a review."""
     update = ref.update
+    if update.kind == "review":
+        return []
     if update.remote_commit and not changes_what_decides(repository, update.remote_commit, update.commit or ""):
         return []
     explained = git_prefect("register", "--explain", "--ref", update.name)

@@ -19,8 +19,10 @@ from .source_tree import tree_of_work_tree
 def what_it_does(repository: git.Repository, update: RefUpdate) -> str:
     """What a push does to its ref, from what this clone knows of the remote."""
     where, old, new = text.place(update), update.remote_commit, update.commit
+    if update.kind == "review":
+        return f"{where}: a review of {update.review_of}, at {text.short(new)}"
     if new is None:
-        return f"{where}: deleted; {by_deletion(repository, update)}"
+        return f"{where}: deleted; {by_deletion(repository, update)}" if update.kind != "other" else f"{where}: deleted"
     if old is None:
         return f"{where}: new, at {text.short(new)}"
     if old == new:

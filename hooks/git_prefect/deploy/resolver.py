@@ -42,7 +42,7 @@ def resolve_by(
             refuses_push=False,
         )
         return NotDeployed(update=update, source=source, url=url, storage=storage, default_branch=default, reason=reason)
-    release = _as_its_tag(settings, update)
+    release = _as_it_is_registered(settings, update)
     name = project_of(target, release, user_of(repository), storage.repo)
     taken = reserved_project(settings.target, release, name)
     if taken:
@@ -83,7 +83,7 @@ def storage_at(url: str, settings: Settings) -> GitStorage:
 
 def target_for(settings: Settings, update: RefUpdate, project: str | None = None) -> Target | None:
     """The target that takes a ref, with the project that was named by hand in place of its own."""
-    found = target_of(settings.target, _as_its_tag(settings, update))
+    found = target_of(settings.target, _as_it_is_registered(settings, update))
     if project is None:
         return found
     if found is None:
@@ -106,8 +106,10 @@ def user_of(repository: git.Repository) -> str:
     return email.partition("@")[0] or git.setting(repository, "user.name") or "nobody"
 
 
-def _as_its_tag(settings: Settings, update: RefUpdate) -> RefUpdate:
-    """A lightweight tag that stands beside an annotated one goes where that goes."""
+def _as_it_is_registered(settings: Settings, update: RefUpdate) -> RefUpdate:
+    """A lightweight tag that stands beside an annotated one goes where that goes; a review where its branch goes."""
+    if update.kind == "review":
+        return replace(update, ref=f"refs/heads/{update.review_of}", review_of="")
     beside = (settings.companion_tag or "").removesuffix("{tag}")
     if beside and update.kind == "tag" and update.name.startswith(beside):
         return replace(update, ref=f"refs/tags/{update.name[len(beside) :]}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from ..core.errors import UsageError
 from ..core.model import RefUpdate
 from .ls_remote import ask_remote
-from .objects import commit_of, commits_of, object_of, tracking_ref
+from .objects import commit_of, commits_of, merge_base, object_of, tracking_ref
 from .remote_urls import without_credentials
 from .remotes import named_remote, remote_url
 from .repository import Repository, ask
@@ -72,9 +72,35 @@ def from_stdin(repository: Repository, lines: Iterable[str], remote: str, url: s
     return updates
 
 
+REVIEWS = ("refs/for/", "refs/for-review/", "refs/drafts/", "refs/draft/", "refs/publish/")
+"""What Gerrit, Gitea and Forgejo take as a change that is proposed for a branch, which the push itself does not move."""
+
+
+def _review_of(repository: Repository, remote: str, ref: str) -> str:
+    """The branch that a push to `refs/for/…` proposes a change for; empty for any other ref.
+
+    Gerrit's options follow a `%`. A topic may follow the branch, so the longest name counts that the remote has.
+    """
+    prefix = next((one for one in REVIEWS if ref.startswith(one)), None)
+    if prefix is None:
+        return ""
+    branch = ref[len(prefix) :].partition("%")[0].removeprefix("refs/heads/")
+    parts = branch.split("/")
+    for length in range(len(parts), 0, -1):
+        name = "/".join(parts[:length])
+        tracking = tracking_ref(repository, remote, f"refs/heads/{name}")
+        if tracking and object_of(repository, tracking):
+            return name
+    return branch
+
+
 def _update(
     repository: Repository, remote: str, url: str, ref: str, pushed: str | None, known: str | None
 ) -> RefUpdate:
+    review_of = _review_of(repository, remote, ref)
+    if review_of and pushed:
+        tracking = tracking_ref(repository, remote, f"refs/heads/{review_of}")
+        known = (tracking and merge_base(repository, tracking, pushed)) or "0"
     names = [pushed] if pushed else []
     if known is None:
         tracking = tracking_ref(repository, remote, ref)
@@ -85,7 +111,8 @@ def _update(
         known = (commits[0] if commits else None) or ""
     # git gives the URL as the name when a push names no configured remote.
     name = named_remote(repository, url) if remote == url else remote
-    return RefUpdate(name, without_credentials(url), ref, commit, pushed, None if is_zero(known) else known, "push")
+    known = None if is_zero(known) else known
+    return RefUpdate(name, without_credentials(url), ref, commit, pushed, known, "push", review_of=review_of)
 
 
 def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | None, remote: str) -> RefUpdate:

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     updates = refs.from_stdin(repository, content.split("\n"), *argv)
     for update in updates:
-        if update.commit is None:
+        if update.commit is None and update.kind != "other":
             print(text.fitted(what_it_does(repository, update)))
     skipped = os.environ.get("SKIP", "").split(",")
     if {VALIDATE, CHECK_PUSHED, "prefect-register"} <= set(skipped):

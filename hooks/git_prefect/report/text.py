@@ -35,8 +35,10 @@ def short(commit: str | None) -> str:
 
 
 def place(update: RefUpdate) -> str:
-    """A ref as people name it: `origin/feature/x`, `tag v1.0 on origin`."""
-    return f"tag {update.name} on {update.remote}" if update.kind == "tag" else f"{update.remote}/{update.name}"
+    """A ref as people name it: `origin/feature/x`, `tag v1.0 on origin`, `refs/for/main on origin`."""
+    if update.kind == "branch":
+        return f"{update.remote}/{update.name}"
+    return f"tag {update.name} on {update.remote}" if update.kind == "tag" else f"{update.ref} on {update.remote}"
 
 
 def headline(one: Finding) -> str:
