@@ -11,6 +11,7 @@ from git_prefect.deploy.native_hook import script
 
 from ..repository import Clone
 from .conftest import Team, flow_file
+from .test_push_shapes import held
 
 
 def hooks(team: Team) -> dict[str, str]:
@@ -34,6 +35,25 @@ def test_a_tag_on_a_commit_that_the_remote_has_is_registered(native: Team) -> No
     )
     native.settled()
     assert refs(native) == [("refs/heads/feature/x", "registered"), ("refs/tags/v1.0", "registered")]
+
+
+def test_settings_of_a_folder_count_with_paths_from_there(native: Team, api: str) -> None:
+    settings = (native.clone.path / "pyproject.toml").read_text()
+    settings = settings.replace("[tool.git-prefect]\n", '[tool.git-prefect]\nflows = ["flows/*.py"]\nimport-roots = ["lib"]\n')
+    settings += '[[tool.git-prefect.runtime]]\nflows = ["flows/"]\nrun-config = { type = "DockerRun", image = "etl:1" }\n'
+    native.clone.git("rm", "--quiet", "pyproject.toml")
+    native.clone.commit({
+        "etl/pyproject.toml": settings, "etl/flows/etl.py": f"import shared\n{flow_file()}", "etl/lib/shared.py": "",
+        "flows/elsewhere.py": flow_file("elsewhere"),
+    })  # fmt: skip
+    printed = native.push("origin", "feature/x")
+    native.settled()
+    assert f"registered: etl → {native.project}-feature--x, version 1" in printed, printed
+    assert held(native, api) == ["etl 1 feature--x feature/x"]
+    assert "1 runtime serves 1 flow: DockerRun etl:1 (1)" in native.prefect("status")
+    told = native.prefect("register", "--explain")
+    assert told.startswith("origin/feature/x (from active branch), settings: etl/pyproject.toml\n")
+    assert "\netl/pyproject.toml has the settings already: left as it is\n" in native.prefect("init", "--dry-run")
 
 
 def test_every_branch_of_a_push_is_registered(native: Team) -> None:

@@ -47,12 +47,16 @@ def _shown(content: bytes) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()
 
 
-def settings_addition(top: Path, lines: Sequence[str]) -> Addition:
+def settings_addition(top: Path, lines: Sequence[str], below: str = "") -> Addition:
     """The settings, in TOML without a table around them: at the end of pyproject.toml, else in `.git-prefect.toml`.
+
+    `below` is the file of a folder that has settings already.
 
     Raises:
         UsageError: a settings file that is no TOML.
     """
+    if below:
+        return Addition(below, (top / below).read_bytes(), None, "", "has the settings already")
     own, project = top / ".git-prefect.toml", top / "pyproject.toml"
     if own.exists():
         return Addition(own.name, own.read_bytes(), None, "", "is there already")

@@ -70,6 +70,8 @@ class Found(msgspec.Struct, frozen=True):
     """Storages other than Git that flow files name → the files."""
     advice: str
     """How to name the flow files, where none is found; empty where nothing looks like one."""
+    settings: str
+    """The settings file of a folder below the root; empty where there is none."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -91,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
     shown_as = style.of()
     print(told(found, shown_as))
     additions = [
-        settings_addition(found.top, settings_lines(found)),
+        settings_addition(found.top, settings_lines(found), found.settings),
         hooks_addition(found.top, HOME, f"v{__version__}"),
     ]
     for addition in additions:
@@ -120,9 +122,9 @@ def look_around(repository: git.Repository) -> Found:
         raise UsageError("a bare repository has no files to add settings to", "run this in a clone with a work tree")
     top = Path(repository.top)
     tree = tree_of_work_tree(repository)
-    settings = settings_at(repository, None, "origin").settings
+    settings = settings_at(repository, None, "origin")
     python = _python(repository, top)
-    flows = flow_paths(tree, settings, Packages(python.folders, python.fingerprint))
+    flows = flow_paths(tree, settings.settings, Packages(python.folders, python.fingerprint))
     sources = {path: (top / path).read_bytes() for path in flows}
     remote = remotes.default_remote(repository)
     known = git.default_branch(repository, remote)
@@ -140,7 +142,8 @@ def look_around(repository: git.Repository) -> Found:
             storages.setdefault(name, []).append(path)
     return Found(
         top, flows, remote, remotes.remote_url(repository, remote), default or active or "main", known in (None, default),
-        python, projects, storages, "" if flows else how_to_name_flow_files(tree, settings),
+        python, projects, storages, "" if flows else how_to_name_flow_files(tree, settings.settings),
+        settings.origin if settings.folder else "",
     )  # fmt: skip
 
 

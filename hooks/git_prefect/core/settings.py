@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import posixpath
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ else:
     import tomli as tomllib
 
 FILES = (".git-prefect.toml", "pyproject.toml")
-"""Where settings live, from the root of the repository; the first that has any is the one."""
+"""Where settings live: in the root of the repository, else in its only folder that has any; the first is the one."""
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -87,13 +88,16 @@ class Source(msgspec.Struct, frozen=True):
 
     settings: Settings
     origin: str
-    """`pyproject.toml`, `.git-prefect.toml`, or `defaults` when the commit has none."""
+    """Path of the file, such as `pyproject.toml` or `etl/.git-prefect.toml`, or `defaults` when the commit has none."""
+    folder: str = ""
+    """The folder of that file, from the root of the repository; empty: the root."""
 
 
-def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None) -> Source:
+def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None, folder: str = "") -> Source:
     """Settings as a commit has them, with what differs per machine laid over.
 
-    `files` are those of `FILES` that the commit has. `machine` holds `git config prefect.*` (key without the
+    `files` are those of `FILES` that `folder` has in the commit; their paths are relative to it, and from the root of the
+    repository in what is returned. `machine` holds `git config prefect.*` (key without the
     prefix → value). The environment (`GIT_PREFECT_PYTHON`, `GIT_PREFECT_TIMEOUT`, …) wins over it, and it over the file.
 
     Raises:
@@ -101,13 +105,14 @@ def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None) -
         UsageError: the same of what is set on this machine.
     """
     for name in FILES:
-        table = _table_of(name, files[name]) if name in files else None
+        place = posixpath.join(folder, name)
+        table = _table_of(place, files[name]) if name in files else None
         if table is not None:
-            settings, origin = _convert(table, name), name
+            settings, origin = _convert(table, place), place
             break
     else:
         settings, origin = Settings(), "defaults"
-    return Source(_with_machine(settings, machine or {}, os.environ), origin)
+    return Source(_with_machine(settings, machine or {}, os.environ), origin, folder)
 
 
 LARGEST_FILE, MOST_PARTS = 500_000, 32
@@ -138,13 +143,14 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
-    if name == "pyproject.toml" and b"git-prefect" not in content:
+    in_project = posixpath.basename(name) == "pyproject.toml"
+    if in_project and b"git-prefect" not in content:
         return None
     try:
         document = parse(content)
     except ValueError as error:
         raise UnusableCommit(f"{name}: cannot be read as TOML ({error}), so no settings can be read", f"mend {name}") from error
-    if name != "pyproject.toml":
+    if not in_project:
         if "tool" in document:
             raise UnusableCommit(
                 f"{name}: tool: unknown key; the settings are at the top level of this file",
@@ -207,7 +213,8 @@ def _with_machine(settings: Settings, config: Mapping[str, str], environ: Mappin
 
 def _convert(table: dict[str, Any], origin: str) -> Settings:
     # One entry of a list at a time: msgspec names the key that is wrong, but not the entry of the list.
-    prefix = "tool.git-prefect." if origin == "pyproject.toml" else ""
+    folder, file = posixpath.split(origin)
+    prefix = "tool.git-prefect." if file == "pyproject.toml" else ""
     for name, kind in (("target", Target), ("runtime", Runtime)):
         entries = table.get(name, [])
         if not isinstance(entries, list):
@@ -219,13 +226,48 @@ def _convert(table: dict[str, Any], origin: str) -> Settings:
             _checked(value, str, origin, f"{prefix}env.{name}")
     _checked(table, Settings, origin, prefix.rstrip("."))
     settings = msgspec.convert(table, Settings)
-    for key, fact in _wrong_values(settings):
+    for key, fact in _wrong_values(settings, folder):
         raise _refused(origin, prefix + key, fact)
-    return settings
+    return _from_root(settings, folder) if folder else settings
 
 
-def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Keys whose values are of the right type and make no sense, each with the reason."""
+def _from_root(settings: Settings, folder: str) -> Settings:
+    """Settings whose paths and patterns are relative to a folder, with those from the root of the repository."""
+    python = settings.python
+    if python and not python.startswith("~"):
+        python = posixpath.join(folder, python)
+    runtimes = [
+        Runtime(
+            [_pattern_from_root(one, folder) for one in runtime.flows],
+            {key: _file_from_root(key, value, folder) for key, value in runtime.run_config.items()},
+        )
+        for runtime in settings.runtime
+    ]
+    return msgspec.structs.replace(
+        settings, python=python, runtime=runtimes,
+        flows=[_pattern_from_root(one, folder) for one in settings.flows],
+        exclude=[_pattern_from_root(one, folder) for one in settings.exclude],
+        import_roots=[posixpath.normpath(posixpath.join(folder, one)) for one in settings.import_roots],
+    )  # fmt: skip
+
+
+def _pattern_from_root(pattern: str, folder: str) -> str:
+    """A pattern as a `.gitignore` of the folder would have it, as one of the root has it."""
+    negated = pattern[:1] if pattern.startswith("!") else ""
+    rest = pattern[len(negated) :]
+    anchored = rest.lstrip("/") if "/" in rest.rstrip("/") else f"**/{rest}"
+    escaped = re.sub(r"([\\*?\[\]!# ])", r"\\\1", folder)
+    return f"{negated}/{escaped}/{anchored}"
+
+
+def _file_from_root(key: str, value: Any, folder: str) -> Any:
+    """The value of a run config's key; of one that names a template, a file of the repository, from its root."""
+    is_file = key.endswith("-path") and isinstance(value, str) and "://" not in value
+    return posixpath.normpath(posixpath.join(folder, value)) if is_file else value
+
+
+def _wrong_values(settings: Settings, folder: str = "") -> Iterator[tuple[str, str]]:
+    """Keys whose values are of the right type and make no sense, each with the reason; paths are relative to `folder`."""
     if not 0 < settings.timeout < math.inf:
         yield "timeout", "is in seconds and has to be above 0"
     if not 0 < settings.parallel <= MOST_PARALLEL:
@@ -235,7 +277,7 @@ def _wrong_values(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.companion_tag is not None and not re.fullmatch(r"[^\s~^:?*\[\\{}]+/\{tag\}", settings.companion_tag):
         yield "companion-tag", 'is a name of its own below which the tags are, such as "flows/{tag}"'
     for root in settings.import_roots:
-        if os.path.isabs(root) or os.path.normpath(root).startswith(".."):
+        if os.path.isabs(root) or posixpath.normpath(posixpath.join(folder, root)).startswith(".."):
             yield "import-roots", f"names folders of the repository, and {root!r} is outside of it"
     for name, value in settings.env.items():
         if not name or "=" in name or "\0" in name + value:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import posixpath
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from .. import git
 from ..core import settings
-from ..core.errors import UsageError
+from ..core.errors import UnusableCommit, UsageError
 from ..core.model import RefUpdate
 from ..core.settings import Source
 
@@ -15,31 +17,67 @@ from ..core.settings import Source
 def settings_at(repository: git.Repository, commit: str | None, remote: str) -> Source:
     """The settings of a commit (None: of the work tree), with what this machine overrides.
 
-    A commit without settings, such as an old tag, has those of the remote's default branch.
+    They are those of the root of the repository, else of the only folder that has any. A commit without settings, such as
+    an old tag, has those of the remote's default branch.
 
     Raises:
-        UnusableCommit: the commit's settings cannot be used.
+        UnusableCommit: the commit's settings cannot be used, or several folders have some.
         UsageError: the settings of this machine cannot be used.
     """
     machine = git.machine_settings(repository)
-    if commit is None:
-        files = {}
-        for name in settings.FILES:
-            with suppress(FileNotFoundError, IsADirectoryError), open(os.path.join(repository.top or ".", name), "rb") as file:
-                files[name] = file.read()
-    else:
-        files = git.read_files(repository, commit, settings.FILES)
-    source = settings.read(files, machine)
+    source = _of_tree(repository, commit, machine)
     if source.origin != "defaults" or commit is None:
         return source
     default = git.default_branch(repository, remote)
     elsewhere = default and git.commit_of(repository, f"refs/remotes/{remote}/{default}")
     if not elsewhere or elsewhere == commit:
         return source
-    borrowed = settings.read(git.read_files(repository, elsewhere, settings.FILES), machine)
+    borrowed = _of_tree(repository, elsewhere, machine)
     if borrowed.origin == "defaults":
         return source
     return Source(borrowed.settings, f"{borrowed.origin} of {remote}/{default}")
+
+
+def _of_tree(repository: git.Repository, commit: str | None, machine: Mapping[str, str]) -> Source:
+    """The settings that a commit (None: the work tree) has itself."""
+    root = settings.read(_read(repository, commit, settings.FILES), machine)
+    if root.origin != "defaults":
+        return root
+    folders: dict[str, dict[str, bytes]] = {}
+    for path, content in _read(repository, commit, _below_root(repository, commit)).items():
+        folders.setdefault(posixpath.dirname(path), {})[posixpath.basename(path)] = content
+    found = [settings.read(files, machine, folder) for folder, files in sorted(folders.items())]
+    found = [one for one in found if one.origin != "defaults"]
+    if len(found) > 1:
+        raise UnusableCommit(
+            f"settings in several folders, and none in the root: {', '.join(one.origin for one in found)}; "
+            "a repository has one set of them, so no flow is registered",
+            "keep one of them, or write the settings of all into .git-prefect.toml in the root",
+        )
+    return found[0] if found else root
+
+
+def _below_root(repository: git.Repository, commit: str | None) -> list[str]:
+    """Paths of the files in folders that may have settings; in the work tree, of all that git does not ignore."""
+    if commit is not None:
+        paths = [one.path for one in git.tree_entries(repository, commit)]
+    elif repository.top is None:
+        return []
+    else:
+        listed = git.run_git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+        paths = listed.decode("utf-8", "surrogateescape").split("\0")[:-1]
+    return [path for path in paths if "/" in path and posixpath.basename(path) in settings.FILES]
+
+
+def _read(repository: git.Repository, commit: str | None, paths: Iterable[str]) -> dict[str, bytes]:
+    """Content by path of those files that a commit (None: the work tree) has."""
+    if commit is not None:
+        return git.read_files(repository, commit, paths)
+    files = {}
+    for path in paths:
+        with suppress(FileNotFoundError, IsADirectoryError), open(os.path.join(repository.top or ".", path), "rb") as file:
+            files[path] = file.read()
+    return files
 
 
 def uncommitted_settings(repository: git.Repository, update: RefUpdate) -> Source | None:

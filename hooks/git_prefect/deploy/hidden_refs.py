@@ -7,6 +7,7 @@ has, a branch at one. Of a push that it shows, the arguments of `git push` tell 
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from .. import git
 from ..core import state_files
 from ..core.deployment import ResolvedRef
 from ..core.model import RefUpdate
+from ..core.settings import FILES
 from ..git import hooks_path, process
 from ..report.invocation import git_prefect
 from .resolver import target_for
@@ -36,16 +38,16 @@ MANY = {
 ANY_TAG = "a push of a tag alone, and a new branch without new commits"
 
 
-def is_silent(repository: git.Repository, shown: RefUpdate) -> bool:
+def is_silent(repository: git.Repository, ref: ResolvedRef) -> bool:
     """Whether there is nothing left to say of a push: it has no other refs, and the rest was said, or does not concern it."""
     told = _told(repository)
-    return not _unsaid(shown, told) and (ANY_TAG in told or _looked_at(repository, shown) in told)
+    return not _unsaid(ref.update, told) and (ANY_TAG in told or _looked_at(repository, ref) in told)
 
 
 def news(repository: git.Repository, ref: ResolvedRef) -> list[str]:
     """The lines that tell what a push through pre-commit leaves out, each of its refs only once in a clone."""
     shown = ref.update
-    if is_silent(repository, shown) or hooks_path.sees_every_ref(repository):
+    if is_silent(repository, ref) or hooks_path.sees_every_ref(repository):
         return []
     told = _told(repository)
     others = _unsaid(shown, told)
@@ -55,7 +57,7 @@ def news(repository: git.Repository, ref: ResolvedRef) -> list[str]:
         if typed is None or any(target_for(ref.settings, one) for one in _either(shown, typed))
     ]
     general = ANY_TAG not in told and any(target.tag for target in ref.settings.target)
-    new = {*(name for name, _ in others), ANY_TAG if general else _looked_at(repository, shown)}
+    new = {*(name for name, _ in others), ANY_TAG if general else _looked_at(repository, ref)}
     # Where it cannot be written it is said again.
     with suppress(OSError):
         state_files.replace(_marker(repository), "\n".join(sorted({*told, *new})))
@@ -73,9 +75,9 @@ def _unsaid(shown: RefUpdate, told: set[str]) -> list[tuple[str, str | None]]:
     return [one for one in _others(asked(process.pushing_arguments()), shown.ref) if one[0] not in told]
 
 
-def _looked_at(repository: git.Repository, shown: RefUpdate) -> str:
+def _looked_at(repository: git.Repository, ref: ResolvedRef) -> str:
     """Marks that settings were looked at, and have no target for tags."""
-    return f"settings {_settings_blobs(repository, shown)}"
+    return f"settings {_settings_blobs(repository, ref)}"
 
 
 def _marker(repository: git.Repository) -> str:
@@ -91,10 +93,10 @@ def _told(repository: git.Repository) -> set[str]:
         return set()
 
 
-def _settings_blobs(repository: git.Repository, shown: RefUpdate) -> str:
-    listing = git.run_git(
-        repository, "ls-tree", "--full-tree", "--object-only", shown.commit or "", "pyproject.toml", ".git-prefect.toml"
-    )
+def _settings_blobs(repository: git.Repository, ref: ResolvedRef) -> str:
+    folders = ["", ref.source.folder] if ref.source.folder else [""]
+    files = [posixpath.join(folder, name) for folder in folders for name in FILES]
+    listing = git.run_git(repository, "ls-tree", "--full-tree", "--object-only", ref.update.commit or "", *files)
     return " ".join(listing.decode().split())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -66,7 +67,7 @@ def keep_record(
 def _leave(repository: git.Repository, ref: Resolution, decision: gate.Decision) -> None:
     """Leave the gate's decision to the register hook of this push, where that would say no more."""
     update = ref.update
-    if update.kind != "branch" or gate.in_ci() or not hidden_refs.is_silent(repository, update):
+    if update.kind != "branch" or gate.in_ci() or not hidden_refs.is_silent(repository, ref):
         return
     announced = decision.lines if isinstance(decision, gate.NotAdmitted) else queue.announcement(repository, decision)
     lines = list(announced)
@@ -97,7 +98,8 @@ def refuse(repository: git.Repository, ref: Resolution, found: gate.Validation) 
 
 def _rests_on_files_alone(ref: Resolution, found: gate.Validation) -> bool:
     """Whether nothing but the files that the fast path looks at, the settings and the interpreter decided."""
-    if ref.source.origin not in FILES or ref.settings.import_roots:
+    own = [posixpath.join(ref.source.folder, name) for name in FILES]
+    if ref.source.origin not in own or ref.settings.import_roots:
         return False
     templates = [str(one.run_config.get(key, "")) for one in ref.settings.runtime for key in TEMPLATES]
     seen = all(path.endswith(gate.DECIDING) for path in templates if path and "://" not in path)

@@ -1,0 +1,142 @@
+"""Settings of a folder below the root: found, and their paths and patterns from the root of the repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pathspec import GitIgnoreSpec
+
+from git_prefect.core.errors import UnusableCommit
+from git_prefect.core.settings import Runtime, read
+from git_prefect.deploy.commit_settings import settings_at
+
+from ..repository import Clone
+
+FLOW = "from prefect import Flow\nflow = Flow('{name}')\n"
+FOLDER = "teams/my [etl]"
+OF_A_FOLDER = """\
+[tool.git-prefect]
+flows = ["flows/*.py", "!old_*.py"]
+exclude = ["scratch"]
+import-roots = ["lib", "../shared"]
+python = ".venv/bin/python"
+env = { HERE = "flows/x" }
+
+[[tool.git-prefect.runtime]]
+flows = ["/flows/ml/"]
+run-config = { type = "KubernetesRun", image = "registry/ml:1", job-template-path = "k8s/job.yaml" }
+
+[[tool.git-prefect.runtime]]
+flows = ["**"]
+run-config = { type = "ECSRun", task-definition-path = "s3://bucket/task.yaml" }
+
+[[tool.git-prefect.target]]
+branch = "main"
+project = "etl"
+"""
+TARGET = '[[target]]\nbranch = "**"\nproject = "{project}"\n'
+
+
+def validate(work: Clone, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of the command."""
+    result = subprocess.run(
+        [sys.executable, "-m", "git_prefect", "validate", *arguments], cwd=work.path, env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    return result.returncode, result.stdout, result.stderr
+
+
+def test_every_path_and_pattern_is_taken_from_the_folder(work: Clone) -> None:
+    commit = work.commit({f"{FOLDER}/pyproject.toml": OF_A_FOLDER, "pyproject.toml": "[project]\nname = 'x'\n"})
+    work.git("push", "--quiet", "origin", "main")
+    for where in (commit, None):
+        source = settings_at(work.repository, where, "origin")
+        assert (source.origin, source.folder) == (f"{FOLDER}/pyproject.toml", FOLDER)
+        settings = source.settings
+        assert settings.flows == ["/teams/my\\ \\[etl\\]/flows/*.py", "!/teams/my\\ \\[etl\\]/**/old_*.py"]
+        assert settings.exclude == ["/teams/my\\ \\[etl\\]/**/scratch"]
+        assert settings.import_roots == [f"{FOLDER}/lib", "teams/shared"]
+        assert settings.python == f"{FOLDER}/.venv/bin/python"
+        assert settings.env == {"HERE": "flows/x"}
+        assert settings.runtime == [
+            Runtime(
+                ["/teams/my\\ \\[etl\\]/flows/ml/"],
+                {"type": "KubernetesRun", "image": "registry/ml:1", "job-template-path": f"{FOLDER}/k8s/job.yaml"},
+            ),
+            Runtime(["/teams/my\\ \\[etl\\]/**/**"], {"type": "ECSRun", "task-definition-path": "s3://bucket/task.yaml"}),
+        ]
+    # A commit without settings has those of the default branch, wherever they are there.
+    work.git("switch", "--quiet", "--orphan", "old")
+    old = work.commit({"README": "old"})
+    borrowed = settings_at(work.repository, old, "origin")
+    assert (borrowed.origin, borrowed.settings) == (f"{FOLDER}/pyproject.toml of origin/main", settings)
+
+
+PATTERNS = ["*.py", "/a.py", "flows/a.py", "flows/", "flows", "/flows/", "flows/*.py", "**/a.py", "flows/**", "*", "[ab].py", "\\#a.py", "a\\ b.py"]
+PATHS = ["a.py", "b.py", "#a.py", "a b.py", "flows/a.py", "flows/deep/a.py", "deep/flows/a.py", "deep/a.py"]
+
+
+@pytest.mark.parametrize("folder", ["etl", "teams/etl", "my [etl]", "a*b?", "#etl", "!etl"])
+def test_patterns_match_what_a_gitignore_of_the_folder_matches(work: Clone, folder: str) -> None:
+    paths = [*PATHS, *(f"{folder}/{path}" for path in PATHS), *(f"other/{folder}/{path}" for path in PATHS)]
+    for pattern in [*PATTERNS, *(f"{one}\n!a.py" for one in ("*.py", "flows/*.py"))]:
+        lines = pattern.split("\n")
+        work.write({f"{folder}/.gitignore": f"{pattern}\n"})
+        asked = subprocess.run(
+            ["git", "check-ignore", "--no-index", "--stdin"], cwd=work.path, input="\n".join(paths), capture_output=True, text=True
+        )
+        content = f"flows = {lines!r}\n".replace("'", '"').encode()
+        ours = read({".git-prefect.toml": content}, folder=folder).settings.flows
+        ignored = {line.strip('"') for line in asked.stdout.splitlines()}
+        assert {path for path in paths if GitIgnoreSpec.from_lines(ours).match_file(path)} == ignored, (pattern, ours)
+
+
+def test_the_root_counts_alone(work: Clone) -> None:
+    work.commit({".git-prefect.toml": TARGET.format(project="root"), "a/.git-prefect.toml": TARGET.format(project="a"), "b/.git-prefect.toml": "no toml"})
+    assert settings_at(work.repository, None, "origin").settings.target[0].project == "root"
+
+
+def test_both_files_of_one_folder_are_one_set_of_settings(work: Clone) -> None:
+    work.commit({"a/.git-prefect.toml": TARGET.format(project="a"), "a/pyproject.toml": OF_A_FOLDER, "b/pyproject.toml": "[tool.other]\n"})
+    source = settings_at(work.repository, work.head(), "origin")
+    assert (source.origin, source.settings.target[0].project) == ("a/.git-prefect.toml", "a")
+
+
+def test_what_git_ignores_has_no_settings(work: Clone) -> None:
+    work.commit({"a/.git-prefect.toml": TARGET.format(project="a"), ".gitignore": "build/\n"})
+    work.write({"build/a/.git-prefect.toml": TARGET.format(project="copy")})
+    assert settings_at(work.repository, None, "origin").origin == "a/.git-prefect.toml"
+
+
+def test_settings_in_several_folders_are_an_error_that_names_them(work: Clone) -> None:
+    work.commit({"a/.git-prefect.toml": TARGET.format(project="a"), "b/pyproject.toml": OF_A_FOLDER, "flows/x.py": FLOW.format(name="x")})
+    said = (
+        "git-prefect: settings in several folders, and none in the root: a/.git-prefect.toml, b/pyproject.toml; a repository "
+        "has one set of them, so no flow is registered\n"
+        "hint: keep one of them, or write the settings of all into .git-prefect.toml in the root\n"
+    )
+    assert validate(work) == (2, "", said)
+    assert validate(work, "--ref", "main") == (2, "", said)
+    pushing = {
+        "PRE_COMMIT": "1", "PRE_COMMIT_LOCAL_BRANCH": "refs/heads/main", "PRE_COMMIT_REMOTE_BRANCH": "refs/heads/main",
+        "PRE_COMMIT_REMOTE_NAME": "origin", "PRE_COMMIT_REMOTE_URL": "https://example.com/r.git", "PRE_COMMIT_TO_REF": work.head(),
+    }  # fmt: skip
+    assert validate(work, **pushing) == (2, "", said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("flow = ['x']", "a/pyproject.toml: tool.git-prefect.flow: unknown key; known here: flows, exclude,"),
+        ("import-roots = ['../../x']", "a/pyproject.toml: tool.git-prefect.import-roots: names folders of the repository, and '../../x' is"),
+        ("flows = [", "a/pyproject.toml: cannot be read as TOML"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_file(work: Clone, content: str, said: str) -> None:
+    work.commit({"a/pyproject.toml": f"[tool.git-prefect]\n{content}\n"})
+    with pytest.raises(UnusableCommit) as raised:
+        settings_at(work.repository, work.head(), "origin")
+    assert str(raised.value).startswith(said)
