@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from git_prefect.deploy import pending
 
 from ..repository import Clone, clone
-from .conftest import Team, flow_file, until
+from .conftest import CONFIG, Team, Tools, flow_file, until
 
 STATUS = "git prefect status"
 
@@ -384,6 +387,57 @@ def test_a_push_for_review_is_checked_and_never_registered(team: Team) -> None:
     printed = team.push("origin", "HEAD:refs/for/feature/x", check=False)
     assert "push refused: 1 error in what this push changes or breaks; nothing was sent to origin" in printed
     assert (team.log(), pending.entries(team.clone.repository)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("rule", "place", "pattern"),
+    [
+        ("        exclude: ^legacy/", "hook", "/legacy/"),
+        ("        exclude: |\n          (?x)^(\n            legacy/.*|\n            other/.*\n          )$", "hook", "/legacy/my\\ etl.py"),
+        ("        files: ^flows/", "hook", "/legacy/my\\ etl.py"),
+        ("exclude: legacy", "top", "/legacy/my\\ etl.py"),
+    ],
+    ids=["a folder", "an expression", "files", "all hooks"],
+)
+def test_what_pre_commit_excludes_is_refused_with_our_setting(native: Team, rule: str, place: str, pattern: str) -> None:
+    """pre-commit names no files in a push, so what its configuration leaves out is checked all the same."""
+    config = CONFIG.format(repo="x", rev="y")
+    config = config.replace("prefect-validate\n", f"prefect-validate\n{rule}\n") if place == "hook" else f"{rule}\n{config}"
+    broken = flow_file("old") + "\n1 / 0\n"
+    native.clone.commit({".pre-commit-config.yaml": config, "flows/etl.py": flow_file(), "legacy/my etl.py": broken})
+    printed = native.push("origin", "feature/x", check=False)
+    setting = f"exclude = [{json.dumps(pattern)}]"
+    assert (
+        "\n.pre-commit-config.yaml leaves out legacy/my etl.py, which counts in commits only: in a push every flow file is checked\n"
+        f"  hint: leave out in the settings what is no flow file: {setting}\n"
+        "push refused: 1 error in what this push changes or breaks; "
+    ) in printed
+    settings = (native.clone.path / "pyproject.toml").read_text()
+    native.clone.commit({"pyproject.toml": settings.replace("[tool.git-prefect]\n", f"[tool.git-prefect]\n{setting}\n")})
+    assert "registered: etl → " in native.push("origin", "feature/x")
+
+
+def test_a_refusal_of_what_pre_commit_does_not_exclude_has_no_word_of_it(native: Team) -> None:
+    config = CONFIG.format(repo="x", rev="y").replace("prefect-validate\n", "prefect-validate\n        exclude: ^legacy/\n")
+    native.clone.commit({".pre-commit-config.yaml": config, "flows/etl.py": flow_file() + "\n1 / 0\n"})
+    assert ".pre-commit-config.yaml" not in native.push("origin", "feature/x", check=False)
+    for broken in ("exclude: '('\nrepos: []\n", "repos: [\n", "[]\n", "repos: 1\n"):
+        native.clone.write({".pre-commit-config.yaml": broken})
+        assert "push refused: 1 error" in native.push("origin", "feature/x", check=False)
+
+
+def test_files_that_cannot_be_checked_are_shown_by_pre_commit_run(team: Team, tools: Tools) -> None:
+    (python,) = tools.pre_commit_home.glob("*/py_env-*/bin/python")
+    missing = "import nowhere_at_all\n" + flow_file("missing")
+    team.clone.commit({"flows/etl.py": flow_file(), "flows/missing.py": missing}, "flows")
+    run = ("-c", "alias.pc=!pre-commit", "pc", "run", "--all-files", "prefect-validate")
+    printed = team.clone.git(*run, check=False, GIT_PREFECT_PYTHON=str(python))
+    assert "'nowhere_at_all' is not installed in the hook's own environment; 1 flow file is unchecked [environment-broken]" in printed
+    # A commit that has a file which can be checked is not held up for it, nor is a push.
+    subprocess.run(["pre-commit", "install"], cwd=team.clone.path, check=True, capture_output=True)
+    team.clone.write({"flows/etl.py": flow_file() + "\n", "flows/missing.py": missing + "\n"})
+    team.clone.git("commit", "--quiet", "--all", "-m", "more", GIT_PREFECT_PYTHON=str(python))
+    assert "1 flow file is unchecked" in team.push("origin", "feature/x", GIT_PREFECT_PYTHON=str(python))
 
 
 def test_a_push_that_breaks_a_file_it_does_not_change_is_refused(team: Team) -> None:

@@ -38,7 +38,8 @@ from ..report.rows import files_in_words, reported_flows, reported_ref
 def main(argv: Sequence[str]) -> int:
     """Check flow files; exit code 1 when one of them would fail on an agent, or none could be checked.
 
-    In a commit, the index is checked; by hand, the work tree (or `--ref`).
+    In a commit, the index is checked; by hand, the work tree (or `--ref`). In `pre-commit run` it is 1 as well when some
+    could not be checked.
     """
     options = _arguments(argv)
     repository = git.open_repository()
@@ -58,7 +59,9 @@ def main(argv: Sequence[str]) -> int:
     ref = told[0].ref if told else None
     findings = tuple(replace(one, ref=ref) for file in files for one in file.findings)
     errors = sum(one.severity == ERROR for one in findings)
-    nothing_checked = bool(files) and all(file.unchecked for file in files)
+    unchecked = [file for file in files if file.unchecked]
+    # pre-commit shows what a hook prints only when it fails.
+    nothing_checked = bool(unchecked) and (len(unchecked) == len(files) or _by_pre_commit())
     summary = files_in_words(files, errors, interpreter_for(repository, source.settings).brief)
     advice = how_to_name_flow_files(tree, source.settings) if not files and only is None else ""
     return show(
@@ -158,6 +161,11 @@ def _by_a_hook() -> bool:
 def _in_commit() -> bool:
     # `git commit` names its index to the pre-commit hook; nothing else does.
     return "GIT_INDEX_FILE" in os.environ
+
+
+def _by_pre_commit() -> bool:
+    """Whether a person or CI has typed `pre-commit run`."""
+    return "PRE_COMMIT" in os.environ and not _in_commit()
 
 
 def _chosen(repository: git.Repository, files: Sequence[str], tree: Tree) -> tuple[set[str], set[str] | None]:

@@ -13,6 +13,7 @@ from ..core.errors import ExitCode
 from ..core.model import Finding
 from ..core.settings import FILES
 from ..deploy import gate, hidden_refs, push_notices, queue
+from ..deploy.hook_filters import left_out_by_pre_commit
 from ..deploy.resolver import resolve
 from ..git import refs
 from ..prefect_api.run_configs import TEMPLATES
@@ -88,6 +89,7 @@ def refuse(repository: git.Repository, ref: Resolution, found: gate.Validation) 
     _print(
         _joined(
             finding_text.findings([*found.refused, *_beside(repository, ref, found)], style.of()),
+            left_out_by_pre_commit(repository, sorted({one.path for one in found.refused if one.path})),
             gate.existing_errors(found),
             f"push refused: {errors} in what this push changes or breaks; nothing was sent to "
             f"{update.remote}. To push all the same: SKIP=prefect-validate git push",
