@@ -71,6 +71,78 @@ def test_half_a_letter_is_nothing_that_the_api_takes(repository: Checked) -> Non
     assert "[not-serializable]" in said and "surrogates not allowed" in said
 
 
+SCHEDULE = 'write CronSchedule("0 6 * * *"), IntervalSchedule(interval=…) or Schedule(clocks=[…]) of prefect.schedules'
+ZONE = 'name the time zone: pendulum.datetime(2024, 1, 1, tz="Europe/Berlin"), or tz="UTC"'
+OFFSET = "its schedule has a date with the bare UTC offset +02:00, and Prefect stores a time zone by its name"
+OWN = "that is not Prefect's, and the API stores the name of Prefect's only"
+PLAIN_VALUES = "use text, numbers, lists and dictionaries"
+RETRIES = "give a task both where it is made: @task(max_retries=3, retry_delay=timedelta(minutes=1))"
+HEAD = """\
+import datetime
+import pendulum
+from prefect import Flow, Parameter, task
+from prefect.run_configs import KubernetesRun, UniversalRun
+from prefect.schedules import *
+from prefect.schedules.clocks import CronClock, DatesClock
+@task
+def say(): ...
+with Flow('flow') as flow:
+    said = say()
+offset = datetime.timezone(datetime.timedelta(hours=2))
+start = datetime.datetime(2024, 1, 1, tzinfo=offset)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "fact", "remedy"),
+    [
+        ("flow.schedule = CronClock('0 6 * * *')", "its schedule is a clock (CronClock), not a schedule", "write schedule=Schedule(clocks=[CronClock(…)])"),
+        ("flow.schedule = '0 6 * * *'", "its schedule is of type str, which is no schedule of Prefect", SCHEDULE),
+        ("flow.schedule = [CronClock('0 6 * * *')]", "its schedule is of type list, which is no schedule of Prefect", SCHEDULE),
+        ("flow.schedule = CronSchedule", "its schedule is CronSchedule itself, which is not called", "write CronSchedule(…)"),
+        ("flow.schedule = CronSchedule('0 6 * * *', start_date=start)", OFFSET, ZONE),
+        ("flow.schedule = CronSchedule('0 6 * * *', end_date=start)", OFFSET, ZONE),
+        ("flow.schedule = Schedule([DatesClock([start])])", OFFSET, ZONE),
+        ("flow.schedule = IntervalSchedule(pendulum.parse('2024-01-01T00:00+02:00'), datetime.timedelta(hours=1))", OFFSET, ZONE),
+        ("flow.schedule = CronSchedule('0 6 * * *', start_date=start.date())", "its schedule has a date without a time",
+         "give it a datetime: pendulum.datetime(2024, 1, 1)"),
+        ("flow.schedule = IntervalSchedule(interval=datetime.timedelta(seconds=9))",
+         "its schedule has an interval of less than a minute, which the API does not take", "give it a minute at least"),
+        ("flow.schedule = Schedule([CronClock('0 6 * * *')], filters=[lambda day: True])", f"its schedule has a function in `filters` {OWN}",
+         "use a function of prefect.schedules.filters, or write clocks that need none"),
+        ("flow.schedule = Schedule([CronClock('0 6 * * *')], adjustments=[lambda day: day])", f"its schedule has a function in `adjustments` {OWN}",
+         "use a function of prefect.schedules.adjustments, or write clocks that need none"),
+        ("flow.schedule = Schedule([CronClock('0 6 * * *', parameter_defaults={'n': {1}})])",
+         "its clock has {1} in `parameter_defaults`, which is not JSON", PLAIN_VALUES),
+        ("flow.run_config = UniversalRun", "its run config is UniversalRun itself, which is not called", "write UniversalRun(…)"),
+        ("flow.run_config = 'docker'", "its run config is of type str, which is no run config of Prefect",
+         "write UniversalRun(…), or another of prefect.run_configs"),
+        ("flow.run_config = KubernetesRun(job_template={'a': {1}})", "its run config has {'a': {1}} in `job_template`, which is not JSON", PLAIN_VALUES),
+        ("flow.run_config = UniversalRun(env={'A': say})",
+         "its run config has a value that is not JSON (TypeError: Object of type FunctionTask is not JSON serializable)", PLAIN_VALUES),
+        ("flow.add_task(Parameter('day', default=datetime.date(2024, 1, 1)))",
+         "the default of parameter 'day' is datetime.date(2024, 1, 1), which is not JSON", f"{PLAIN_VALUES}; for a date, a DateTimeParameter"),
+        ("flow.add_task(Parameter('n', default=float('nan')))",
+         "the default of parameter 'n' is not JSON (ValueError: Out of range float values are not JSON compliant)",
+         f"{PLAIN_VALUES}; for a date, a DateTimeParameter"),
+        ("said.max_retries = 3", "task 'say' has `max_retries` without a `retry_delay`", RETRIES),
+        ("said.retry_delay = datetime.timedelta(1)", "task 'say' has a `retry_delay` without `max_retries`", RETRIES),
+        ("said.cache_for = 5", "task 'say' has a `retry_delay` or `cache_for` of type int", "write datetime.timedelta(seconds=…)"),
+        ("said.timeout = datetime.timedelta(1)", "task 'say' has a `timeout` that is no number", "write the seconds as a number: timeout=60"),
+        ("other = say.copy(); flow.add_edge(said, other); flow.add_edge(other, said)", "its tasks wait for each other in a circle", "take out one of the edges"),
+        ("flow.storage = 'git'", "its storage is of type str, which is no storage of Prefect", "leave it out: a push sets it"),
+    ],
+)  # fmt: skip
+def test_what_prefect_does_not_store_is_named(repository: Checked, line: str, fact: str, remedy: str) -> None:
+    said = told(repository, {"a.py": f"{HEAD}{line}\n"})
+    assert said == f"a.py: flow 'flow': {fact}, so it cannot be registered [not-serializable]\n  hint: {remedy}"
+
+
+def test_a_sentence_ends_once(repository: Checked) -> None:
+    said = told(repository, {"a.py": FLOW + "raise ValueError('This is not in a Flow.')\n"})
+    assert ": does not load: ValueError: This is not in a Flow; every run would fail before its first task [" in said
+
+
 def test_hints_that_know_the_cause(repository: Checked) -> None:
     files = {
         "a.py": "import os\n" + FLOW + "os.environ['DATABASE']\n",

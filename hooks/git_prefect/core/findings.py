@@ -99,8 +99,8 @@ CODES: dict[str, Code] = {
         ERROR,
         "Prefect cannot turn the flow into JSON, or not read it back.",
         "The API stores flows as JSON: it would refuse the registration, or the agent could not read it.",
-        "Mostly a Parameter's default, or a schedule's: use text, numbers, lists and dictionaries. A task whose retries were set "
-        "after it was made also needs a delay: give both to `@task`.",
+        "The message names the part and what to write instead: a schedule that is a clock or has a date with a bare UTC offset, "
+        "a filter that is not Prefect's, a Parameter's default that is not JSON, a task with retries and no delay.",
     ),
     "schedule-needs-parameter": Code(
         WARNING,

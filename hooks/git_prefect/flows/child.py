@@ -15,12 +15,13 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import shutil
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NoReturn
 
 TOUCHES = 177
@@ -397,6 +398,7 @@ def loading() -> Iterator[None]:
 def take(flow: Any) -> dict[str, Any]:
     """A flow as the API would store it, its storage apart; `error` says why it cannot be."""
     from prefect.serialization.storage import StorageSchema
+    from prefect.storage import Storage
 
     taken: dict[str, Any] = {
         "name": str(flow.name), "tasks": len(flow.tasks), "storage": None, "run_config": None, "error": None,
@@ -405,6 +407,8 @@ def take(flow: Any) -> dict[str, Any]:
     try:
         if not isinstance(flow.name, str):
             raise TypeError(f"the flow's name is {flow.name!r}, not text")
+        if storage is not None and not isinstance(storage, Storage):
+            raise TypeError(f"its storage is {storage!r}")
         if storage is not None:
             taken["storage_labels"] = storage._labels if isinstance(storage._labels, str) else None
             try:
@@ -422,6 +426,9 @@ def take(flow: Any) -> dict[str, Any]:
             taken["run_config"] = serialized["run_config"]
     except Exception as error:
         taken["error"] = "".join(traceback.format_exception_only(type(error), error)).strip()
+        taken["refused"] = {"part": "flow", "name": "", "is_uncalled": False, "is_right": True, "type": "Flow", "error": refusal(error)}
+        with contextlib.suppress(Exception):
+            taken["refused"] = refused_part(flow, storage, error)
         taken.pop("serialized", None)
     return taken
 
@@ -443,6 +450,73 @@ def read_back(serialized: dict[str, Any]) -> None:
             # Without a context: it has tasks that were read before, and a slug is not read twice.
             kept(schema).context = {}
             kept(schema).load(json.loads(_dumps(stored)))
+
+
+def refused_part(flow: Any, storage: Any, error: BaseException) -> dict[str, Any]:
+    """The part of a flow that Prefect does not store, each one tried by itself, and what it says of it."""
+    part, value, is_right = "flow", flow, True
+    for one, candidate, wanted, schema in parts_of(flow, storage):
+        caught = None
+        try:
+            if schema is not None:
+                store_alone(schema, candidate)
+        except Exception as raised:
+            caught = raised
+        if caught is not None or not isinstance(candidate, wanted):
+            part, value, is_right, error = one, candidate, isinstance(candidate, wanted), caught or error
+            break
+    # In Prefect, CronSchedule and the like are functions.
+    is_uncalled = isinstance(value, (type, FunctionType))
+    return {
+        "part": part, "name": str(getattr(value, "name", "")), "is_uncalled": is_uncalled, "is_right": is_right,
+        "type": (value if is_uncalled else type(value)).__name__, "error": refusal(error),
+    }  # fmt: skip
+
+
+def parts_of(flow: Any, storage: Any) -> Iterator[tuple[str, Any, Any, Any]]:
+    """What a flow has that Prefect stores: the part, its value, the type that Prefect wants, its schema if it has one."""
+    from prefect import Parameter
+    from prefect.run_configs import RunConfig
+    from prefect.schedules import Schedule
+    from prefect.serialization.run_config import RunConfigSchema
+    from prefect.serialization.schedule import ScheduleSchema
+    from prefect.serialization.task import ParameterSchema, TaskSchema
+    from prefect.storage import Storage
+
+    if storage is not None:
+        yield "storage", storage, Storage, None
+    if flow.schedule is not None:
+        yield "schedule", flow.schedule, Schedule, ScheduleSchema
+    if flow.run_config is not None:
+        yield "run config", flow.run_config, RunConfig, RunConfigSchema
+    for task in sorted(flow.tasks, key=lambda task: str(task.name)):
+        if isinstance(task, Parameter):
+            yield "parameter", task, Parameter, ParameterSchema
+        else:
+            yield "task", task, object, TaskSchema
+
+
+def store_alone(schema: Any, value: Any) -> None:
+    """Serialize a part, and load of it what `read_back` loads."""
+    stored = kept(schema).dump(value)
+    text = _dumps(stored, allow_nan=False, ensure_ascii=False)
+    text.encode("utf-8")
+    is_task = schema.__name__ in ("TaskSchema", "ParameterSchema")
+    if not is_task or stored.get("max_retries") or stored.get("retry_delay") is not None:
+        kept(schema).context = {}
+        kept(schema).load(json.loads(text))
+
+
+def refusal(error: BaseException) -> str:
+    """The type of an exception and its first line; of a marshmallow error the innermost texts, without places in memory."""
+    text = text_of(error)
+    said = getattr(error, "messages", None)
+    while isinstance(said, (dict, list)) and len(said) == 1:
+        said = next(iter(said.values() if isinstance(said, dict) else said))
+    if isinstance(said, str):
+        text = said
+    first = re.sub(r" at 0x[0-9a-f]+", "", (text.strip() or "no message").splitlines()[0]).rstrip(".")
+    return f"{type(error).__name__}: {first}"
 
 
 def kept(schema: Any, **options: Any) -> Any:

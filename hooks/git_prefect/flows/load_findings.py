@@ -79,7 +79,7 @@ def _failed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
     if missing and where.own:
         return Judged((), missing, True)
     text = error["message"].strip() or "no message"
-    said = f"{error['type']}: {text.splitlines()[0]}"
+    said = f"{error['type']}: {text.splitlines()[0].rstrip('.')}"
     failed = finding(
         "does-not-load",
         f"does not load: {said}; every run would fail before its first task",

@@ -10,6 +10,7 @@ import msgspec
 
 from ..core.findings import finding
 from ..core.model import Finding, GitStorage
+from .refusals import not_serializable
 
 
 def flow_findings(path: str, content: bytes, answer: dict[str, Any]) -> list[Finding]:
@@ -25,13 +26,7 @@ def flow_findings(path: str, content: bytes, answer: dict[str, Any]) -> list[Fin
     ]  # fmt: skip
     for flow in answer["flows"]:
         if flow["error"] is not None:
-            found.append(finding(
-                "not-serializable",
-                f"flow {flow['name']!r}: Prefect cannot store it ({flow['error'].splitlines()[0]}), so it cannot be registered",
-                "use text, numbers, lists and dictionaries for what the API stores: parameter defaults, schedules, run configs; "
-                "give a task its retries, delay and timeout where it is made: @task(max_retries=…, retry_delay=…)",
-                path=path, flow=flow["name"], detail="\n".join(flow["error"].splitlines()[1:]),
-            ))  # fmt: skip
+            found.append(not_serializable(path, flow))
             continue
         missing = _unscheduled_parameters(flow["serialized"])
         if missing:

@@ -30,6 +30,11 @@ FLEETING_LIMIT = 600
 """Seconds for which a failure that may be gone is believed within the same push."""
 MOST_CONTEXTS = 16
 """Combinations of interpreter, settings and import roots that are remembered."""
+DECIDING = (
+    "worker.py", "child.py", "task_imports.py", "load_findings.py", "storage_findings.py", "refusals.py", "discovery.py",
+    "imports_ahead.py", "environment.py",
+)  # fmt: skip
+"""Our own code that a verdict rests on."""
 MOST_OF_A_PATH = 8
 """Verdicts on one path, of several branches and trees."""
 MOST_PATHS = 20_000
@@ -104,7 +109,7 @@ def context_of(
     content = hashlib.sha256(
         json.dumps([FORMAT, fingerprint, sorted(env.items()), list(import_roots), timeout]).encode()
     )
-    for name in ("worker.py", "child.py", "task_imports.py", "load_findings.py", "storage_findings.py", "discovery.py", "environment.py"):
+    for name in DECIDING:
         content.update(Path(__file__).with_name(name).read_bytes())
     # What a finding's code says of its severity is kept with the finding.
     content.update(Path(finding_codes.__file__).read_bytes())
