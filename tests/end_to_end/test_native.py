@@ -56,6 +56,18 @@ def test_settings_of_a_folder_count_with_paths_from_there(native: Team, api: str
     assert "\netl/pyproject.toml has the settings already: left as it is\n" in native.prefect("init", "--dry-run")
 
 
+def test_a_flow_that_is_encrypted_since_is_reported_and_not_archived(native: Team, api: str) -> None:
+    settings = (native.clone.path / "pyproject.toml").read_text().replace("create-project = true", "create-project = true\nprune = true")
+    native.clone.commit({"pyproject.toml": settings, "flows/etl.py": flow_file(), "flows/more.py": flow_file("more")})
+    native.push("origin", "feature/x")
+    native.settled()
+    native.clone.commit({"flows/etl.py": b"\0GITCRYPT\0" + flow_file().swapcase().encode(), "flows/more.py": flow_file("more") + "\n"})
+    printed = native.push("origin", "feature/x")
+    native.settled()
+    assert "  flows/etl.py: warning: is encrypted by git-crypt in the commit: " in printed
+    assert held(native, api) == ["etl 1 feature--x feature/x", "more 1 feature--x feature/x"]
+
+
 def test_every_branch_of_a_push_is_registered(native: Team) -> None:
     native.clone.commit({"flows/etl.py": flow_file()})
     native.clone.git("branch", "feature/same")

@@ -260,6 +260,22 @@ CODES: dict[str, Code] = {
         "Agents clone without submodules: the folder is there, and empty.",
         "Install what is in it in the image that runs the flow.",
     ),
+    "binary-source": Code(
+        WARNING,
+        "A source file is binary or encrypted in the commit, as git-crypt makes it. An error when the setting `flows` names it.",
+        "Agents clone without git's filters and without its keys: they cannot execute the file. Nobody can tell from the "
+        "commit whether it defines a flow, so none is registered.",
+        "Take it out of the filter in `.gitattributes` and commit it again. Where it has no flow, leave it out with the setting "
+        "`exclude`.",
+    ),
+    "filtered-file": Code(
+        WARNING,
+        "A file of the work tree has a `filter` in `.gitattributes` that changes it on its way into a commit (git-lfs, git-crypt). "
+        "An error when it is a flow file that agents cannot read.",
+        "Agents clone without filters: they get what the commit has, and what is loaded here is something else.",
+        "Take it out of the filter and commit it again, or put it into the image or a bucket. `git prefect validate --ref BRANCH` "
+        "loads what the commit has.",
+    ),
     "lfs-pointer": Code(
         WARNING,
         "A file is kept in Git LFS.",

@@ -15,7 +15,7 @@ from ..core.errors import NotAuthorised, OutOfReach
 from ..core.findings import finding
 from ..core.model import CheckedFile, Finding, RefUpdate
 from ..core.settings import Settings
-from ..flows.source_memory import mentions_flow
+from ..flows.source_memory import is_opaque, mentions_flow
 from ..git.ls_remote import ask_remote
 from ..prefect_api.ownership import is_older
 from .shared_code import concerned_by_imports
@@ -27,7 +27,7 @@ def no_longer_defined(
     """A function that tells why a commit defines a flow of a path no longer; None when it may do so still.
 
     A file that could not be loaded may define its own flows, any flow whose name it mentions, and any flow at all where
-    it computes a name. So may one that the settings leave out, and one in whose text we see no flow, as long as it names
+    it computes a name. So may one that the settings leave out, one that is encrypted, and one in whose text we see no flow, as long as it names
     Prefect's: nothing brings back what is archived.
     """
     blobs = {entry.path: entry.blob for entry in git.tree_entries(repository, commit)}
@@ -43,8 +43,11 @@ def no_longer_defined(
         if path not in blobs:
             return f"{path} is gone"
         file = by_path.get(path)
-        if file is None:
+        if file is None or not file.flows:
             content = git.read_blobs(repository, [blobs[path]]).get(blobs[path], b"")
+            if is_opaque(content):
+                return None
+        if file is None:
             return None if mentions_flow(content) else f"{path} builds no flow any more"
         if file.failed or file.unchecked:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from .. import git
@@ -71,7 +72,28 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
     def root() -> Iterator[Path]:
         yield top
 
-    return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root)
+    return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root, partial(_filtered, repository))
+
+
+def _filtered(repository: git.Repository, paths: Collection[str]) -> dict[str, tuple[str, bytes]]:
+    """Those of some files of the work tree that a filter changes on their way into a commit: its name, and what the index has."""
+    told = git.run_git(
+        repository, "check-attr", "--stdin", "-z", "filter",
+        stdin="".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape"),
+    ).decode("utf-8", "surrogateescape").split("\0")  # fmt: skip
+    filters = {path: name for path, name in zip(told[::3], told[2::3]) if name not in ("unspecified", "unset", "set")}
+    found = {}
+    for path, name in filters.items():
+        staged = git.object_of(repository, f":{path}")
+        raw = git.run_git(repository, "hash-object", "--no-filters", "--", path).decode().strip()
+        try:
+            cleaned = git.run_git(repository, "hash-object", "--", path).decode().strip()
+        except git.GitError:
+            # The filter is missing here, or fails: what git has tells.
+            cleaned = staged or raw
+        if cleaned != raw:
+            found[path] = (name, git.read_blobs(repository, [cleaned]).get(cleaned, b""))
+    return found
 
 
 def importers_of(repository: git.Repository, tree: Tree, settings: Settings, paths: Collection[str]) -> set[str]:

@@ -17,6 +17,7 @@ from ..core.settings import Settings
 from .calls import BUILDS, MAKES
 from .discovery import (
     NAMED,
+    OPAQUE,
     SUBMODULE,
     FlowFile,
     Packages,
@@ -28,7 +29,15 @@ from .discovery import (
 )
 from .imports_ahead import ImportsAhead
 from .interpreter import Interpreter
-from .load_findings import TreeFacts, broken_environment, judge, lfs_pointers, no_flow
+from .load_findings import (
+    TreeFacts,
+    broken_environment,
+    filtered_files,
+    judge,
+    lfs_pointers,
+    no_flow,
+    opaque_source,
+)
 from .modules import TreeModules
 from .storage_findings import Declared, findings_of_storage, same_names
 from .verdicts import KnownFlow, Store, Verdict, context_of, is_clean, known_findings
@@ -98,6 +107,8 @@ def check_flow_files(
         if interpreter.problem:
             store.save()
             return _none_checked(chosen, interpreter.problem, interpreter)
+        opaque = {file.path for file in chosen if file.builds == OPAQUE and not file.explicit}
+        chosen = [file for file in chosen if file.path not in opaque]
         known = {
             file.path: found
             for file in chosen
@@ -114,7 +125,23 @@ def check_flow_files(
                 return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
             known.update({one.file.path: one for one in loaded})
     store.save()
-    return _report(_attributed([known[file.path] for file in chosen], files), settings, interpreter, options.storage)
+    checked = _report(_attributed([known[file.path] for file in chosen], files), settings, interpreter, options.storage)
+    checked += _opaque(tree, [file for file in files if file.path in opaque])
+    filtered = tree.filtered([file.path for file in checked])
+    checked = [
+        replace(one, findings=(*one.findings, *filtered_files(one.path, {one.path: filtered[one.path]}))) if one.path in filtered else one
+        for one in checked
+    ]
+    return sorted(checked, key=lambda file: file.path)
+
+
+def _opaque(tree: Tree, files: Sequence[FlowFile]) -> list[CheckedFile]:
+    """Sources that are not loaded, since nobody can tell whether they define a flow."""
+    contents = tree.read(sorted({file.blob for file in files})) if files else {}
+    return [
+        CheckedFile(file.path, file.blob, (), (opaque_source(file.path, contents[file.blob]),), False, lasting=True)
+        for file in files
+    ]
 
 
 def _known(store: Store, file: FlowFile, tree: str, options: CheckOptions) -> Known | None:
@@ -192,6 +219,9 @@ class _Loading:
             findings += tuple(lfs_pointers(file.path, [(path, read[self._blobs[path]]) for path in opened]))
         if file.builds == MAKES and not file.explicit and answer.get("makes") and not answer["flows"]:
             findings += (no_flow(file.path, True),)
+        used = {*answer.get("touched", ()), *answer.get("sources", ())} & self._blobs.keys() - {file.path}
+        filtered = filtered_files(file.path, self._tree.filtered(used))
+        findings += tuple(filtered)
         flows = tuple(
             LoadedFlow(
                 one["name"], one["tasks"], one.get("serialized") or {}, one["storage"], one["run_config"], one["made_by"]
@@ -204,7 +234,8 @@ class _Loading:
             tuple(KnownFlow(one.name, one.tasks, one.declared_storage, one.made_by) for one in flows),
             known_findings(findings), judged.missing, "", answer.get("outside", {}), not judged.lasting,
         )  # fmt: skip
-        if self._tree.id or not depends:
+        # What a filter does to a file of the work tree is nothing that the next tree has to share.
+        if (self._tree.id or not depends) and not filtered:
             self._store.put(file.path, verdict, flows)
         return Known(file, verdict, flows, False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -25,8 +25,9 @@ SYMLINK, SUBMODULE = "120000", "160000"
 MOST_LINKS = 40
 """As many symlinks as Linux follows (path_resolution(7))."""
 
-MENTIONS, NAMED = "mentions", "named"
-"""Beside what `Calls` tells of a source: it does not parse, but names prefect and Flow; a person named it."""
+MENTIONS, OPAQUE, NAMED = "mentions", "opaque", "named"
+"""Beside what `Calls` tells of a source: it does not parse, but names prefect and Flow; it is encrypted, or a pointer, so that
+nobody can tell; a person named it."""
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -40,6 +41,9 @@ class Tree(msgspec.Struct, frozen=True):
     """Contents by their object names, in one batch."""
     root: Callable[[], AbstractContextManager[Path]]
     """The folder with its files, written when it is entered and locked until it is left."""
+    filtered: Callable[[Collection[str]], Mapping[str, tuple[str, bytes]]] = lambda paths: {}
+    """Which of some files of a work tree a filter of git changes on their way into a commit: the filter's name, and what git
+    has of the file; empty where it is not added yet."""
 
 
 class FlowFile(msgspec.Struct, frozen=True):
@@ -49,7 +53,7 @@ class FlowFile(msgspec.Struct, frozen=True):
     blob: str
     """Object name of the content; of a symlink, that of the file which it leads to."""
     builds: str
-    """`BUILDS`, `MAKES` or `NOTHING` (see calls.py), `MENTIONS` or `NAMED`."""
+    """`BUILDS`, `MAKES` or `NOTHING` (see calls.py), `MENTIONS`, `OPAQUE` or `NAMED`."""
     explicit: bool
     """True when a pattern of the setting `flows` takes it, or a person named it, whatever its content."""
 
@@ -141,7 +145,9 @@ class _Search:
         self._read([blob for path, blob in chosen if path in leading])
         found = {}
         for path, blob in chosen:
-            if path in leading:
+            if self._memory.sources[blob].opaque:
+                found[path] = OPAQUE
+            elif path in leading:
                 told = self._tell(path, self._memory.sources[blob])
                 if told != NOTHING:
                     found[path] = told

@@ -6,17 +6,16 @@ import os
 import re
 import shlex
 import signal
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from ..core.findings import finding
-from ..core.model import Finding
+from ..core.model import ERROR, Finding
+from .source_memory import LFS_HEADER, is_opaque
 from .storage_findings import flow_findings, quoted
-
-LFS_HEADER = b"version https://git-lfs.github.com/spec/"
 
 LASTING = frozenset({
     "SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError", "NameError",
@@ -54,6 +53,8 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -
     status = answer["status"]
     if content.startswith(LFS_HEADER):
         return Judged((_lfs_pointer(path, path), _pointer_fails(path)), "", True)
+    if status == "failed" and is_opaque(content):
+        return Judged((replace(opaque_source(path, content), severity=ERROR),), "", True)
     if status == "loaded":
         late = _late_imports(path, answer, where)
         return Judged((*_calls(path, answer), *_lost(path, answer), *flow_findings(path, content, answer), *late), "", True)
@@ -330,6 +331,38 @@ def _pointer_fails(path: str) -> Finding:
         f"git lfs untrack {shlex.quote(path)}, then add and commit it again",
         path=path,
     )
+
+
+def opaque_source(path: str, content: bytes) -> Finding:
+    """A source of which nobody can tell whether it defines a flow."""
+    if content.startswith(LFS_HEADER):
+        return _lfs_pointer(path, path)
+    how = "is encrypted by git-crypt" if content.startswith(b"\0GITCRYPT\0") else "is binary or encrypted"
+    return finding(
+        "binary-source",
+        f"{how} in the commit: agents clone it as it is and cannot execute it, so no flow of it is registered",
+        f"take it out of the filter (.gitattributes) and commit it again; without a flow: exclude = [{quoted('/' + path)}]",
+        path=path,
+    )
+
+
+def filtered_files(path: str, filtered: Mapping[str, tuple[str, bytes]]) -> list[Finding]:
+    """A finding for each file of the work tree that the load of `path` used and that agents get otherwise than it is here."""
+    return [_filtered_file(path, file, *facts) for file, facts in sorted(filtered.items())]
+
+
+def _filtered_file(path: str, file: str, name: str, committed: bytes) -> Finding:
+    if committed.startswith(LFS_HEADER) and file != path:
+        return _lfs_pointer(path, file)
+    what = "is" if file == path else f"needs {file!r}, which is"
+    fails = file == path and is_opaque(committed)
+    return finding(
+        "filtered-file",
+        f"{what} changed by the git filter {name!r} on its way into a commit: agents get what the commit has, not what is here",
+        "take it out of the filter (.gitattributes) and commit it again"
+        + ("" if file == path else "; or put it into the image or a bucket"),
+        path=path, severity=ERROR if fails else None,
+    )  # fmt: skip
 
 
 def _lfs_pointer(path: str, file: str) -> Finding:

@@ -18,6 +18,9 @@ from .definitions import Definitions, imported_words, read_definitions
 
 Kept = TypeVar("Kept", "_KeptSources", "_KeptTrees")
 
+LFS_HEADER = b"version https://git-lfs.github.com/spec/"
+"""How a pointer of Git LFS begins."""
+
 MOST_SOURCES = 50_000
 MOST_TREES = 32
 """Sets of sources of which the flow files are remembered: those of branches that are switched between."""
@@ -28,6 +31,8 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 
     mentions: bool
     """Whether it names both Prefect and Flow."""
+    opaque: bool
+    """Whether it is encrypted, binary or a pointer: what it defines cannot be seen."""
     words: tuple[str, ...]
     """The words of its import lines."""
     parsed: bool = False
@@ -40,9 +45,14 @@ def mentions_flow(content: bytes) -> bool:
     return b"Flow" in content and b"prefect" in content
 
 
+def is_opaque(content: bytes) -> bool:
+    """Whether a source is binary, as git tells it, encrypted, or a pointer of Git LFS: what it defines cannot be seen."""
+    return b"\0" in content[:8000] or content.startswith((LFS_HEADER, b"U2FsdGVkX1"))
+
+
 def glance(content: bytes) -> Source:
     """What a source tells without being parsed."""
-    return Source(mentions_flow(content), tuple(imported_words(content)))
+    return Source(mentions_flow(content), is_opaque(content), tuple(imported_words(content)))
 
 
 class _KeptSources(msgspec.Struct, frozen=True):
@@ -78,7 +88,7 @@ class Memory:
     def parse(self, object_name: str, content: bytes) -> Source:
         """Read the definitions of a content."""
         source = self.sources.get(object_name) or glance(content)
-        self.sources[object_name] = Source(source.mentions, source.words, True, read_definitions(content))
+        self.sources[object_name] = Source(source.mentions, source.opaque, source.words, True, read_definitions(content))
         return self.sources[object_name]
 
     def of_file(self, path: str) -> Definitions | None:

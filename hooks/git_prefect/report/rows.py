@@ -44,7 +44,12 @@ def files_in_words(files: Sequence[CheckedFile], errors: int, interpreter: str) 
     """One line that sums up checked files, and with which interpreter they were loaded."""
     if not files:
         return f"no flow files here ({interpreter})"
-    good = [file for file in files if file.sound_flows or not (file.has_errors or file.unchecked)]
+    unseen = ("binary-source", "lfs-pointer")
+    good = [
+        file for file in files
+        if file.sound_flows
+        or not (file.has_errors or file.unchecked or any(one.code in unseen for one in file.findings))
+    ]  # fmt: skip
     count = sum(len(file.sound_flows) for file in good)
     unchecked = sum(file.unchecked for file in files)
     parts = [
