@@ -68,6 +68,30 @@ def test_a_flow_that_is_encrypted_since_is_reported_and_not_archived(native: Tea
     assert held(native, api) == ["etl 1 feature--x feature/x", "more 1 feature--x feature/x"]
 
 
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_default_branch_that_was_renamed_registers_all_flows(native: Team, api: str, pruned: bool) -> None:
+    """By the push of a clone where nobody has said `git remote set-head origin -a`."""
+    clone, host = native.clone, Clone(native.remote)
+    clone.git("switch", "--quiet", "main")
+    clone.git("branch", "-m", "main", "master")
+    settings = (clone.path / "pyproject.toml").read_text() + f'[[tool.git-prefect.target]]\nbranch = "ma*"\nproject = "{native.project}-all"\ncreate-project = true\n'
+    clone.commit({"pyproject.toml": settings, "flows/etl.py": flow_file(), "flows/more.py": flow_file("more")})
+    clone.git("push", "--quiet", "--no-verify", "origin", "master")
+    host.git("symbolic-ref", "HEAD", "refs/heads/master")
+    host.git("branch", "-D", "main")
+    clone.git("fetch", "--quiet", "--prune")
+    clone.git("remote", "set-head", "origin", "master")
+    native.prefect("register", "--ref", "master")
+    assert held(native, api) == ["etl 1 all master", "more 1 all master"]
+    host.git("branch", "-m", "master", "main")
+    clone.git("branch", "-m", "master", "main")
+    clone.git("fetch", "--quiet", *(["--prune"] if pruned else []))
+    clone.commit({"flows/etl.py": flow_file() + "    extract()\n"})
+    native.push("origin", "main")
+    native.settled()
+    assert held(native, api) == ["etl 2 all main", "more 2 all main"]
+
+
 def test_every_branch_of_a_push_is_registered(native: Team) -> None:
     native.clone.commit({"flows/etl.py": flow_file()})
     native.clone.git("branch", "feature/same")

@@ -122,7 +122,8 @@ def find(repository: git.Repository, remote: str) -> list[Gone]:
         kind, name = ref.split("/", 2)[1:]
         if ref not in here:
             why = f"{'tag' if kind == 'tags' else 'branch'} {name} is gone from {remote}"
-            found += [Gone(one, ref, why) for one in flows]
+            renamed = drift.on_default_branch(repository, remote, asked.remote, default, flows)
+            found += [Gone(one, ref, why) for one in flows if one.flow.id not in renamed]
         else:
             try:
                 found += _undefined(repository, remote, ref, here[ref], flows)

@@ -204,7 +204,8 @@ CODES: dict[str, Code] = {
         ERROR,
         "A flow is registered from a branch or tag that the remote no longer has.",
         "An agent looks for the branch in its clone: every run fails with a bare `KeyError`, schedules go on.",
-        "Archive it with `git prefect prune`, or push the branch or tag again.",
+        "Archive it with `git prefect prune`, or push the branch or tag again. Where the default branch was renamed and has the "
+        "flow, register that branch: `git prefect register --ref main`. `prune` leaves such a flow alone.",
     ),
     "file-gone": Code(
         ERROR,

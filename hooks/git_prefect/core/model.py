@@ -37,6 +37,8 @@ class RefUpdate(msgspec.Struct, frozen=True):
     """Short name of the lightweight tag that agents clone in place of an annotated one; empty: the ref's own."""
     review_of: str = ""
     """Short name of the branch that a review is for (Gerrit's `refs/for/…`); empty: this is no review."""
+    remote_head: str = ""
+    """Short name of the remote's default branch, where the remote was asked; empty: it was not, or did not tell."""
 
     @property
     def kind(self) -> str:

@@ -152,7 +152,7 @@ def on_remote(repository: git.Repository, entry: Entry, just_pushed: bool) -> Re
     moved = moved and git.commit_of(repository, tracking or "") == entry.commit
     fetched, pushed = remotes.fetch_url(repository, update), remotes.push_urls(repository, entry.remote)
     # git moves the tracking ref as soon as any of several push URLs has accepted; agents clone from the fetch URL.
-    if just_pushed and moved and fetched == entry.url and len(pushed) <= 1:
+    if just_pushed and moved and fetched == entry.url and len(pushed) <= 1 and not _may_be_renamed(repository, update):
         return update
     try:
         answer = ask_remote(repository, entry.remote, entry.ref)
@@ -168,11 +168,17 @@ def on_remote(repository: git.Repository, entry: Entry, just_pushed: bool) -> Re
         raise NotOnRemote(f"{text.place(update)} does not exist: the push was a dry run, failed, or was undone")
     if not git.has_whole(repository, [theirs]):
         fetch_commits(repository, entry.remote, {entry.ref: theirs})
+    update = replace(update, remote_head=answer.head or "")
     if theirs == entry.commit:
         return replace(update, pushed_object=answer.refs[entry.ref])
     if update.kind == "branch" and git.is_ancestor(repository, entry.commit, theirs):
         return replace(update, commit=theirs, pushed_object=theirs)
     raise NotOnRemote(f"{text.place(update)} is at {text.short(theirs)}: the push was rejected, or overwritten since")
+
+
+def _may_be_renamed(repository: git.Repository, update: RefUpdate) -> bool:
+    """Whether a branch may be the default branch although this clone, which nobody has told since, takes another for it."""
+    return update.ref in ("refs/heads/main", "refs/heads/master") and update.name != git.default_branch(repository, update.remote)
 
 
 def _wait_for_mirror(repository: git.Repository, update: RefUpdate, theirs: str | None, pushed_to: str) -> None:

@@ -36,6 +36,7 @@ from ..report.invocation import git_prefect
 from .annotated_tags import cannot_run
 from .commit_settings import settings_at
 from .resolver import resolve, storage_for
+from .selection import no_longer_defined
 from .source_tree import check, tree_of_commit
 
 
@@ -114,6 +115,11 @@ def flow_statuses(repository: git.Repository, remote: str, asked: Answers) -> li
         for ref, flows in by_ref.items():
             if ref:
                 update = ref_update(repository, remote, ref, here.get(ref), asked.remote)
+                if update.commit is None:
+                    renamed = on_default_branch(repository, remote, asked.remote, default, flows)
+                    for one in flows:
+                        drift[one.flow.id].append(_gone(one, update, default if one.flow.id in renamed else None))
+                    continue
                 for flow_id, found in of_ref(repository, update, flows).items():
                     drift[flow_id] += found
     for flow_id, found in _active_twice(asked.flows, default).items():
@@ -160,9 +166,7 @@ def ref_update(repository: git.Repository, remote: str, ref: str, commit: str | 
 def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[ActiveFlow]) -> dict[str, list[Finding]]:
     """What is wrong with the flows of one ref, against what the remote has there now: flow id → findings."""
     if update.commit is None:
-        hint = f"archive it with {git_prefect('prune')}, or push the {update.kind} again"
-        said = f"{text.place(update)} is gone: every run fails, since no agent finds it"
-        return {one.flow.id: [_about(one, update, "ref-gone", said, hint)] for one in flows}
+        return {one.flow.id: [_gone(one, update, None)] for one in flows}
     broken = cannot_run(update)
     if broken:
         return {one.flow.id: [replace(found, path=one.path, flow=one.flow.name) for found in broken] for one in flows}
@@ -172,6 +176,52 @@ def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[Active
         said = f"{_head(update)} cannot be registered: {error.message}"
         return {one.flow.id: [_about(one, update, "settings-drift", said, error.hint)] for one in flows}
     return {one.flow.id: _against(one, now) for one in flows}
+
+
+def _gone(one: ActiveFlow, update: RefUpdate, moved_to: str | None) -> Finding:
+    """That the ref of a flow is gone; `moved_to` is the branch that has the flow now."""
+    said = f"{text.place(update)} is gone: every run fails, since no agent finds it"
+    if moved_to:
+        hint = f"{moved_to} has it: {git_prefect('register', '--ref', moved_to)}"
+    else:
+        hint = f"archive it with {git_prefect('prune')}, or push the {update.kind} again"
+    return _about(one, update, "ref-gone", said, hint)
+
+
+def on_default_branch(
+    repository: git.Repository, remote: str, answer: RemoteRefs, default: str | None, gone: Sequence[ActiveFlow]
+) -> set[str]:
+    """Ids of those flows of a ref that is gone which live on the default branch: it was renamed, and registers them anew.
+
+    They are in the project that the default branch registers in. Where no target takes that branch yet, the ref that is
+    gone was the default branch, as far as its name or this clone tells.
+
+    Raises:
+        OutOfReach, NotAuthorised: the default branch could not be fetched.
+    """
+    ref = f"refs/heads/{default}"
+    commit = commits_here(repository, remote, answer, [ref]).get(ref) if default else None
+    if commit is None:
+        return set()
+    try:
+        resolution = resolve(repository, replace(ref_update(repository, remote, ref, commit, answer), remote_head=default or ""))
+    except UnusableCommit:
+        return {one.flow.id for one in gone}
+    if isinstance(resolution, Deployment):
+        gone = [one for one in gone if one.flow.project == resolution.project]
+    else:
+        former = {"main", "master", resolution.settings.default_branch, noted_head(repository, remote)}
+        gone = [one for one in gone if full_ref(one, default).removeprefix("refs/heads/") in former]
+    if not gone:
+        return set()
+    why_not = no_longer_defined(repository, commit, check(repository, tree_of_commit(repository, commit), resolution.settings))
+    return {one.flow.id for one in gone if why_not(one.path, one.loads or one.flow.name) is None}
+
+
+def noted_head(repository: git.Repository, remote: str) -> str | None:
+    """The default branch that this clone has noted, which may be gone since."""
+    head = git.ask(repository, "symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD")
+    return head and head.removeprefix(f"refs/remotes/{remote}/")
 
 
 class AtHead(msgspec.Struct, frozen=True):

@@ -145,7 +145,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
             f"{text.place(update)} does not exist, and agents clone from there [not-on-remote]",
             f"push it first: {invocation.git('push', update.remote, update.name)}",
         )
-    found = replace(update, commit=theirs, pushed_object=answer.refs[update.ref])
+    found = replace(update, commit=theirs, pushed_object=answer.refs[update.ref], remote_head=answer.head or "")
     if not git.has_whole(repository, [theirs]):
         fetch_commits(repository, update.remote, {update.ref: theirs})
     return found

@@ -33,7 +33,7 @@ def resolve_by(
     settings = source.settings
     url = fetch_url(repository, update)
     storage = storage_at(url, settings)
-    default = settings.default_branch or git.default_branch(repository, update.remote)
+    default = settings.default_branch or _default_branch(repository, update)
     target = target_for(settings, update, project)
     if target is None:
         reason = Reason(
@@ -52,6 +52,14 @@ def resolve_by(
         update=update, source=source, url=url, storage=storage, default_branch=default, target=target, project=name,
         project_by_hand=project,
     )  # fmt: skip
+
+
+def _default_branch(repository: git.Repository, update: RefUpdate) -> str | None:
+    """The default branch by the remote's own word, unless another branch is to be compared with it and it is not here."""
+    head = update.remote_head
+    if head and (head == update.name or git.commit_of(repository, f"refs/remotes/{update.remote}/{head}")):
+        return head
+    return git.default_branch(repository, update.remote)
 
 
 def deployed(resolution: Resolution) -> Deployment:

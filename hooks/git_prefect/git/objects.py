@@ -138,11 +138,14 @@ def tracking_ref(repository: Repository, remote: str, ref: str) -> str | None:
 
 
 def default_branch(repository: Repository, remote: str) -> str | None:
-    """Short name of the remote's default branch as this clone knows it, without asking the remote."""
+    """Short name of the remote's default branch as this clone knows it, without asking the remote.
+
+    What `git clone` has noted stays when the host renames the branch: where it leads nowhere by now, it is ignored.
+    """
     head = ask(repository, "symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD")
-    if head:
+    if head and commit_of(repository, head):
         return head[len(f"refs/remotes/{remote}/") :]
     for name in ("main", "master"):
         if commit_of(repository, f"refs/remotes/{remote}/{name}"):
             return name
-    return None
+    return head[len(f"refs/remotes/{remote}/") :] if head else None
