@@ -17,6 +17,7 @@ from .core.errors import TO_PUSH_MEANWHILE, Bug, ExitCode, GitPrefectError, Usag
 from .core.results import Report
 from .git.refs import in_push
 from .git.remote_urls import redact
+from .git.repository import PromisorOutOfReach
 from .report.invocation import typed_here
 from .report.options import asked_for, ended, show, show_error
 
@@ -72,8 +73,19 @@ def _run(arguments: list[str]) -> int:
         return ExitCode.USAGE
     if name in {**HOOKS, **CALLED_BY_GIT} and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
         return _skipped(name, rest)
-    code: int = import_module(f".{_module(name)}", __package__).main(rest)
+    try:
+        code: int = import_module(f".{_module(name)}", __package__).main(rest)
+    except PromisorOutOfReach as error:
+        if name not in CALLED_BY_GIT and not in_push(os.environ):
+            raise
+        return _not_checked(error)
     return code
+
+
+def _not_checked(error: PromisorOutOfReach) -> int:
+    """Let a push pass whose settings a partial clone lacks: nothing is known of it that could refuse it."""
+    print(f"git-prefect: this push is not checked, and not registered: {error.message}\nhint: {typed_here(error.hint)}")
+    return ExitCode.OK
 
 
 def _module(name: str) -> str:

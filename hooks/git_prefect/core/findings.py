@@ -192,6 +192,13 @@ CODES: dict[str, Code] = {
         "Clone with the whole history, `fetch-depth: 0` in GitHub and `GIT_DEPTH: 0` in GitLab, or fetch it: "
         "`git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'`.",
     ),
+    "objects-missing": Code(
+        WARNING,
+        "This is a partial clone, and the remote that has the files it lacks is out of reach.",
+        "The flow files are not checked, so the push passes with whatever is wrong with them. Once its commit is on the "
+        "remote its flows are checked and registered, as soon as the missing files can be fetched.",
+        "Make the promisor remote reachable: `git fetch` has to work without a password prompt.",
+    ),
     "no-target": Code(
         NOTE,
         "No target of the settings takes this ref.",

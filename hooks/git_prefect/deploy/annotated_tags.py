@@ -14,8 +14,9 @@ from ..core.deployment import NotDeployed, ResolvedRef
 from ..core.errors import UnusableCommit
 from ..core.findings import finding
 from ..core.model import Finding, RefUpdate
-from ..git.ls_remote import TIMEOUT, ask_remote, failure, without_prompts
+from ..git.ls_remote import TIMEOUT, ask_remote, failure
 from ..git.remote_urls import redact
+from ..git.repository import without_prompts
 from ..report import invocation, text
 from .resolver import resolve
 

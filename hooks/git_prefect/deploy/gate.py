@@ -11,6 +11,7 @@ import msgspec
 from .. import git
 from ..core.deployment import Deployment, NotDeployed, Resolution
 from ..core.errors import UnusableCommit, UsageError
+from ..core.findings import finding
 from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
 from ..flows.checker import CheckOptions
 from ..flows.interpreter import Interpreter
@@ -37,10 +38,14 @@ class Validation(msgspec.Struct, frozen=True):
     """What loaded the files, or would have."""
     base: str | None
     """The commit that the push builds on; None when it builds on nothing."""
+    unchecked: Finding | None = None
+    """Why no flow file was checked."""
 
     @property
     def remarks(self) -> list[Finding]:
         """Warnings and notes."""
+        if self.unchecked:
+            return [self.unchecked]
         return [one for file in self.files for one in file.findings if one.severity != ERROR]
 
 
@@ -54,6 +59,8 @@ class Admission(msgspec.Struct, frozen=True):
     remarks: Sequence[str] = ()
     """What else there is to say of it. pre-commit hides what the hooks before have said, so all of it is said here."""
     project_by_hand: str | None = None
+    unchecked: bool = False
+    """True when no flow file was checked, so that their number is not known."""
 
 
 class NotAdmitted(msgspec.Struct, frozen=True):
@@ -73,11 +80,22 @@ def validate(
 
     `since` is the commit that it builds on, of a merge request, which is judged whatever takes its branch. A push is refused for errors in flow files that it adds or changes or that were without one before it, and
     only on refs that have a target, or where there are no targets at all; with `strict`, for any error.
+    What a partial clone cannot fetch is not checked, and refuses nothing.
     """
+    assert ref.update.commit, "a deletion has no flows"
+    python = interpreter_for(repository, ref.settings)
+    try:
+        return _validated(repository, ref, same_push, python)
+    except git.PromisorOutOfReach as error:
+        where = text.place(ref.update)
+        found = finding("objects-missing", f"{where}: flow files are not checked: {error.message}", error.hint)
+        return Validation([], [], [], python, None, found)
+
+
+def _validated(repository: git.Repository, ref: Resolution, same_push: bool, python: Interpreter) -> Validation:
     update, settings = ref.update, ref.settings
-    assert update.commit, "a deletion has no flows"
+    assert update.commit
     options = CheckOptions(storage=ref.storage, same_push=same_push)
-    python = interpreter_for(repository, settings)
     files = check(repository, tree_of_commit(repository, update.commit), settings, options, python)
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     base = since or base_of(repository, ref)
@@ -150,10 +168,14 @@ def admit(
             raise UnusableCommit(ref.reason.message, ref.reason.hint)
         return NotAdmitted(update, _no_target(repository, ref))
     refuse_unclonable(repository, ref)
+    found = found or validate(repository, ref, same_push=True)
+    if found.unchecked:
+        one = found.unchecked
+        remark = f"{text.headline(one)}\n    hint: {typed_here(one.hint)}"
+        return Admission(update, ref.project, 0, [remark], ref.project_by_hand, unchecked=True)
     if ref.settings.runtime:
         commit = update.commit or ""
         check_runtimes(ref.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
-    found = found or validate(repository, ref, same_push=True)
     if found.refused and push_notices.VALIDATE not in skipped:
         told = push_notices.is_refused(repository, update, push_notices.VALIDATE)
         errors = text.plural(len(found.refused), "error")
@@ -219,6 +241,8 @@ def promise(admitted: Admission, told_live: bool, commit: str = "") -> str:
     what = (
         f"{text.plural(flows, 'flow')} → project {project}"
         if flows
+        else f"its flows → project {project}"
+        if admitted.unchecked
         else f"no flow of its own; project {project} is compared"
     )
     once = f"{text.place(update)}: {what}, once {update.remote} has {commit or text.short(update.commit)}."

@@ -19,6 +19,7 @@ from ..flows.imports import Imports
 from ..flows.interpreter import Interpreter
 from ..flows.source_memory import Memory
 from ..flows.storage_findings import quoted
+from ..git.partial_clone import fetch_missing
 from ..git.snapshot import snapshot_of
 from ..report import progress
 
@@ -29,12 +30,20 @@ def interpreter_for(repository: git.Repository, settings: Settings) -> Interpret
 
 
 def tree_of_commit(repository: git.Repository, commit: str) -> Tree:
-    """The tree of a commit, to be checked out beside the work tree only when something has to be loaded."""
+    """The tree of a commit, to be checked out beside the work tree only when something has to be loaded.
+
+    What a partial clone lacks of it is fetched before it is read.
+
+    Raises:
+        PromisorOutOfReach: it could not be fetched, now or when the tree is read.
+    """
     tree = git.tree_of(repository, commit)
-    return Tree(
-        tree, git.tree_entries(repository, tree), lambda blobs: git.read_blobs(repository, blobs),
-        lambda: snapshot_of(repository, tree),
-    )  # fmt: skip
+
+    def read(blobs: Collection[str]) -> dict[str, bytes]:
+        fetch_missing(repository, tree, blobs)
+        return git.read_blobs(repository, blobs)
+
+    return Tree(tree, git.tree_entries(repository, tree), read, lambda: snapshot_of(repository, tree))
 
 
 def tree_of_index(repository: git.Repository) -> Tree:

@@ -18,6 +18,7 @@ from .objects import (
 )
 from .repository import (
     GitError,
+    PromisorOutOfReach,
     Repository,
     ask,
     configuration,
@@ -29,6 +30,7 @@ from .repository import (
 
 __all__ = [
     "GitError",
+    "PromisorOutOfReach",
     "Repository",
     "ask",
     "changed_paths",

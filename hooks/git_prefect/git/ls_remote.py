@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import subprocess
 from collections.abc import Mapping
 
@@ -13,7 +11,7 @@ import msgspec
 from ..core.errors import NotAuthorised, OutOfReach
 from .objects import has_whole
 from .remote_urls import has_unquoted_login, redact, without_credentials
-from .repository import GitError, Repository, run_git, setting
+from .repository import GitError, Repository, run_git, setting, without_prompts
 
 TIMEOUT = 60.0
 """Seconds that a remote may take to answer."""
@@ -36,29 +34,6 @@ class RemoteRefs(msgspec.Struct, frozen=True):
     def commit(self, ref: str) -> str | None:
         """The commit of a ref, tags peeled; None when the remote lacks the ref."""
         return self.refs.get(f"{ref}^{{}}", self.refs.get(ref))
-
-
-def without_prompts(repository: Repository) -> dict[str, str]:
-    """Variables that keep git and ssh from asking a person anything: they fail instead, and say why in English.
-
-    Without `GIT_TERMINAL_PROMPT=0`, an empty askpass and ssh's `BatchMode`, a process in the
-    background would wait for an answer that nobody gives, or open a window.
-    """
-    ssh = (
-        os.environ.get("GIT_SSH_COMMAND")
-        or setting(repository, "core.sshcommand")
-        or shlex.quote(os.environ.get("GIT_SSH", "ssh"))
-    )
-    return {
-        "GIT_TERMINAL_PROMPT": "0",
-        # In CI an askpass program is how a job is given its token; elsewhere it opens a window.
-        "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", "true") if os.environ.get("CI") else "true",
-        "SSH_ASKPASS": "true",
-        "SSH_ASKPASS_REQUIRE": "never",
-        "GCM_INTERACTIVE": "never",
-        "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes",
-        "LANGUAGE": "C",
-    }
 
 
 def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:

@@ -6,13 +6,14 @@ It is opened once with the environment that git gives its hooks, as git finds it
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
 
-from ..core.errors import ExitCode, GitPrefectError, UsageError
+from ..core.errors import ExitCode, GitPrefectError, OutOfReach, UsageError
 from ..core.git_environment import clean_environment
 from .remote_urls import redact, without_credentials
 
@@ -28,6 +29,22 @@ class GitError(GitPrefectError):
         told = " ".join(redact(without_credentials(one)) for one in args)
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
         super().__init__(f"git {told}: {self.stderr or how}", "try again; if it stays so, see what `git fsck` says")
+
+
+class PromisorOutOfReach(GitError, OutOfReach):
+    """A partial clone lacks objects that git was to read, and the promisor remote that has them gives none."""
+
+    exit_code = ExitCode.OUT_OF_REACH
+
+    def __init__(self, args: Sequence[str], status: int, stderr: str, remote: str = "") -> None:
+        super().__init__(args, status, stderr)
+        lines = [line for line in self.stderr.splitlines() if line.startswith(("fatal:", "error:", "remote:"))]
+        name = f"promisor remote {redact(remote)}" if remote else "promisor remote"
+        self.message = (
+            "this partial clone lacks objects of the commit, and they could not be fetched from its "
+            f"{name} ({(lines or [self.stderr or 'it did not say why'])[0]})"
+        )
+        self.hint = f"check that `git fetch{f' {redact(remote)}' if remote else ''}` works without a password prompt, then try again"
 
 
 class Repository(msgspec.Struct, frozen=True):
@@ -88,7 +105,10 @@ def run_git(
 ) -> bytes:
     """What `git <arguments>` prints, asked of this repository in a clean environment.
 
+    In a partial clone git fetches what it lacks while it reads; nobody is asked for a password then.
+
     Raises:
+        PromisorOutOfReach: it could not.
         GitError: it exited with another status than 0.
         subprocess.TimeoutExpired: it took longer than `timeout` seconds.
     """
@@ -101,12 +121,41 @@ def run_git(
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
-        env={**clean_environment(os.environ), **(environ or {})},
+        env={**clean_environment(os.environ), **_no_prompts(), **(environ or {})},
         timeout=timeout,
     )
     if result.returncode:
-        raise GitError(arguments, result.returncode, result.stderr.decode("utf-8", "replace"))
+        said = result.stderr.decode("utf-8", "replace")
+        # "could not fetch <object> from promisor remote"
+        kind = PromisorOutOfReach if "from promisor remote" in said else GitError
+        raise kind(arguments, result.returncode, said)
     return result.stdout
+
+
+def _no_prompts() -> dict[str, str]:
+    return {
+        "GIT_TERMINAL_PROMPT": "0",
+        # In CI an askpass program is how a job is given its token; elsewhere it opens a window.
+        "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", "true") if os.environ.get("CI") else "true",
+        "SSH_ASKPASS": "true",
+        "SSH_ASKPASS_REQUIRE": "never",
+        "GCM_INTERACTIVE": "never",
+        "LANGUAGE": "C",
+    }
+
+
+def without_prompts(repository: Repository) -> dict[str, str]:
+    """Variables that keep git and ssh from asking a person anything: they fail instead, and say why in English.
+
+    Without `GIT_TERMINAL_PROMPT=0`, an empty askpass and ssh's `BatchMode`, a process in the
+    background would wait for an answer that nobody gives, or open a window.
+    """
+    ssh = (
+        os.environ.get("GIT_SSH_COMMAND")
+        or setting(repository, "core.sshcommand")
+        or shlex.quote(os.environ.get("GIT_SSH", "ssh"))
+    )
+    return {**_no_prompts(), "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes"}
 
 
 def ask(repository: Repository, *arguments: str) -> str | None:
@@ -161,6 +210,17 @@ def configuration(repository: Repository) -> dict[str, list[str]]:
 def setting(repository: Repository, key: str) -> str | None:
     """The value of a git setting, the last one if there are several; the key's section and name in lower case."""
     return configuration(repository).get(key, [None])[-1]
+
+
+def promisor_remotes(repository: Repository) -> list[str]:
+    """The remotes that a partial clone fetches what it lacks from; none for a whole clone."""
+    found = configuration(repository)
+    names = [
+        key[len("remote.") : -len(".promisor")]
+        for key, values in found.items()
+        if key.startswith("remote.") and key.endswith(".promisor") and values[-1].lower() not in ("false", "no", "off", "0")
+    ]
+    return list(dict.fromkeys([*found.get("extensions.partialclone", []), *names]))
 
 
 def machine_settings(repository: Repository) -> dict[str, str]:

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from ..core import state_files
 from ..core.errors import TO_PUSH_MEANWHILE, UsageError
 from ..core.git_environment import clean_environment
+from .partial_clone import fetch_missing
 from .repository import Repository, run_git
 
 ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding\n"
@@ -38,7 +39,10 @@ def snapshot_of(repository: Repository, tree: str) -> Iterator[Path]:
 
     Raises:
         UsageError: the folder cannot be written (a full disk).
+        PromisorOutOfReach: a partial clone lacks files of the tree, and they could not be fetched.
     """
+    # A repository that borrows objects cannot fetch them: the one that it borrows from has to.
+    fetch_missing(repository, tree)
     home = Path(repository.state_dir, "snapshot")
     with ExitStack() as held:
         try:

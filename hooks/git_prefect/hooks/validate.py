@@ -45,6 +45,8 @@ def main(argv: Sequence[str]) -> int:
 def _in_words(found: gate.Validation) -> str:
     """What is said of a push that nothing refuses."""
     remarks = finding_text.findings(found.remarks, style.of())
+    if found.unchecked:
+        return remarks
     summary = files_in_words(found.files, len(found.existing), found.interpreter.brief)
     return _joined(remarks, gate.existing_errors(found), summary)
 

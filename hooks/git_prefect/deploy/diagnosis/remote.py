@@ -15,8 +15,9 @@ from ...core.model import CheckedFile, RefUpdate
 from ...core.results import Check
 from ...git import remotes
 from ...git.clone_url import TOKEN, why_not_clonable
-from ...git.ls_remote import RemoteRefs, ask_remote, without_prompts
+from ...git.ls_remote import RemoteRefs, ask_remote
 from ...git.remote_urls import locate
+from ...git.repository import without_prompts
 from ...report import invocation, text
 from ..clonable import how_to_clone
 from ..clone_check import check_clone
