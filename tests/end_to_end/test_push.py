@@ -262,7 +262,7 @@ def test_an_annotated_tag_is_refused_and_a_lightweight_one_is_registered_pinned(
     printed = team.push("origin", "v1.0", check=False)
     assert (
         "tag v1.0 on origin is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree' "
-        "[annotated-tag]\n  hint: make it a lightweight tag: git tag -f v1.0 'v1.0^{}' && git push --force origin v1.0"
+        "[annotated-tag]\n  hint: make it a lightweight tag: git tag --no-sign -f v1.0 'v1.0^{}' && git push --force origin v1.0"
     ) in printed
     team.clone.git("tag", "-f", "v1.0", "v1.0^{}")
     team.push("origin", "v1.0")

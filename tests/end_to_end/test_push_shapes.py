@@ -127,7 +127,7 @@ def annotated(name: str) -> str:
 
 
 HINT = (
-    "  hint: make it a lightweight tag: git tag -f v1 'v1^{}' && git push --force origin v1; or have one pushed beside "
+    "  hint: make it a lightweight tag: git tag --no-sign -f v1 'v1^{}' && git push --force origin v1; or have one pushed beside "
     'each, with the setting companion-tag = "flows/{tag}"'
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -166,3 +167,26 @@ def test_a_git_storage_in_the_code_is_reported_and_replaced(native: Team, api: s
     assert "wrong-" not in native.push("origin", "feature/x")
     native.settled()
     assert "flow-path" not in native.prefect("status")
+
+
+def test_the_remedy_for_an_annotated_tag_where_tags_are_signed(native: Team, api: str, tmp_path: Path) -> None:
+    """The commands that a refused push, and `explain`, print make a lightweight tag whatever `tag.gpgSign` says."""
+    signer = tmp_path / "gpg"
+    signer.write_text('#!/bin/sh\ncat > /dev/null\nprintf "\\n[GNUPG:] SIG_CREATED " >&2\necho signature\n')
+    signer.chmod(0o755)
+    native.clone.git("config", "gpg.program", str(signer))
+    native.clone.git("config", "tag.gpgSign", "true")
+    head = native.clone.commit({"flows/etl.py": flow_file()})
+    native.clone.git("tag", "-m", "one", "v1.0")
+    assert native.clone.git("cat-file", "-t", "v1.0") == "tag"
+    printed = native.push("origin", "v1.0", check=False)
+    (command,) = re.findall(r"make it a lightweight tag: (.*?);", printed)
+    subprocess.run(command, shell=True, cwd=native.clone.path, check=True, capture_output=True)
+    native.settled()
+    assert tags(native) == {"v1.0": head}
+    assert held(native, api) == ["etl 1 production v1.0"]
+    explained = re.findall(r"`(git tag [^`]*)`", " ".join(native.prefect("explain", "annotated-tag").split()))
+    assert explained[-1] == "git tag --no-sign -f NAME 'NAME^{}'"
+    native.clone.git("tag", "-f", "-m", "two", "NAME")
+    subprocess.run(explained[-1], shell=True, cwd=native.clone.path, check=True, capture_output=True)
+    assert native.clone.git("cat-file", "-t", "NAME") == "commit"

@@ -27,8 +27,8 @@ DOES_NOT_LOAD = [
 ]
 ANNOTATED = [
     "error: tag v1 on origin is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree' [annotated-tag]",
-    "  hint: make it a lightweight tag: git tag -f v1 'v1^{}' && git push --force origin v1; or have one pushed beside each, "
-    'with the setting companion-tag = "flows/{tag}"',
+    "  hint: make it a lightweight tag: git tag --no-sign -f v1 'v1^{}' && git push --force origin v1; or have one pushed beside "
+    'each, with the setting companion-tag = "flows/{tag}"',
 ]
 DOWN = (
     "not registered yet: the Prefect API at http://127.0.0.1:9 is out of reach: no connection; is it the right one? It is set "

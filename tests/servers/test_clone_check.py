@@ -164,7 +164,7 @@ def test_an_annotated_tag(host: HttpsServer, work: Clone) -> None:
         "clone-fails",
         "the tag annotated is annotated: every run would fail with 'Tag' object has no attribute 'tree'",
     )
-    assert hint == "git tag -f annotated 'annotated^{}' && git push --force origin annotated"
+    assert hint == "git tag --no-sign -f annotated 'annotated^{}' && git push --force origin annotated"
 
 
 def test_a_repository_or_host_that_does_not_exist(host: HttpsServer, work: Clone) -> None:

@@ -181,8 +181,8 @@ CODES: dict[str, Code] = {
         "The tag is annotated (`git tag -a`, `-m` or `-s`).",
         "Prefect 1 looks for a commit behind the tag and finds a tag object: every run fails with "
         "'Tag' object has no attribute 'tree'.",
-        "Make it a lightweight tag: `git tag -f NAME 'NAME^{}'`; or have one pushed beside each annotated tag, with the "
-        'setting `companion-tag = "flows/{tag}"`.',
+        "Make it a lightweight tag: `git tag --no-sign -f NAME 'NAME^{}'` (without `--no-sign`, `tag.gpgSign` makes another "
+        'annotated one); or have one pushed beside each annotated tag, with the setting `companion-tag = "flows/{tag}"`.',
     ),
     "base-unknown": Code(
         WARNING,

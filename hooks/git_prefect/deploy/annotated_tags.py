@@ -54,7 +54,7 @@ def cannot_run(update: RefUpdate) -> list[Finding]:
     return [finding(
         "annotated-tag",
         f"{text.place(update)} is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree'",
-        f"make it a lightweight tag: {invocation.git('tag', '-f', name, name + '^{}')} && "
+        f"make it a lightweight tag: {invocation.git('tag', '--no-sign', '-f', name, name + '^{}')} && "
         f"{invocation.git('push', '--force', update.remote, name)}; or have "
         'one pushed beside each, with the setting companion-tag = "flows/{tag}"',
         ref=update.ref,

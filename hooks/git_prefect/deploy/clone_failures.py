@@ -157,7 +157,8 @@ def _explained(
         ),
         "annotated-tag": (
             f"{at}: the tag {update.name} is annotated: every run would fail with 'Tag' object has no attribute 'tree'",
-            f"{git('tag', '-f', update.name, update.name + '^{}')} && {git('push', '--force', update.remote, update.name)}",
+            f"{git('tag', '--no-sign', '-f', update.name, update.name + '^{}')} && "
+            f"{git('push', '--force', update.remote, update.name)}",
         ),
         "load": (f"{at}: it can be cloned, but the flow does not load: {text}", git_prefect("validate")),
         "load-module": (
