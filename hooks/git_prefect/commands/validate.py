@@ -101,7 +101,7 @@ def _since(repository: git.Repository, options: Namespace) -> Report:
     summary = files_in_words(found.files, len(found.refused) + len(found.existing), found.interpreter.brief)
     return Report(
         "validate",
-        ExitCode.FINDINGS if found.refused else ExitCode.OK,
+        ExitCode.FINDINGS if found.refused or found.unchecked else ExitCode.OK,
         (reported_ref(ref),),
         reported_flows(found.files, update.ref),
         tuple(replace(one, ref=update.ref) for one in [*found.refused, *remarks]),

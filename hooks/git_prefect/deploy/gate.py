@@ -78,21 +78,24 @@ def validate(
 ) -> Validation:
     """Check every flow file of the pushed commit, and tell what refuses the push from existing errors.
 
-    `since` is the commit that it builds on, of a merge request, which is judged whatever takes its branch. A push is refused for errors in flow files that it adds or changes or that were without one before it, and
+    A push is refused for errors in flow files that it adds or changes or that were without one before it, and
     only on refs that have a target, or where there are no targets at all; with `strict`, for any error.
+    `since` is the commit that a merge request builds on; the request is judged whichever target takes its branch.
     What a partial clone cannot fetch is not checked, and refuses nothing.
     """
     assert ref.update.commit, "a deletion has no flows"
     python = interpreter_for(repository, ref.settings)
     try:
-        return _validated(repository, ref, same_push, python)
+        return _validated(repository, ref, same_push, python, since)
     except git.PromisorOutOfReach as error:
         where = text.place(ref.update)
         found = finding("objects-missing", f"{where}: flow files are not checked: {error.message}", error.hint)
         return Validation([], [], [], python, None, found)
 
 
-def _validated(repository: git.Repository, ref: Resolution, same_push: bool, python: Interpreter) -> Validation:
+def _validated(
+    repository: git.Repository, ref: Resolution, same_push: bool, python: Interpreter, since: str | None
+) -> Validation:
     update, settings = ref.update, ref.settings
     assert update.commit
     options = CheckOptions(storage=ref.storage, same_push=same_push)
