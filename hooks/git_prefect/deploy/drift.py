@@ -203,15 +203,14 @@ def on_default_branch(
     commit = commits_here(repository, remote, answer, [ref]).get(ref) if default else None
     if commit is None:
         return set()
+    names = {"main", "master", noted_head(repository, remote)}
+    former = [one for one in gone if full_ref(one, default).removeprefix("refs/heads/") in names]
     try:
         resolution = resolve(repository, replace(ref_update(repository, remote, ref, commit, answer), remote_head=default or ""))
     except UnusableCommit:
-        return {one.flow.id for one in gone}
-    if isinstance(resolution, Deployment):
-        gone = [one for one in gone if one.flow.project == resolution.project]
-    else:
-        former = {"main", "master", resolution.settings.default_branch, noted_head(repository, remote)}
-        gone = [one for one in gone if full_ref(one, default).removeprefix("refs/heads/") in former]
+        return {one.flow.id for one in former}
+    project = resolution.project if isinstance(resolution, Deployment) else None
+    gone = former if project is None else [one for one in gone if one.flow.project == project]
     if not gone:
         return set()
     why_not = no_longer_defined(repository, commit, check(repository, tree_of_commit(repository, commit), resolution.settings))
