@@ -13,12 +13,30 @@ CLONE_URL = "GIT_CLONE_URL"
 """The name that hints give to the Prefect secret with the whole clone URL while the settings name none."""
 
 
+SHA256 = (
+    "this repository has SHA-256 object names, and agents clone with dulwich, which knows SHA-1 alone: every run would fail "
+    "before its first task"
+)
+WITH_SHA1 = (
+    "keep flows in a repository that is made with `git init --object-format=sha1`; to push without registering: "
+    "SKIP=prefect-register git push"
+)
+
+
+def is_sha256(commit: str | None) -> bool:
+    """Whether a commit is of a repository with SHA-256 object names; git pushes only between two of one kind."""
+    return len(commit or "") == 64
+
+
 def refuse_unclonable(repository: git.Repository, ref: ResolvedRef) -> None:
     """See that an agent can clone the remote as it is set.
 
     Raises:
-        UnusableCommit: Prefect's URL forms cannot express where it is, and no secret holds the clone URL.
+        UnusableCommit: it has SHA-256 object names, or Prefect's URL forms cannot express where it is and no secret
+            holds the clone URL.
     """
+    if is_sha256(ref.update.commit):
+        raise UnusableCommit(f"{ref.url}: {SHA256}", WITH_SHA1)
     obstacle = why_not_clonable(ref.url, ref.storage)
     if obstacle:
         raise UnusableCommit(

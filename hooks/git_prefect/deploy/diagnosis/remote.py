@@ -19,7 +19,7 @@ from ...git.ls_remote import RemoteRefs, ask_remote
 from ...git.remote_urls import locate
 from ...git.repository import without_prompts
 from ...report import invocation, text
-from ..clonable import how_to_clone
+from ..clonable import SHA256, WITH_SHA1, how_to_clone, is_sha256
 from ..clone_check import check_clone
 from ..clone_failures import no_default_branch
 
@@ -70,6 +70,8 @@ def ssh_alias(repository: git.Repository, url: str) -> tuple[str, str] | None:
 def storage(repository: git.Repository, ref: ResolvedRef) -> Check:
     """The URL that agents clone, as Prefect makes it of the storage that is registered."""
     where, url = ref.storage, ref.url
+    if is_sha256(ref.update.commit):
+        return Check("storage", (), SHA256, WITH_SHA1)
     obstacle = why_not_clonable(url, where)
     if obstacle:
         return Check("storage", (), obstacle, how_to_clone(repository, url, ref.settings))
@@ -95,7 +97,7 @@ def token_and_clone(
         token = Check("token", ("none is set: agents clone without a login",))
     else:
         token = Check("token", (f"{secret} is there",))
-    obstacle = why_not_clonable(ref.url, where)
+    obstacle = is_sha256(update.commit) or why_not_clonable(ref.url, where)
     untried = Check("token", (f"{secret}, not looked for",)) if secret else token
     if obstacle or answer is None or answer.commit(update.ref) is None:
         reason = "the storage" if obstacle else "the remote"
