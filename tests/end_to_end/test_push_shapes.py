@@ -558,6 +558,47 @@ def test_sha256(native: Team, api: str, tmp_path: Path) -> None:
     assert outcome(team, api) == ([], [])
 
 
+@pytest.mark.parametrize("annotated", [False, True], ids=["lightweight", "annotated"])
+@pytest.mark.parametrize("kind", ["blob", "tree"])
+def test_a_tag_that_leads_to_no_commit(one_flow: Team, api: str, kind: str, annotated: bool) -> None:
+    """As repositories keep the key that signs their releases."""
+    clone = one_flow.clone
+    clone.git("tag", *(["-a", "-m", "key"] if annotated else []), "v1", clone.git("rev-parse", f"HEAD{KINDS[kind]}"))
+    assert ours(one_flow, one_flow.push("origin", "v1", "feature/x"))[0] == (
+        f"tag v1 on origin: leads to a {kind} and not to a commit: nothing is registered"
+    )
+    assert outcome(one_flow, api) == ONE
+    environ = {
+        "PRE_COMMIT_REMOTE_NAME": "origin", "PRE_COMMIT_REMOTE_URL": str(one_flow.remote),
+        "PRE_COMMIT_REMOTE_BRANCH": "refs/tags/v1", "PRE_COMMIT_LOCAL_BRANCH": "refs/tags/v1",
+        "PRE_COMMIT_TO_REF": clone.git("rev-parse", "v1"),
+    }  # fmt: skip
+    assert [one_flow.prefect(hook, **environ) for hook in ("validate", "check-pushed", "register")] == [
+        "", f"tag v1 on origin: leads to a {kind} and not to a commit: nothing is registered", "",
+    ]  # fmt: skip
+    told = (
+        f"origin: refs/tags/v1 leads to a {kind} and not to a commit, so no agent can run it\n"
+        "hint: name another ref with --ref, or tag a commit: git tag --no-sign -f v1 COMMIT && git push --force origin v1"
+    )
+    for command in (("check-pushed",), ("register",), ("validate",), ("run", "etl")):
+        assert one_flow.prefect(*command, "--ref", "v1", check=False) == f"git-prefect: {told}"
+    row = f"! ref {told.splitlines()[0]}"
+    assert row in " ".join(one_flow.prefect("doctor", "--ref", "v1", check=False).split())
+    clone.git("tag", "-d", "v1")
+    assert one_flow.prefect("register", "--ref", "v1", check=False).endswith(told)
+    # The same name here leads to a commit.
+    clone.git("tag", "v1")
+    assert one_flow.prefect("register", "--ref", "v1", check=False).endswith(told)
+    assert (
+        f"error: tag v1 on origin leads to a {kind} and not to a commit: agents run"
+        in one_flow.prefect("check-pushed", "--ref", "v1", check=False)
+    )
+
+
+KINDS = {"blob": ":flows/etl.py", "tree": "^{tree}"}
+"""What follows the name of a commit to lead to one of its objects."""
+
+
 def test_an_editor_without_a_terminal(one_flow: Team, api: str) -> None:
     """As editors push: no terminal, no input, a session of their own, output that nobody may read."""
     done = subprocess.run(

@@ -22,8 +22,8 @@ from .resolver import resolve
 
 
 def is_annotated(update: RefUpdate) -> bool:
-    """Whether a ref is a tag that is an object of its own."""
-    return update.kind == "tag" and update.pushed_object not in (None, update.commit)
+    """Whether a ref is a tag that is an object of its own; one that leads to no commit is none that agents could run."""
+    return update.kind == "tag" and update.commit is not None and update.pushed_object not in (None, update.commit)
 
 
 def companion(ref: ResolvedRef) -> str:

@@ -18,6 +18,7 @@ from ..core.model import ERROR, CheckedFile, Finding, RefUpdate
 from ..core.results import PlannedFlow, Registration
 from ..flows.checker import CheckOptions
 from ..git.ls_remote import ask_remote, fetch_commits
+from ..git.refs import no_commit
 from ..prefect_api import locks, run_configs, storage
 from ..prefect_api.apply import apply_plan, check_project
 from ..prefect_api.descriptions import describe_version
@@ -135,7 +136,7 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
     """The ref as the remote has it now: that is what agents run, and what is registered.
 
     Raises:
-        UsageError: the remote lacks it.
+        UsageError: the remote lacks it, or has a tree or a blob there.
         OutOfReach, NotAuthorised: the remote does not answer, or refuses the login.
     """
     answer = ask_remote(repository, update.remote, update.ref)
@@ -148,6 +149,8 @@ def confirmed(repository: git.Repository, update: RefUpdate) -> RefUpdate:
     found = replace(update, commit=theirs, pushed_object=answer.refs[update.ref], remote_head=answer.head or "")
     if not git.has_whole(repository, [theirs]):
         fetch_commits(repository, update.remote, {update.ref: theirs})
+    if git.commit_of(repository, theirs) is None:
+        raise no_commit(repository, update.remote, update.ref, theirs)
     return found
 
 

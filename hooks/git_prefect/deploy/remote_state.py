@@ -21,6 +21,8 @@ def what_it_does(repository: git.Repository, update: RefUpdate) -> str:
     where, old, new = text.place(update), update.remote_commit, update.commit
     if update.kind == "review":
         return f"{where}: a review of {update.review_of}, at {text.short(new)}"
+    if new is None and update.pushed_object:
+        return f"{where}: leads to a {git.kind_of(repository, update.pushed_object)} and not to a commit: nothing is registered"
     if new is None:
         return f"{where}: deleted; {by_deletion(repository, update)}" if update.kind != "other" else f"{where}: deleted"
     if old is None:
@@ -68,6 +70,8 @@ def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -
 
 def _difference(repository: git.Repository, update: RefUpdate, theirs: str) -> str:
     ours = update.commit or ""
+    if git.object_of(repository, f"{theirs}^{{}}") and git.commit_of(repository, theirs) is None:
+        return f"leads to a {git.kind_of(repository, theirs)} and not to a commit"
     if git.commit_of(repository, theirs) is None:
         return f"is at {text.short(theirs)}, which is not here"
     behind, ahead = git.count_apart(repository, ours, theirs)

@@ -44,6 +44,11 @@ def object_of(repository: Repository, name: str) -> str | None:
     return ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
 
 
+def kind_of(repository: Repository, name: str) -> str:
+    """What `name` leads to, tags peeled: `commit`, `tree` or `blob`; `object` when it is not here."""
+    return ask(repository, "cat-file", "-t", f"{name}^{{}}") or "object"
+
+
 def tree_of(repository: Repository, commit: str) -> str:
     """Object name of the tree of `commit`."""
     return run_git(repository, "rev-parse", "--verify", f"{commit}^{{tree}}").decode().strip()

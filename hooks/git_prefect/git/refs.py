@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from ..core.errors import UsageError
 from ..core.model import RefUpdate
 from .ls_remote import ask_remote
-from .objects import commit_of, commits_of, merge_base, object_of, tracking_ref
+from .objects import commit_of, commits_of, kind_of, merge_base, object_of, tracking_ref
 from .remote_urls import without_credentials
 from .remotes import named_remote, remote_url
 from .repository import Repository, ask
@@ -122,12 +122,14 @@ def by_hand(repository: Repository, environ: Mapping[str, str], wanted: str | No
     `BUILD_TAG=jenkins-<job>-<number>` names no tag and is passed over.
 
     Raises:
-        UsageError: nothing names a ref, or a name leads nowhere, or to a branch and a tag.
+        UsageError: nothing names a ref, or a name leads nowhere, to no commit, or to a branch and a tag.
     """
     for name, source, kinds in _candidates(repository, environ, wanted):
         ref = _full_name(repository, remote, name, source, kinds)
         found = object_of(repository, _local_name(repository, remote, ref))
         commit = commit_of(repository, found) if found else None
+        if found and commit is None:
+            raise no_commit(repository, remote, ref, found)
         return RefUpdate(remote, remote_url(repository, remote), ref, commit, found, None, source)
     raise UsageError(
         "HEAD is detached and nothing says which branch or tag is meant", "name it with --ref BRANCH-OR-TAG"
@@ -151,6 +153,16 @@ def head(repository: Repository, environ: Mapping[str, str], remote: str) -> Ref
     named = [(environ[one], one) for one in MERGE_REQUEST_BRANCH if environ.get(one)]
     name, source = (active, "active branch") if active else (named or [("HEAD", "HEAD")])[0]
     return RefUpdate(remote, remote_url(repository, remote), f"refs/heads/{name}", commit, commit, None, source)
+
+
+def no_commit(repository: Repository, remote: str, ref: str, found: str) -> UsageError:
+    """The error for a ref that leads to a tree or a blob, such as a tag on the key that signs releases."""
+    name = ref.split("/", 2)[2]
+    quoted, where = shlex.quote(name), shlex.quote(remote)
+    return UsageError(
+        f"{remote}: {ref} leads to a {kind_of(repository, found)} and not to a commit, so no agent can run it",
+        f"name another ref with --ref, or tag a commit: git tag --no-sign -f {quoted} COMMIT && git push --force {where} {quoted}",
+    )
 
 
 def _candidates(
