@@ -643,3 +643,28 @@ def test_a_fork_does_not_replace_what_upstream_has_registered(one_flow: Team, ap
     assert held(one_flow, api) == ["etl 1 all feature/x", "more 1 all feature/x"]
     until(lambda: not pending.entries(one_flow.clone.repository))
     assert [line["result"] for line in one_flow.log()] == ["registered", "refused"]
+
+
+@pytest.mark.parametrize("configured", [False, True], ids=["by itself", "setting"])
+def test_a_linked_worktree_uses_the_environment_of_the_main_one(
+    one_flow: Team, api: str, tmp_path: Path, configured: bool
+) -> None:
+    (one_flow.clone.path / ".git" / "info" / "exclude").write_text(".venv\n")
+    (one_flow.clone.path / ".venv" / "bin").mkdir(parents=True)
+    (one_flow.clone.path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (one_flow.clone.path / ".venv" / "pyvenv.cfg").symlink_to(Path(sys.prefix) / "pyvenv.cfg")
+    (one_flow.clone.path / ".venv" / "lib").symlink_to(Path(sys.prefix) / "lib")
+    if configured:
+        one_flow.clone.git("config", "prefect.python", ".venv/bin/python")
+    one_flow.clone.git("worktree", "add", "--quiet", "-b", "feature/y", str(tmp_path / "linked"))
+    linked = Team(Clone(tmp_path / "linked"), one_flow.remote, one_flow.project)
+    where = f"(Prefect 1.4.1 in {one_flow.clone.path}/.venv/bin/python)"
+    assert linked.prefect("validate").endswith(where)
+    assert ours(linked, linked.push("origin", "feature/y")) == live("feature/y")
+
+
+def test_flow_files_that_could_not_be_checked_are_not_no_flow(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": "import missing_package\n" + flow_file()})
+    printed = ours(native, native.push("origin", "feature/x", CI="1"))
+    assert printed[0].startswith("origin/feature/x: its flows → project P-feature--x, once origin has @.")
+    assert "[environment-broken]" in printed[1]

@@ -60,7 +60,7 @@ class Admission(msgspec.Struct, frozen=True):
     """What else there is to say of it. pre-commit hides what the hooks before have said, so all of it is said here."""
     project_by_hand: str | None = None
     unchecked: bool = False
-    """True when no flow file was checked, so that their number is not known."""
+    """True when a flow file was not checked, so that the number of flows is not known."""
 
 
 class NotAdmitted(msgspec.Struct, frozen=True):
@@ -192,6 +192,7 @@ def admit(
         count_flows(repository, ref, found.files),
         _remarks(repository, ref, found),
         ref.project_by_hand,
+        unchecked=any(file.unchecked for file in found.files),
     )
 
 

@@ -26,7 +26,8 @@ from ..report import progress
 
 def interpreter_for(repository: git.Repository, settings: Settings) -> Interpreter:
     """The interpreter that has the flows' dependencies."""
-    return interpreter.find(repository.top or repository.git_dir, settings.python, repository.state_dir)
+    top = repository.top or repository.git_dir
+    return interpreter.find(top, settings.python, repository.state_dir, repository.main_work_tree)
 
 
 def tree_of_commit(repository: git.Repository, commit: str) -> Tree:

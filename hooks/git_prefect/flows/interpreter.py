@@ -68,9 +68,13 @@ class Interpreter(msgspec.Struct, frozen=True):
         return f"Python {self.version}{prefect}, {self.shown}"
 
 
-def find(repository: Folder, configured: str | None, state: Folder) -> Interpreter:
+def find(
+    repository: Folder, configured: str | None, state: Folder, main_work_tree: Folder | None = None
+) -> Interpreter:
     """The interpreter of the setting `python`, else the first with Prefect: the repository's `.venv` or `venv`,
     those on PATH outside the hook's own environment, the hook's own.
+
+    A linked worktree seldom has an environment of its own: what it lacks is looked for in the main work tree.
 
     What is asked of an interpreter is kept in `state` until its environment changes.
 
@@ -79,21 +83,27 @@ def find(repository: Folder, configured: str | None, state: Folder) -> Interpret
     """
     probes = Probes(state, repository)
     try:
-        found = _first_with_prefect(repository, configured, probes)
+        folders = [repository, *([main_work_tree] if main_work_tree else [])]
+        found = _first_with_prefect(folders, configured, probes)
     finally:
         probes.keep()
     return replace(found, looked_at=tuple(probes.looked_at))
 
 
-def _first_with_prefect(repository: Folder, configured: str | None, probes: Probes) -> Interpreter:
+def _first_with_prefect(folders: list[Folder], configured: str | None, probes: Probes) -> Interpreter:
+    repository = folders[0]
     if configured:
-        path = os.path.join(repository, os.path.expanduser(configured))
+        paths = [os.path.join(folder, os.path.expanduser(configured)) for folder in folders]
+        probes.looked_at += paths
+        path = next((path for path in paths if os.path.isfile(path)), paths[0])
         return _interpreter(repository, path, probes.required(path, configured), "setting python")
-    for name in (".venv", "venv"):
-        path = os.path.join(repository, name, "bin", "python")
-        probe = probes.of(path)
-        if probe and probe.prefect:
-            return _interpreter(repository, path, probe, f"{name} of the repository")
+    for folder in folders:
+        for name in (".venv", "venv"):
+            path = os.path.join(folder, name, "bin", "python")
+            probe = probes.of(path)
+            if probe and probe.prefect:
+                whose = "repository" if folder == repository else "main work tree"
+                return _interpreter(repository, path, probe, f"{name} of the {whose}")
     for path in _on_path(probes):
         probe = probes.of(path)
         if probe and probe.prefect and os.path.realpath(probe.prefix) != os.path.realpath(sys.prefix):

@@ -61,6 +61,12 @@ class Repository(msgspec.Struct, frozen=True):
         """Where everything of ours lives: pending pushes, verdicts, snapshot, log."""
         return os.path.join(self.common_dir, "git-prefect")
 
+    @property
+    def main_work_tree(self) -> str | None:
+        """The main work tree, seen from a linked one; None elsewhere, and where the main repository is bare."""
+        main, name = os.path.split(self.common_dir)
+        return main if self.top and self.git_dir != self.common_dir and name == ".git" else None
+
 
 def open_repository(folder: str = ".") -> Repository:
     """The repository that `folder` is in, as git itself finds it (`GIT_DIR` counts).
