@@ -18,7 +18,7 @@ def told(codes: Sequence[str], look: Look) -> str:
     about = CODES[code]
     width = min(look.width or NARROW, NARROW)
     head = f"{look.paint('bold', code)} ({look.paint(SEVERITIES.get(about.severity, 'cyan'), about.severity)})"
-    return "\n\n".join([head, *(textwrap.fill(part, width) for part in (about.meaning, about.reason, about.remedy))])
+    return "\n\n".join([head, *(textwrap.fill(part, width, break_on_hyphens=False) for part in (about.meaning, about.reason, about.remedy))])
 
 
 def _line(code: str, look: Look) -> str:
