@@ -132,7 +132,7 @@ IMPORTS = [
     Case("the import of a flow from a sibling", {"flow.py": "from other import flow\nfrom prefect import Flow\nsecond = Flow('second')\n", "other.py": ONE},
          FAILS, ("import-not-on-agent",)),
     Case("a module that is nowhere", {"flow.py": "import a_module_that_is_nowhere\n" + ONE}, FAILS, ("does-not-load",)),
-    Case("an import inside a task", {"flow.py": FLOW + "@task\ndef say():\n    import helper\n\nwith Flow('flow') as flow:\n    say()\n", "helper.py": ""}, LOADS),
+    Case("an import inside a task", {"flow.py": FLOW + "@task\ndef say():\n    import helper\n\nwith Flow('flow') as flow:\n    say()\n", "helper.py": ""}, LOADS, ("import-in-task",)),
     Case("an imported flow of import-roots", {"flow.py": "from other import flow\nfrom prefect import Flow\nsecond = Flow('second')\n", "src/other.py": ONE},
          LOADS, import_roots=("src",)),
 ]  # fmt: skip
@@ -182,7 +182,7 @@ SOURCES = [
     one("a latin-1 encoding line", b"# -*- coding: latin-1 -*-\nname = '\xe9'\n" + ONE.encode(), *FAILS_AS_TEXT),
     one("latin-1 without an encoding line", b"name = '\xe9'\n" + ONE.encode(), FAILS, "does-not-load"),
     one("an unknown encoding", b"# coding: klingon\n" + ONE.encode(), *LOADS_AS_TEXT),
-    one("a null byte", ONE.encode() + b"\x00\n", FAILS, "does-not-load"),
+    one("a null byte", ONE.encode() + b"\x00\n", FAILS, "binary-source"),
     one("a syntax error", ONE + "def broken(:\n", FAILS, "does-not-load"),
     one("tabs and spaces mixed", ONE + "if True:\n\tx = 1\n        y = 2\n", FAILS, "does-not-load"),
     one("the Python 2 print statement", ONE + "print 'hello'\n", FAILS, "does-not-load"),

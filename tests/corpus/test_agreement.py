@@ -23,8 +23,8 @@ from .repositories import Link, make_repository, tree_of
 
 TIMEOUT = 4.0
 BRANCH = "feature/new"
-NOT_OF_THE_LOAD = {"duplicate-name", "not-serializable"}
-"""Errors for which the API, not the agent, would refuse a flow, or run another."""
+NOT_OF_THE_LOAD = {"duplicate-name", "import-in-task", "not-serializable"}
+"""Errors for which the API, not the agent, would refuse a flow, or run another, or of a task that runs later."""
 
 
 class Told(NamedTuple):

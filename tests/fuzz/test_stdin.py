@@ -29,7 +29,7 @@ project = "p"
 FLOW = "from prefect import Flow\nflow = Flow('etl')\n"
 
 
-@pytest.fixture(params=["sha1", "sha256"])
+@pytest.fixture(params=["sha1"])
 def clone(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
     """A repository with a flow, settings, an annotated tag; nothing is left behind that waits for a push."""
     path = tmp_path / "clone"

@@ -55,9 +55,8 @@ def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -
                 ref=update.ref,
             )
         ]
-    tags = without_companion(
-        repository, replace(update, pushed_object=answer.refs[update.ref], commit=theirs)
-    )
+    there = replace(update, pushed_object=answer.refs[update.ref], commit=theirs)
+    tags = [] if _leads_to_no_commit(repository, theirs) else without_companion(repository, there)
     if theirs == update.commit:
         return tags
     return [*tags, finding(
@@ -68,9 +67,13 @@ def against(repository: git.Repository, update: RefUpdate, answer: RemoteRefs) -
     )]  # fmt: skip
 
 
+def _leads_to_no_commit(repository: git.Repository, theirs: str) -> bool:
+    return bool(git.object_of(repository, f"{theirs}^{{}}")) and git.commit_of(repository, theirs) is None
+
+
 def _difference(repository: git.Repository, update: RefUpdate, theirs: str) -> str:
     ours = update.commit or ""
-    if git.object_of(repository, f"{theirs}^{{}}") and git.commit_of(repository, theirs) is None:
+    if _leads_to_no_commit(repository, theirs):
         return f"leads to a {git.kind_of(repository, theirs)} and not to a commit"
     if git.commit_of(repository, theirs) is None:
         return f"is at {text.short(theirs)}, which is not here"
