@@ -11,7 +11,7 @@ from .conftest import Checked
 PLACE = "import sys, pathlib\nsys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[0]))\n"
 START = PLACE + "from prefect import Flow, Task, task\n"
 END = "with Flow('x') as flow:\n    run_it()\n"
-LIB = {"lib/__init__.py": "", "lib/util.py": "x = 1\n", "lib/late.py": "def helper():\n    import lib.util\n    return lib.util\n"}
+LIB = {"lib/__init__.py": "", "lib/util.py": "x = 1\n", "docs/pack_of_the_image/x.py": "", "lib/late.py": "def helper():\n    import lib.util\n    return lib.util\n"}
 
 WAYS = {
     "in a task": ("@task\ndef run_it():\n    from lib.util import x\n    return x\n", [("error", "flow 'x': task 'run_it' imports 'lib.util' when", 6)]),
@@ -38,6 +38,7 @@ WAYS = {
         [("error", "flow 'x': task 'run_it' imports 'lib.util' when", 7)],
     ),
     "of what is installed": ("@task\ndef run_it():\n    import json, pendulum\n    import prefect.utilities.aws\n", []),
+    "of a package whose name a folder elsewhere has": ("@task\ndef run_it():\n    import pack_of_the_image\n", []),
     "of what is nowhere": ("@task\ndef run_it():\n    import of_the_image_only\n", []),
 }  # fmt: skip
 
@@ -64,3 +65,11 @@ def test_without_the_place_on_sys_path(repository: Checked) -> None:
     source = "from prefect import Flow, task\n" + WAYS["in a task"][0] + END
     (file,) = repository.check({**LIB, "a.py": source}, Settings(exclude=["lib/"]))
     assert [(one.code, one.severity) for one in file.findings] == [("import-in-task", "error")]
+
+
+def test_a_module_that_the_repository_has_later(repository: Checked) -> None:
+    """The flow file is the same: what it imports in a task is another question to each tree."""
+    source = "from prefect import Flow, task\n@task\ndef run_it():\n    import later_zz\n" + END
+    for more, codes in ({}, []), ({"later_zz.py": ""}, ["import-in-task"]), ({}, []):
+        (file,) = repository.check({"a.py": source, **more})
+        assert [one.code for one in file.findings] == codes

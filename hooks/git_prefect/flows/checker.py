@@ -229,6 +229,8 @@ class _Loading:
             for one in answer.get("flows", ())
         )
         depends = looks or _misses_something(answer) or self._depends_on_tree(answer)
+        # Whether the repository has what a task imports is a question to its tree.
+        depends = depends or any(flow["late_imports"] for flow in answer.get("flows", ()))
         verdict = Verdict(
             file.blob, self._tree.id if depends else "", self._now,
             tuple(KnownFlow(one.name, one.tasks, one.declared_storage, one.made_by) for one in flows),

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
+from .modules import TreeModules
 from .source_memory import LFS_HEADER, is_opaque
 from .storage_findings import flow_findings, quoted
 
@@ -270,9 +271,10 @@ def _lost(path: str, answer: dict[str, Any]) -> list[Finding]:
 def _late_imports(path: str, answer: dict[str, Any], where: TreeFacts) -> list[Finding]:
     """Imports inside tasks of modules that are not there any more when the task runs; each once in a flow."""
     found = []
+    modules = TreeModules(where.paths, where.import_roots)
     for flow in answer["flows"]:
         for one in {(one["module"], one["file"], one["line"]): one for one in flow.get("late_imports", ())}.values():
-            if folder_of_module(one["module"], path, where.paths) is None:
+            if not any(modules.sources(one["module"], path)):
                 continue
             where_it_is = "" if one["file"] is None else f" (in {one['file']}:{one['line']})"
             who = f"calls a function that imports {one['module']!r}" if one["helper"] else f"imports {one['module']!r}"
