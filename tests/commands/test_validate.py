@@ -70,3 +70,9 @@ def test_in_a_commit_the_flows_that_import_a_staged_module_are_checked(work: Clo
         code, out, _ = git_prefect(work.path, "validate", path, PRE_COMMIT="1", GIT_INDEX_FILE=index)
         assert (code, [line.partition(":")[0] for line in out.splitlines() if line.endswith("]")]) == (int(bool(failing)), failing)
         work.git("reset", "--quiet", "--hard")
+
+
+def test_since_judges_all_flow_files(request_: Clone) -> None:
+    assert git_prefect(request_.path, "validate", "--since", "origin/main", "new.py") == (
+        2, "", "git-prefect: --since judges all flow files, and files are named\nhint: leave out the files, or --since\n",
+    )  # fmt: skip

@@ -47,13 +47,19 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     resume(repository)
     if options.since:
+        if options.files:
+            raise UsageError("--since judges all flow files, and files are named", "leave out the files, or --since")
         return show(_since(repository, options), options)
     source, tree, told = _subject(repository, options)
     named, only = _chosen(repository, options.files, tree)
     if only and _by_a_hook():
         only |= importers_of(repository, tree, source.settings, only)
     loading = CheckOptions(
-        only=only, named=() if _by_a_hook() else named, storage=_storage(repository, source.settings), no_cache=options.no_cache, no_preload=options.no_preload
+        only=only,
+        named=() if _by_a_hook() else named,
+        storage=_storage(repository, source.settings),
+        no_cache=options.no_cache,
+        no_preload=options.no_preload,
     )
     files = check(repository, tree, source.settings, loading)
     ref = told[0].ref if told else None
