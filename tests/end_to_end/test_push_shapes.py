@@ -553,7 +553,7 @@ def test_sha256(native: Team, api: str, tmp_path: Path) -> None:
     assert team.prefect("register", "--ref", "feature/x", check=False).splitlines()[-2:] == [refused, hint]
     fact = refused.split(": ", 2)[2]
     assert f"! storage {fact}" in " ".join(team.prefect("doctor", "--ref", "feature/x", check=False).split())
-    # What no target takes is nobody's business.
+    # A push without a target is ignored.
     team.push("origin", "HEAD:elsewhere")
     assert outcome(team, api) == ([], [])
 

@@ -28,6 +28,7 @@ from ..report import style
 from ..report.invocation import git_prefect
 from ..report.options import Parser
 from ..report.style import PLAIN, Look
+from ..report.text import listed
 from .additions import Addition, hooks_addition, settings_addition
 
 DIFF = {"+": "green", "-": "red", "@": "cyan"}
@@ -203,9 +204,7 @@ def _wrapped(fact: str, seen: Look) -> str:
 
 def _facts(found: Found) -> list[str]:
     lines = []
-    shown = ", ".join(found.flows[:SHOWN]) + (
-        f" and {len(found.flows) - SHOWN} more" if len(found.flows) > SHOWN else ""
-    )
+    shown = listed(found.flows, SHOWN)
     lines.append(
         f"  flow files  {len(found.flows)}: {shown}" if found.flows else "  flow files  none yet: no .py builds a Flow"
     )

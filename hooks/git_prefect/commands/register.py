@@ -155,8 +155,8 @@ def _by_imports(repository: git.Repository, deployment: Deployment, base: str) -
     found = concerned_by_imports(repository, deployment, base, check(repository, tree, deployment.settings))
     if not found:
         return ""
-    told = [f"{path} ({', '.join(modules)})" for path, modules in sorted(found.items())]
-    return f"those that import a changed module: {', '.join(told)}, "
+    importers = [f"{path} ({', '.join(modules)})" for path, modules in sorted(found.items())]
+    return f"those that import a changed module: {', '.join(importers)}, "
 
 
 def _report(done: Done, dry_run: bool, unclonable: Sequence[Finding]) -> Report:

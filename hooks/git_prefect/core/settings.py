@@ -256,8 +256,12 @@ def _pattern_from_root(pattern: str, folder: str) -> str:
     negated = pattern[:1] if pattern.startswith("!") else ""
     rest = pattern[len(negated) :]
     anchored = rest.lstrip("/") if "/" in rest.rstrip("/") else f"**/{rest}"
-    escaped = re.sub(r"([\\*?\[\]!# ])", r"\\\1", folder)
-    return f"{negated}/{escaped}/{anchored}"
+    return f"{negated}/{literal_pattern(folder)}/{anchored}"
+
+
+def literal_pattern(path: str) -> str:
+    """A pattern of `.gitignore` that matches this path only, whatever characters it has."""
+    return re.sub(r"([\\*?\[\]!# ])", r"\\\1", path)
 
 
 def _file_from_root(key: str, value: Any, folder: str) -> Any:

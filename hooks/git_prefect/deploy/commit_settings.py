@@ -64,8 +64,7 @@ def _below_root(repository: git.Repository, commit: str | None) -> list[str]:
     elif repository.top is None:
         return []
     else:
-        listed = git.run_git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
-        paths = listed.decode("utf-8", "surrogateescape").split("\0")[:-1]
+        paths = git.work_tree_paths(repository)
     return [path for path in paths if "/" in path and posixpath.basename(path) in settings.FILES]
 
 

@@ -177,7 +177,7 @@ def on_remote(repository: git.Repository, entry: Entry, just_pushed: bool) -> Re
 
 
 def _may_be_renamed(repository: git.Repository, update: RefUpdate) -> bool:
-    """Whether a branch may be the default branch although this clone, which nobody has told since, takes another for it."""
+    """Whether a branch may be the remote's new default branch, which this clone does not know yet."""
     return update.ref in ("refs/heads/main", "refs/heads/master") and update.name != git.default_branch(repository, update.remote)
 
 

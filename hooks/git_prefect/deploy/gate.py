@@ -145,9 +145,8 @@ def existing_errors(found: Validation) -> str:
     if not found.existing:
         return ""
     paths = sorted({one.path or "the repository" for one in found.existing})
-    shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     return (
-        f"not from this push: {text.plural(len(found.existing), 'error')} in {shown}; these flows are not registered. "
+        f"not from this push: {text.plural(len(found.existing), 'error')} in {text.listed(paths, 3)}; these flows are not registered. "
         f"See them with: {git_prefect('validate')}"
     )
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from .. import git
 from ..core.json_input import convert
+from ..core.settings import literal_pattern
 from ..flows.storage_findings import quoted
+from ..report import text
 
 CONFIG, HOOK = ".pre-commit-config.yaml", "prefect-validate"
 
@@ -24,11 +26,9 @@ def left_out_by_pre_commit(repository: git.Repository, paths: Sequence[str]) -> 
     patterns = {path: pattern for path in paths if (pattern := _pattern(rules, path))}
     if not patterns:
         return ""
-    names = sorted(patterns)
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     excluded = ", ".join(map(quoted, sorted(set(patterns.values()))))
     return (
-        f"{CONFIG} leaves out {shown}, which counts in commits only: in a push every flow file is checked\n"
+        f"{CONFIG} leaves out {text.listed(sorted(patterns), 3)}, which counts in commits only: in a push every flow file is checked\n"
         f"  hint: leave out in the settings what is no flow file: exclude = [{excluded}]"
     )
 
@@ -43,7 +43,7 @@ def _pattern(rules: Sequence[tuple[str, str]], path: str) -> str:
         if matches == (key == "exclude"):
             # A folder as people write it: `^legacy/`.
             folder = re.fullmatch(r"\^([\w./-]+/)", rule) if key == "exclude" else None
-            return "/" + (folder[1] if folder else re.sub(r"([\\*?\[\]!# ])", r"\\\1", path))
+            return "/" + (folder[1] if folder else literal_pattern(path))
     return ""
 
 

@@ -65,10 +65,7 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
             "a bare repository has no work tree to check", "name what to check: git prefect validate --ref REF"
         )
     top = Path(repository.top)
-    listing = git.run_git(
-        repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"
-    ).decode("utf-8", "surrogateescape")
-    paths = [path for path in listing.split("\0")[:-1] if "\n" not in path and (top / path).is_file()]
+    paths = [path for path in git.work_tree_paths(repository) if "\n" not in path and (top / path).is_file()]
     sources = [path for path in paths if path.endswith(".py")]
     names = git.run_git(
         repository, "hash-object", "--no-filters", "--stdin-paths",
@@ -87,11 +84,11 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
 
 def _filtered(repository: git.Repository, paths: Collection[str]) -> dict[str, tuple[str, bytes]]:
     """Those of some files of the work tree that a filter changes on their way into a commit: its name, and what the index has."""
-    told = git.run_git(
+    attributes = git.run_git(
         repository, "check-attr", "--stdin", "-z", "filter",
         stdin="".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape"),
     ).decode("utf-8", "surrogateescape").split("\0")  # fmt: skip
-    filters = {path: name for path, name in zip(told[::3], told[2::3]) if name not in ("unspecified", "unset", "set")}
+    filters = {path: name for path, name in zip(attributes[::3], attributes[2::3]) if name not in ("unspecified", "unset", "set")}
     found = {}
     for path, name in filters.items():
         staged = git.object_of(repository, f":{path}")

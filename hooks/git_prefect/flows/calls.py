@@ -9,7 +9,7 @@ from typing import Callable
 import msgspec
 
 from .definitions import Definitions
-from .modules import InstalledModules, TreeModules
+from .modules import InstalledModules, TreeModules, joined
 
 BUILDS, MAKES, NOTHING = "flow", "makes", "none"
 """The source builds a Flow, or a subclass of it; it calls a function of another file that may return one; neither."""
@@ -38,7 +38,7 @@ class Calls:
         self._barren: set[Name] = set()
         """Names that lead to no Flow, whoever calls them."""
 
-    def tell(self, path: str) -> str:
+    def kind_of(self, path: str) -> str:
         """`BUILDS`, `MAKES` or `NOTHING` of a source of the tree."""
         defined = self._definitions(path)
         if defined is None:
@@ -60,7 +60,7 @@ class Calls:
         return NOTHING
 
     def _next(self, name: Name, start: str) -> Iterator[tuple[Name, bool]]:
-        """What a name stands for, each with whether it is what a function of another file than `start` returns.
+        """What a name refers to, each with whether it is what a function of another file than `start` returns.
 
         A name without a path is Prefect's Flow.
         """
@@ -78,7 +78,7 @@ class Calls:
                 yield from self._along(edge, name, rest, start)
         if head not in defined.names:
             for module in defined.stars:
-                for found in self._absolute(_joined(module, name.dotted), name):
+                for found in self._absolute(joined(module, name.dotted), name):
                     yield found, False
 
     def _along(self, edge: str, name: Name, rest: str, start: str) -> Iterator[tuple[Name, bool]]:
@@ -113,7 +113,3 @@ class Calls:
             found = next(self._installed.sources(dotted, importer.path), None)
         if found and found[1]:
             yield Name(found[0], found[1], importer.called)
-
-
-def _joined(module: str, name: str) -> str:
-    return f"{module}{name}" if module.endswith(".") else f"{module}.{name}"

@@ -1,6 +1,6 @@
 """What a source defines, calls and imports, read from its syntax tree: nothing is executed.
 
-A name leads to what it stands for by edges, each a string of one sign and a dotted name:
+What a name refers to is kept as edges, each a string of one sign and a dotted name:
 
     `>pkg.module.name`  it is imported from there; leading dots as in a relative import
     `=name`             it is another name for that, or a copy of it
@@ -19,6 +19,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import msgspec
+
+from .modules import joined
 
 COPIES = ("copy", "deepcopy")
 """Functions, and methods of a Flow, whose result is a copy."""
@@ -122,7 +124,7 @@ class _Reader:
             if alias.name == "*":
                 self._stars[module] = None
                 continue
-            place = _joined(module, alias.name)
+            place = joined(module, alias.name)
             self._imports[place] = None
             self._add(alias.asname or alias.name, f">{place}")
 
@@ -243,7 +245,3 @@ def _returned(nodes: list[ast.AST]) -> Iterator[str]:
                 yield from _used(one)
                 if isinstance(one, ast.Name):
                     yield from local.get(one.id, [one.id])
-
-
-def _joined(module: str, name: str) -> str:
-    return f"{module}{name}" if module.endswith(".") else f"{module}.{name}"

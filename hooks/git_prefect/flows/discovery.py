@@ -90,7 +90,7 @@ def flow_files(
         chosen = [(path, blob) for path, blob in chosen if path not in excluded]
     found = memory.discovered(
         sources, settings, packages.fingerprint,
-        lambda: _Search(tree, dict(sources), memory, settings.import_roots, packages.folders).told(chosen, expected),
+        lambda: _Search(tree, dict(sources), memory, settings.import_roots, packages.folders).kinds(chosen, expected),
     )  # fmt: skip
     explicit = bool(settings.flows)
     return [
@@ -134,8 +134,8 @@ class _Search:
         self._installed = InstalledModules(folders)
         self._calls = Calls(self._definitions, TreeModules(blobs, import_roots), self._installed)
 
-    def told(self, chosen: Sequence[tuple[str, str]], expected: Callable[[], object]) -> dict[str, str]:
-        """What the sources tell of themselves, by path; those that build nothing are left out."""
+    def kinds(self, chosen: Sequence[tuple[str, str]], expected: Callable[[], object]) -> dict[str, str]:
+        """The kinds of the sources (see `FlowFile.builds`) by path; those that build nothing are left out."""
         unknown = sorted({blob for blob in self._blobs.values() if blob not in self._memory.sources})
         for blob, content in self._tree.read(unknown).items() if unknown else ():
             self._memory.sources[blob] = glance(content)
@@ -148,16 +148,16 @@ class _Search:
             if self._memory.sources[blob].opaque:
                 found[path] = OPAQUE
             elif path in leading:
-                told = self._tell(path, self._memory.sources[blob])
-                if told != NOTHING:
-                    found[path] = told
+                kind = self._kind(path, self._memory.sources[blob])
+                if kind != NOTHING:
+                    found[path] = kind
         return found
 
-    def _tell(self, path: str, source: Source) -> str:
+    def _kind(self, path: str, source: Source) -> str:
         if source.parsed and source.definitions is None:
             return MENTIONS if source.mentions else NOTHING
-        told = self._calls.tell(path)
-        return NOTHING if told != NOTHING and not source.mentions and _is_no_flow_file(path) else told
+        kind = self._calls.kind_of(path)
+        return NOTHING if kind != NOTHING and not source.mentions and _is_no_flow_file(path) else kind
 
     def _leading(self) -> set[str]:
         """Paths from which imports may lead to a Flow, as far as the words of their import lines tell."""

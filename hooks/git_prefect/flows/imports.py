@@ -51,14 +51,12 @@ class Imports:
         blob = self._blobs.get(path)
         if blob is None:
             return
-        source = self._memory.sources.get(blob)
-        if source is None or not source.parsed:
-            source = self._memory.parse(blob, self._tree.read([blob])[blob])
-        if source.definitions is None:
+        definitions = self._memory.definitions(blob, lambda: self._tree.read([blob])[blob])
+        if definitions is None:
             return
-        for name in source.definitions.imports:
+        for name in definitions.imports:
             yield from (found for found, _ in self._modules.sources(name, path))
-        for package in source.definitions.computed:
+        for package in definitions.computed:
             yield from self._all_below(package, path)
 
     def _all_below(self, package: str, importer: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Callable
 
 import msgspec
 
-from .modules import TreeModules
+from .modules import TreeModules, joined
 
 CHANGES_IMPORTS = re.compile(
     rb"environ\s*\[[^\]]*\]\s*=(?!=)|environ\.(?:update|setdefault|pop|clear)|putenv|unsetenv|load_dotenv"
@@ -45,9 +45,8 @@ def leading_imports(content: bytes) -> Leading:
         elif isinstance(statement, ast.ImportFrom):
             module = "." * statement.level + (statement.module or "")
             if module != "__future__":
-                joint = "" if module.endswith(".") else "."
                 found.append((module, False))
-                found += [(f"{module}{joint}{alias.name}", True) for alias in statement.names if alias.name != "*"]
+                found += [(joined(module, alias.name), True) for alias in statement.names if alias.name != "*"]
         elif not (_is_docstring(statement) or _finds_its_place(statement)):
             break
     return Leading(tuple(dict.fromkeys(found)), bool(CHANGES_IMPORTS.search(content)))

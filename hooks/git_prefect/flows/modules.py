@@ -83,6 +83,11 @@ class InstalledModules:
                     return
 
 
+def joined(module: str, name: str) -> str:
+    """A name in a module, which may be relative: `a.b`, `.b`."""
+    return f"{module}{name}" if module.endswith(".") else f"{module}.{name}"
+
+
 def folders_above(path: str) -> list[str]:
     """The folders above a path, the nearest first; the last is the top, `""`."""
     found = []

@@ -63,7 +63,7 @@ class _KeptSources(msgspec.Struct, frozen=True):
 class _KeptTrees(msgspec.Struct, frozen=True):
     reader: str
     trees: dict[str, list[tuple[bytes, str]]]
-    """Paths as git has them, which need not be UTF-8, and what their sources tell."""
+    """Paths as git has them, which need not be UTF-8, and the kinds of their sources."""
 
 
 class Memory:
@@ -91,6 +91,11 @@ class Memory:
         self.sources[object_name] = Source(source.mentions, source.opaque, source.words, True, read_definitions(content))
         return self.sources[object_name]
 
+    def definitions(self, object_name: str, content: Callable[[], bytes]) -> Definitions | None:
+        """The definitions of a content, which is read when they are not known; None when it does not parse."""
+        known = self.sources.get(object_name)
+        return (known if known and known.parsed else self.parse(object_name, content())).definitions
+
     def of_file(self, path: str) -> Definitions | None:
         """The definitions of an installed source; None when it cannot be read, or does not parse."""
         if "/site-packages/" not in path and "/dist-packages/" not in path:
@@ -98,8 +103,7 @@ class Memory:
         try:
             stat = os.stat(path)
             name = f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
-            known = self.sources.get(name)
-            return (known or self.parse(name, Path(path).read_bytes())).definitions
+            return self.definitions(name, Path(path).read_bytes)
         except OSError:
             return None
 
@@ -110,7 +114,7 @@ class Memory:
         interpreter: str,
         search: Callable[[], dict[str, str]],
     ) -> dict[str, str]:
-        """What `search` tells of the flow files among these sources, or has told before: path → what it tells.
+        """What `search` finds of the flow files among these sources, or has found before: path → kind.
 
         `interpreter` is the fingerprint of what is installed.
         """
@@ -123,7 +127,7 @@ class Memory:
         if self._trees is None:
             kept = self._read("flow-files", _KeptTrees)
             trees = kept.trees if kept else {}
-            self._trees = {key: {os.fsdecode(path): told for path, told in tree} for key, tree in trees.items()}
+            self._trees = {key: {os.fsdecode(path): kind for path, kind in tree} for key, tree in trees.items()}
         if key in self._trees:
             return self._trees[key]
         found = search()
@@ -142,7 +146,7 @@ class Memory:
     def _write_what_is_new(self) -> None:
         if self._new_tree and self._trees is not None:
             newest = list(self._trees.items())[-MOST_TREES:]
-            trees = {key: [(os.fsencode(path), told) for path, told in tree.items()] for key, tree in newest}
+            trees = {key: [(os.fsencode(path), kind) for path, kind in tree.items()] for key, tree in newest}
             self._write("flow-files", _KeptTrees(_reader(), trees))
         if "sources" in self.__dict__ and self._known_sources < sum(1 + one.parsed for one in self.sources.values()):
             kept = self._read("sources", _KeptSources)

@@ -61,7 +61,7 @@ class Sources:
         return None if name == "<string>" else os.path.normpath(name)[len(self._root) :]
 
     def imports(self, code: CodeType) -> Iterator[tuple[str, int]]:
-        """Modules that a function imports when it runs, each with its line; what stands in a `try` is left out."""
+        """Modules that a function imports when it runs, each with its line; what is in a `try` is left out."""
         if not any(IMPORT_NAME in one.co_code[::2] for one in _nested(code)):
             return
         file = self._flow_file if code.co_filename == "<string>" else code.co_filename

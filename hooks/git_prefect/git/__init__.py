@@ -16,6 +16,7 @@ from .objects import (
     tracking_ref,
     tree_entries,
     tree_of,
+    work_tree_paths,
 )
 from .repository import (
     GitError,
@@ -54,4 +55,5 @@ __all__ = [
     "tracking_ref",
     "tree_entries",
     "tree_of",
+    "work_tree_paths",
 ]

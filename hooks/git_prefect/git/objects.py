@@ -117,6 +117,12 @@ def count_apart(repository: Repository, one: str, other: str) -> tuple[int, int]
     return int(first), int(second)
 
 
+def work_tree_paths(repository: Repository) -> list[str]:
+    """Paths of the work tree that git tracks or does not ignore; a tracked file may be missing."""
+    listing = run_git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    return listing.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
 def changed_paths(repository: Repository, old: str | None, new: str) -> set[str]:
     """Paths added or changed from `old` (None: from nothing) to `new`; deleted ones are not in it."""
     if old is None:
