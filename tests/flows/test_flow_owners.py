@@ -119,3 +119,10 @@ def test_what_calls_a_function_that_may_make_a_flow(repository: Checked, source:
     files = {"a.py": source, "lib.py": "from prefect import Flow\ndef make(name):\n    return Flow(name)\n"}
     found = {file.path: [one.code for one in file.findings] for file in repository.check(files, HERE)}
     assert found == ({} if codes is None else {"a.py": codes})
+
+
+def test_an_imported_flow_with_another_schedule_is_a_flow_of_both_files(repository: Checked) -> None:
+    change = "from base import base\nfrom prefect.schedules import CronSchedule\nbase.schedule = CronSchedule('0 1 * * *')\n"
+    checked = repository.check({"base.py": BASE, "b.py": change}, HERE)
+    assert [(file.path, [flow.name for flow in file.flows]) for file in checked] == [("b.py", ["base"]), ("base.py", ["base"])]
+    assert [(one.code, one.flow) for file in checked for one in file.findings] == [("duplicate-name", "base")] * 2
