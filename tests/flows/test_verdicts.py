@@ -20,6 +20,7 @@ from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter, source_memory, verdicts
 from git_prefect.flows.checker import CheckOptions, check_flow_files
 
+from ..corpus.repositories import Content, Link
 from .conftest import FLOW, Checked, make_venv, site_of
 
 EXISTS = (
@@ -212,8 +213,8 @@ DAMAGES = [
     lambda data: b"\xff\x00 not ours",
     lambda data: b"[1, 2]",
     lambda data: json.dumps({"format": 99, "files": {"a.py": [["x"]]}}).encode(),
-    lambda data: json.dumps({"format": 1, "files": {"a.py": "x"}}).encode(),
-    lambda data: json.dumps({"format": 1, "files": {"a.py": [[], [1], ["b", "", "then"], None, 7]}}).encode(),
+    lambda data: json.dumps({"format": verdicts.FORMAT, "files": {"a.py": "x"}}).encode(),
+    lambda data: json.dumps({"format": verdicts.FORMAT, "files": {"a.py": [[], [1], ["b", "", "then"], None, 7]}}).encode(),
     lambda data: data.replace(b'"flow"', b"[7]").replace(b"[[", b"[{},["),
 ]
 
@@ -240,7 +241,7 @@ def test_serialized_flows_that_are_gone(repository: Checked, spoil: Callable[[Pa
 
 
 def test_the_same_flows_are_written_once(repository: Checked) -> None:
-    looking = f"import os\nHERE = os.path.dirname(__file__)\n{FLOW}"
+    looking = f"import os\nopen(os.path.dirname(__file__) + '/b.txt').close()\n{FLOW}"
     place = repository.state / "verdicts" / "flows"
     assert repository.loaded({"a.py": looking, "b.txt": "1"}) == ["a.py"]
     (kept,) = place.iterdir()
@@ -329,3 +330,143 @@ def test_a_time_out_is_waited_for_once_in_a_push_and_again_in_the_next(repositor
     assert same == replace(first, cached=True)
     (next_push,) = repository.check(files, settings)
     assert not next_push.cached
+
+
+PACKAGE = {
+    "team/__init__.py": "",
+    "team/utils.py": "from pathlib import Path\nname = (Path(__file__).parent / 'name.txt').read_text()\n",
+    "team/name.txt": "one",
+    "team/flows.py": "from team.utils import name\nfrom prefect import Flow\nflow = Flow(name)\n",
+    "team/other.py": FLOW,
+    "tests/test_team.py": "",
+    "README.md": "",
+    "data/unread.csv": "",
+}
+ROOT = Settings(import_roots=["."], flows=["team/flows.py", "team/other.py"])
+
+
+def test_what_no_load_used_invalidates_nothing(repository: Checked) -> None:
+    assert repository.loaded(PACKAGE, ROOT) == ["team/flows.py", "team/other.py"]
+    for path in ("tests/test_team.py", "README.md", "data/unread.csv", "data/another.csv"):
+        assert repository.loaded({**PACKAGE, path: "# changed\n"}, ROOT) == [], path
+    other = {**PACKAGE, "team/other.py": FLOW.replace("'flow'", "'other'")}
+    assert repository.loaded(other, ROOT) == ["team/other.py"]
+
+
+def test_what_a_load_used_decides_and_each_tree_is_remembered(repository: Checked) -> None:
+    changes: list[tuple[str, str]] = [
+        ("team/name.txt", "two"), ("team/utils.py", "name = 'three'\n"), ("team.py", ""), ("team/__init__.py", "x = 1\n"),
+    ]  # fmt: skip
+    repository.check(PACKAGE, ROOT)
+    for path, content in changes:
+        assert "team/flows.py" in repository.loaded({**PACKAGE, path: content}, ROOT), path
+    for path, content in changes:
+        assert repository.loaded({**PACKAGE, path: content}, ROOT) == [], path
+    assert repository.loaded(PACKAGE, ROOT) == []
+
+
+SEEN_LOOKS = {
+    "stat": ("os.stat(place)", "x"),
+    "stat-slash": ("os.stat(place + '/')", {}),
+    "stat-keyword": ("os.stat(path=place)", "x"),
+    "stat-bytes": ("os.stat(os.fsencode(place))", "x"),
+    "stat-relative": ("os.stat(os.path.relpath(place))", "x"),
+    "stat-slashes": ("os.stat('/' + place)", "x"),
+    "stat-size": ("'short' if os.stat(here + '/kept.py').st_size < 9 else 1 / 0", None),
+    "lstat": ("os.lstat(place)", "x"),
+    "access": ("os.access(place, os.F_OK) or 1 / 0", "x"),
+    "listdir": ("os.listdir(here).index('switch')", "x"),
+    "scandir": ("[one.name for one in os.scandir(here)].index('switch')", "x"),
+    "scandir-size": ("max(one.stat().st_size for one in os.scandir(here) if one.name == 'kept.py') < 9 or 1 / 0", None),
+    "glob": ("glob.glob(here + '/swi*')[0]", "x"),
+    "pathlib": ("pathlib.Path(place).exists() or 1 / 0", "x"),
+    "posix": ("posix.stat(place)", "x"),
+    "dir_fd": ("os.stat('switch', dir_fd=os.open(here, os.O_RDONLY))", "x"),
+    "listdir-descriptor": ("os.listdir(os.open(here, os.O_RDONLY)).index('switch')", "x"),
+    "chdir": ("(os.chdir(here), os.stat('switch'))", "x"),
+    "proc": ("(os.chdir(here), os.stat('/proc/self/cwd/switch'))", "x"),
+    "path-finder": ("importlib.machinery.PathFinder.find_spec('switch', [here]) or 1 / 0", "py"),
+}
+
+
+def test_looks_that_are_watched(repository: Checked) -> None:
+    """Each in a folder of its own, where something then appears or grows."""
+    files: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
+    for name, (look, content) in SEEN_LOOKS.items():
+        files[f"{name}/flow.py"] = (
+            "import glob, importlib.machinery, os, pathlib, posix\nfrom prefect import Flow\n"
+            "here = os.path.dirname(__file__)\nplace = here + '/switch'\n"
+            f"try:\n    {look}\n    found = 'yes'\nexcept Exception:\n    found = 'no'\nflow = Flow(f'{name} {{found}}')\n"
+        )
+        files[f"{name}/kept.py"] = "long = 'long'\n"
+        if content is None:
+            changed[f"{name}/kept.py"] = "x = 1\n"
+        else:
+            changed[f"{name}/switch" + {"x": "", "py": ".py"}.get(str(content), "/in")] = ""
+    expected = sorted(SEEN_LOOKS)
+    assert sorted(names(repository.check(files))) == [f"{name} no" for name in expected]
+    assert sorted(names(repository.check({**files, **changed}))) == [f"{name} yes" for name in expected]
+
+
+def test_a_list_of_looks_that_is_too_long_is_no_verdict(repository: Checked) -> None:
+    many = "import os\nfor n in range(6000): os.path.exists(f'{os.path.dirname(__file__)}/{n}')\n" + FLOW
+    assert repository.loaded({"a.py": many}) == ["a.py"]
+    assert repository.loaded({"a.py": many}) == ["a.py"]
+
+
+def test_the_environment_of_the_worker_decides(repository: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import os\nfrom prefect import Flow\nflow = Flow(os.environ['TZ'])\n"
+    for zone in ("UTC", "Europe/Berlin"):
+        monkeypatch.setenv("TZ", zone)
+        assert names(repository.check({"a.py": source})) == [zone]
+    assert repository.loaded({"a.py": source}) == []
+    monkeypatch.setenv("NOT_PASSED_ON", "1")
+    monkeypatch.setenv("PATH", "/usr/lib/git-core" + os.pathsep + os.environ["PATH"])
+    assert repository.loaded({"a.py": source}) == []
+
+
+def test_a_package_is_installed_again_in_place(repository: Checked, tmp_path: Path) -> None:
+    python = make_venv(tmp_path / "venv")
+    site = site_of(tmp_path / "venv")
+    info = site / "company-1.0.dist-info"
+    info.mkdir()
+    (site / "company").mkdir()
+    source = "import company\nfrom prefect import Flow\nflow = Flow(company.name)\n"
+    found = []
+    for number, name in enumerate(("one", "another")):
+        (site / "company" / "__init__.py").write_text(f"name = '{name}'\n")
+        (info / "RECORD").write_text(name)
+        os.utime(info / "RECORD", (number, number))
+        os.utime(info, (1, 1))
+        found += names(repository.check({"a.py": source}, python=interpreter.find(tmp_path, str(python), repository.state)))
+    assert found == ["one", "another"]
+
+
+def test_paths_over_symlinks(repository: Checked) -> None:
+    look = "import os\nhere = os.path.dirname(__file__)\nthere = os.path.exists(here + '/{}')\n"
+    source = look + "from prefect import Flow\nflow = Flow(f'{{there}}')\n"
+    for path, before, after in (
+        ("link/switch", {"link": Link("a"), "a/x": ""}, {"link": Link("a"), "a/switch": ""}),
+        ("link", {"link": Link("a")}, {"link": Link("a"), "a": ""}),
+        ("link/switch", {"a/switch": ""}, {"a/switch": "", "link": Link("a")}),
+        ("link/../switch", {"link/x": "", "a/switch": ""}, {"link": Link("a/b"), "a/switch": "", "a/b/x": ""}),
+    ):
+        files: dict[str, Content] = {"a.py": source.format(path)}
+        assert names(repository.check({**files, **before})) == ["False"], path
+        assert names(repository.check({**files, **after})) == ["True"], path
+
+
+def test_an_extension_module_may_open_what_is_not_seen(repository: Checked, tmp_path: Path) -> None:
+    """One that is given a path: the whole tree counts, as no event tells what it opens."""
+    python = make_venv(tmp_path / "venv")
+    (name,) = {Path(module).name for module in [sys.modules["msgspec._core"].__file__ or ""]}
+    extension = site_of(tmp_path / "venv") / "company" / name
+    extension.parent.mkdir()
+    (extension.parent / "__init__.py").write_text("")
+    extension.write_bytes(Path(sys.modules["msgspec._core"].__file__ or "").read_bytes())
+    found = interpreter.find(tmp_path, str(python), repository.state)
+    knows = f"import company._core, os\nhere = os.path.dirname(__file__)\n{FLOW}"
+    files = {"knows.py": knows, "other.py": f"import company._core\n{FLOW}"}
+    assert repository.loaded(files, python=found) == ["knows.py", "other.py"]
+    assert repository.loaded({**files, "b.txt": ""}, python=found) == ["knows.py"]

@@ -15,7 +15,10 @@ PACKAGES = (".dist-info", ".egg-info", ".egg-link", ".egg", ".pth", ".py", ".so"
 
 
 def of_packages(folders: Iterable[str]) -> str:
-    """Hash of the names and times of all that is installed in the folders of `sys.path`; others count by their name."""
+    """Hash of the names and times of all that is installed in the folders of `sys.path`; others count by their name.
+
+    Of a package, its RECORD counts as well: installed again in place, its folder may keep its time.
+    """
     content = hashlib.sha256()
     for folder in folders:
         content.update(f"\0{folder}".encode("utf-8", "surrogateescape"))
@@ -24,12 +27,18 @@ def of_packages(folders: Iterable[str]) -> str:
         try:
             with os.scandir(folder) as entries:
                 installed = sorted(
-                    f"{entry.name}:{entry.stat().st_mtime_ns}" for entry in entries if entry.name.endswith(PACKAGES)
+                    f"{entry.name}:{entry.stat().st_mtime_ns}:{_record_of(entry)}"
+                    for entry in entries
+                    if entry.name.endswith(PACKAGES)
                 )
         except OSError:
             installed = []
         content.update("\0".join(installed).encode("utf-8", "surrogateescape"))
     return content.hexdigest()
+
+
+def _record_of(package: os.DirEntry[str]) -> int:
+    return changed_at(os.path.join(package.path, "RECORD")) if package.name.endswith(".dist-info") else 0
 
 
 def of_files(paths: Iterable[str]) -> str:

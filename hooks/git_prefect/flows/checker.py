@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -24,9 +25,11 @@ from .discovery import (
     Tree,
     flow_files,
     looks_around,
+    looks_unseen,
     named_files,
     source_blobs,
 )
+from .environment import worker_environment
 from .imports_ahead import ImportsAhead
 from .interpreter import Interpreter
 from .load_findings import (
@@ -40,7 +43,20 @@ from .load_findings import (
 )
 from .modules import TreeModules
 from .storage_findings import Declared, findings_of_storage, same_names
-from .verdicts import KnownFlow, Store, Verdict, context_of, is_clean, known_findings
+from .verdicts import (
+    CONTENTS,
+    NAMES,
+    NO_LINKS,
+    PATHS,
+    UNKNOWN,
+    Facts,
+    KnownFlow,
+    Store,
+    Verdict,
+    context_of,
+    is_clean,
+    known_findings,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     # Where nothing has changed it is not needed, and its import is a tenth of such a check.
@@ -88,8 +104,10 @@ def check_flow_files(
     Files whose verdict is known are not loaded again; when all are, no interpreter is started and the
     tree's folder is not written. `state` is the folder of the verdicts.
     """
-    context = context_of(tree.entries, interpreter.fingerprint, settings.env, settings.import_roots, settings.timeout)
+    environment = worker_environment(os.environ, interpreter.path, Path("home"), Path("cache"), settings.env)
+    context = context_of(interpreter.fingerprint, environment, settings.import_roots, settings.timeout)
     store = Store(state, context)
+    facts = Facts(tree.entries, is_work_tree=not tree.id)
     with ExitStack() as until_loaded:
 
         @functools.cache
@@ -112,14 +130,14 @@ def check_flow_files(
         known = {
             file.path: found
             for file in chosen
-            if not options.no_cache and (found := _known(store, file, tree.id, options))
+            if not options.no_cache and (found := _known(store, file, tree.id, facts, options))
         }
         unknown = [file for file in chosen if file.path not in known]
         if unknown:
             from .loader import EnvironmentBroken
 
             try:
-                loading = _Loading(tree, settings, interpreter, store)
+                loading = _Loading(tree, settings, interpreter, store, facts)
                 loaded = loading.load(loader(), unknown, not options.no_preload, watch)
             except EnvironmentBroken as error:
                 return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
@@ -144,8 +162,8 @@ def _opaque(tree: Tree, files: Sequence[FlowFile]) -> list[CheckedFile]:
     ]
 
 
-def _known(store: Store, file: FlowFile, tree: str, options: CheckOptions) -> Known | None:
-    verdict = store.get(file.path, file.blob, tree, options.same_push)
+def _known(store: Store, file: FlowFile, tree: str, facts: Facts, options: CheckOptions) -> Known | None:
+    verdict = store.get(file.path, file.blob, tree, facts, options.same_push)
     if verdict is None:
         return None
     if not options.with_flows:
@@ -162,10 +180,13 @@ def _known(store: Store, file: FlowFile, tree: str, options: CheckOptions) -> Kn
 class _Loading:
     """The flow files of a tree that have no verdict, on their way to one."""
 
-    def __init__(self, tree: Tree, settings: Settings, interpreter: Interpreter, store: Store) -> None:
+    def __init__(self, tree: Tree, settings: Settings, interpreter: Interpreter, store: Store, facts: Facts) -> None:
         self._tree = tree
         self._settings = settings
         self._store = store
+        self._facts = facts
+        self._places: dict[str, tuple[bool, bool]] = {}
+        """Of a source's blob: whether it looks around, and whether it can do so unseen."""
         self._now = time.time()
         self._blobs = {entry.path: entry.blob for entry in tree.entries}
         self._sources = source_blobs(tree)
@@ -185,7 +206,7 @@ class _Loading:
         looks = {file.path: looks_around(contents[file.blob]) for file in files}
         with self._tree.root() as root:
             return [
-                self._judged(by_path[path], contents[by_path[path].blob], answer, looks[path])
+                self._judged(by_path[path], contents[by_path[path].blob], answer)
                 for path, answer in self._answers(loader, root, looks, preload, watch)
             ]
 
@@ -210,7 +231,7 @@ class _Loading:
             alone = [job for job in jobs if job.path in again]
             yield from loader.load(checkout, alone, self._settings.timeout, preload=False)
 
-    def _judged(self, file: FlowFile, content: bytes, answer: dict[str, Any], looks: bool) -> Known:
+    def _judged(self, file: FlowFile, content: bytes, answer: dict[str, Any]) -> Known:
         judged = judge(file.path, content, {**answer, "seconds": self._settings.timeout}, self._where)
         opened = [path for path in answer.get("touched", ()) if self._blobs.get(path)]
         findings = judged.findings
@@ -219,8 +240,8 @@ class _Loading:
             findings += tuple(lfs_pointers(file.path, [(path, read[self._blobs[path]]) for path in opened]))
         if file.builds == MAKES and not file.explicit and answer.get("makes") and not answer["flows"]:
             findings += (no_flow(file.path, True),)
-        used = {*answer.get("touched", ()), *answer.get("sources", ())} & self._blobs.keys() - {file.path}
-        filtered = filtered_files(file.path, self._tree.filtered(used))
+        read_too = {*answer.get("touched", ()), *answer.get("sources", ())} & self._blobs.keys() - {file.path}
+        filtered = filtered_files(file.path, self._tree.filtered(read_too))
         findings += tuple(filtered)
         flows = tuple(
             LoadedFlow(
@@ -228,30 +249,45 @@ class _Loading:
             )
             for one in answer.get("flows", ())
         )
-        depends = looks or _misses_something(answer) or self._depends_on_tree(answer)
-        # Whether the repository has what a task imports is a question to its tree.
-        depends = depends or any(flow["late_imports"] for flow in answer.get("flows", ()))
+        used = self._used(answer)
+        depends = UNKNOWN in used.values() or self._looks_unseen(file, answer)
         verdict = Verdict(
             file.blob, self._tree.id if depends else "", self._now,
             tuple(KnownFlow(one.name, one.tasks, one.declared_storage, one.made_by) for one in flows),
             known_findings(findings), judged.missing, "", answer.get("outside", {}), not judged.lasting,
+            {} if depends else used,
         )  # fmt: skip
         # What a filter does to a file of the work tree is nothing that the next tree has to share.
-        if (self._tree.id or not depends) and not filtered:
+        if (self._tree.id or not depends) and not filtered and not answer.get("cut"):
             self._store.put(file.path, verdict, flows)
         return Known(file, verdict, flows, False)
 
-    def _depends_on_tree(self, answer: dict[str, Any]) -> bool:
-        if answer.get("touched") or answer.get("starts_process"):
+    def _used(self, answer: dict[str, Any]) -> dict[str, str]:
+        """What the tree says of the paths that a load used, and that what is said of the load rests on."""
+        keys = [*answer.get("used", ()), *([NO_LINKS] if answer.get("climbs") else [])]
+        keys += [PATHS] if _rests_on_paths(answer) else []
+        keys += [path + (CONTENTS if deep else NAMES) for path, deep in answer.get("listed", {}).items()]
+        return {key: self._facts.of(key) for key in keys}
+
+    def _looks_unseen(self, file: FlowFile, answer: dict[str, Any]) -> bool:
+        """Whether a load may have used more of the tree than was seen: by a process, foreign code, or an extension module."""
+        if "used" not in answer or answer["starts_process"] or answer["unseen"]:
             return True
-        sources = [self._blobs[path] for path in answer.get("sources", ()) if path in self._blobs]
-        return any(looks_around(source) for source in self._tree.read(sources).values()) if sources else False
+        paths = [path for path in answer["used"] if path.endswith(".py") and self._blobs.get(path)]
+        blobs = {file.blob, *(self._blobs[path] for path in paths)}
+        unread = sorted(blobs - self._places.keys())
+        for blob, content in (self._tree.read(unread) if unread else {}).items():
+            self._places[blob] = (looks_around(content), looks_unseen(content))
+        return any(
+            unseen or (around and answer["extensions"]) for around, unseen in (self._places[blob] for blob in blobs)
+        )
 
 
-def _misses_something(answer: dict[str, Any]) -> bool:
-    """Whether a load failed for a module or a file that another tree may have: what is said of that goes by the tree."""
+def _rests_on_paths(answer: dict[str, Any]) -> bool:
+    """Whether what is said of a load depends on which files there are: of a missing module or file, of imports in tasks."""
     error = answer.get("error") or {"missing_module": None, "missing_file": None, "causes": ()}
-    return any(one["missing_module"] or one["missing_file"] for one in [error, *error["causes"]])
+    misses = any(one["missing_module"] or one["missing_file"] for one in [error, *error["causes"]])
+    return misses or any(flow["late_imports"] for flow in answer.get("flows", ()))
 
 
 class Attributed(msgspec.Struct, frozen=True):

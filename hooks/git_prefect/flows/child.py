@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import gc
+import importlib.machinery
 import importlib.util
 import inspect
 import json
@@ -28,6 +29,15 @@ TOUCHES = 177
 """Exit status of a child that was about to change the repository's files."""
 NO_ROOM = 178
 """Exit status of a child whose answer could not be written, since the disk is full."""
+
+MOST_USED, MOST_OUTSIDE = 5000, 200
+"""Paths of the repository, and outside of it, that are reported; where there were more, nothing is remembered."""
+EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+OPEN_IN_PYTHON = ("numpy", "pandas", "yaml", "_yaml", "markupsafe")
+"""Packages with extension modules that open files as Python does, so that it is seen."""
+
+modules_of_prefect: set[str] = set()
+"""The modules that were there before any other was imported for a flow file."""
 
 # Flow files may replace what they find in these modules; the answer is written with the originals.
 _exit, _open, _write, _close, _getpid = os._exit, os.open, os.write, os.close, os.getpid
@@ -98,8 +108,51 @@ def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: 
     _exit(0)
 
 
+class Watched:
+    """A function of `os` that looks at a path and raises no audit event; `Seen` hears of its calls.
+
+    An object and not a function: `pathlib` before 3.11 has these as attributes of a class, where a function becomes a method.
+    """
+
+    heard: Seen | None = None
+    """Who listens, in the process that loads a file."""
+
+    def __init__(self, original: Any) -> None:
+        self.__wrapped__ = original
+        self.__name__: str = original.__name__
+        self.__qualname__ = self.__name__
+        self.__module__ = original.__module__
+        self.__doc__ = original.__doc__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if Watched.heard is not None:
+            Watched.heard.hear_call(self.__name__, args, kwargs)
+        return self.__wrapped__(*args, **kwargs)
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+
+def watch_looks() -> None:
+    """Put `Watched` in the place of what looks at paths, before others import it; importlib takes it from `posix`."""
+    watched = {}
+    for name in ("stat", "lstat", "access", "readlink", "statvfs", "pathconf", "listdir", "scandir", "open"):
+        original = getattr(os, name)
+        watched[id(original)] = Watched(original)
+        for supporting in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+            if original in supporting:
+                supporting.add(watched[id(original)])
+    owners = list(sys.modules.values())
+    if "pathlib" in sys.modules:
+        owners.append(getattr(sys.modules["pathlib"], "_NormalAccessor", None))  # type: ignore[arg-type]
+    for owner in owners:
+        for name, value in list(getattr(owner, "__dict__", {}).items()):
+            if id(value) in watched:
+                setattr(owner, name, watched[id(value)])
+
+
 class Seen:
-    """What a load was seen to do, by Python's audit events (PEP 578)."""
+    """What a load was seen to do, by Python's audit events (PEP 578) and by what `watch_looks` has wrapped."""
 
     CHANGES = {
         "os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "os.link": 2,
@@ -121,7 +174,15 @@ class Seen:
         self.touched: set[str] = set()
         self.sources: set[str] = set()
         self.outside: set[str] = set()
+        self.used: set[str] = set()
+        """Paths below the root that were opened, imported, listed or looked for."""
+        self.listed: dict[str, bool] = {}
+        """Folders below the root whose names were read; True when more may have been: `DirEntry.stat` is not seen."""
         self.starts_process = False
+        self.unseen = False
+        """Whether it looked where no path tells: below a descriptor."""
+        self.climbs = False
+        """Whether a path had `..`, which leads elsewhere where it comes after a symlink."""
         self.off = False
         installed = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__)}
         installed |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
@@ -141,6 +202,43 @@ class Seen:
                 hear(event, arguments)
 
         sys.addaudithook(hook)
+        Watched.heard = self
+
+    def hear_call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A call of what is `Watched`."""
+        if self.off:
+            return
+        path = args[0] if args else kwargs.get("path", ".")
+        if kwargs and any(kwargs.get(one) is not None for one in ("dir_fd", "src_dir_fd")):
+            self.unseen = True
+        elif name in ("listdir", "scandir"):
+            if isinstance(path, int):
+                self.unseen = True
+            else:
+                self.use("." if path is None else path, name)
+        elif name != "open" and not isinstance(path, int):
+            # `os.open` raises an event, which only lacks `dir_fd`.
+            self.use(path)
+
+    def use(self, given: Any, lister: str = "") -> None:
+        """A path is looked at; its absence counts as well."""
+        if type(given) is str and given[:1] == "/" and not given.startswith(self.root[:-1]):
+            if given.startswith("/proc/") and any(one in given for one in ("/cwd", "/root", "/fd/")):
+                self.unseen = True
+            if "/." not in given and "//" not in given:
+                return
+        path = self.place(given)
+        if path is None or not (path + os.sep).startswith(self.root) or path.startswith(self.packages_inside):
+            return
+        if "/.." in "/" + os.fsdecode(given):
+            self.climbs = True
+        if path.endswith(".pyc") and "/__pycache__/" in path:
+            with contextlib.suppress(ValueError):
+                path = _source_of(path)
+        path = path[len(self.root) :].rstrip("/")
+        self.used.add(path)
+        if lister:
+            self.listed[path] = self.listed.get(path, False) or lister == "scandir"
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         """An audit event that may be one of the repository's files."""
@@ -155,7 +253,9 @@ class Seen:
             if writes:
                 self.change(path, [])
         elif event in self.LOOKS:
-            self.look(arguments[0] if arguments else ".")
+            given = arguments[0] if arguments and arguments[0] is not None else "."
+            self.unseen = self.unseen or isinstance(given, int)
+            self.look(given)
         elif event in self.STARTS:
             self.starts_process = True
         elif event in self.CHANGES:
@@ -169,12 +269,16 @@ class Seen:
         """The absolute form of a path as the flow file gave it; None for a descriptor."""
         try:
             path = os.fsdecode(given)
-            return os.path.abspath(path) if path[:1] != "/" or "/." in path or "//" in path else path
+            if path[:1] != "/" or "/." in path or "//" in path:
+                # Of two slashes at the beginning, normpath keeps both.
+                path = "/" + os.path.abspath(path).lstrip("/")
+            return path
         except (TypeError, OSError):
             return None
 
     def look(self, given: Any, opened: bool = False) -> None:
         """A file or folder is opened, listed or changed."""
+        self.use(given)
         path = self.place(given)
         if path is None or path.startswith(self.packages_inside):
             return
@@ -188,7 +292,7 @@ class Seen:
                 self.sources.add(path[len(self.root) :])
         elif folder.startswith(self.root):
             self.touched.add(path[len(self.root) :])
-        elif opened and len(self.outside) < 100 and not path.startswith(self.elsewhere):
+        elif opened and not path.startswith(self.elsewhere):
             self.outside.add(path)
 
     def change(self, given: Any, folders: list[int]) -> None:
@@ -320,10 +424,25 @@ def exit_code(code: Any) -> int:
     return code if isinstance(code, int) else 0 if code is None else 1
 
 
+def note_modules(seen: Seen) -> bool:
+    """Add where loaded modules are; whether an extension that may open files by itself is among the new ones."""
+    extensions = False
+    for name, module in list(sys.modules.items()):
+        if name in modules_of_prefect:
+            continue
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if isinstance(origin, str) and origin[:1] == "/":
+            seen.use(origin)
+            if origin.endswith(EXTENSION_SUFFIXES) and "/lib-dynload/" not in origin:
+                extensions = extensions or name.partition(".")[0] not in OPEN_IN_PYTHON
+    return extensions
+
+
 def report(seen: Seen) -> dict[str, Any]:
     """What was seen, in JSON; files outside of the repository with their time and size."""
+    extensions = note_modules(seen)
     outside: dict[str, list[int] | None] = {}
-    for path in seen.outside:
+    for path in sorted(seen.outside)[:MOST_OUTSIDE]:
         try:
             known = os.stat(path)
             outside[path] = [known.st_mtime_ns, known.st_size]
@@ -334,6 +453,12 @@ def report(seen: Seen) -> dict[str, Any]:
         "sources": sorted(seen.sources),
         "outside": outside,
         "starts_process": seen.starts_process,
+        "used": sorted(seen.used)[:MOST_USED],
+        "listed": seen.listed,
+        "climbs": seen.climbs,
+        "unseen": seen.unseen,
+        "extensions": extensions,
+        "cut": len(seen.used) > MOST_USED or len(seen.outside) > MOST_OUTSIDE,
         "calls": calls,
     }
 

@@ -272,3 +272,18 @@ def looks_around(content: bytes) -> bool:
         return True
     words = set(re.findall(rb"\w+", content))
     return not (words.isdisjoint(_PLACE) and words.isdisjoint(_PROCESS)) or bool(_PHRASES.search(content))
+
+
+_UNSEEN = frozenset(b"ctypes _ctypes cffi _cffi_backend _posixsubprocess".split())
+
+
+def looks_unseen(content: bytes) -> bool:
+    """Whether a source could look at files by what the worker cannot watch: foreign functions, or a text that is not read."""
+    try:
+        text = unicodedata.normalize("NFKC", content.decode("utf-8-sig")).encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return True
+    if re.match(rb"(?:[^\n]*\n)?[ \t\f]*#.*?coding[:=][ \t]*(?!utf-?8|latin-1|iso-8859-1|ascii)", text, re.IGNORECASE):
+        return True
+    words = set(re.findall(rb"\w+", text))
+    return not (words.isdisjoint(_UNSEEN) and words.isdisjoint(_PROCESS))

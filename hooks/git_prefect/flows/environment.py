@@ -48,6 +48,7 @@ def worker_environment(
 
 
 def _path_of_others(path: str) -> list[str]:
-    """PATH without the hook's own environment, which pre-commit puts first."""
+    """PATH without the hook's own environment, which pre-commit puts first, and git's programs, which git adds for hooks."""
     own = os.path.realpath(os.path.join(sys.prefix, "bin"))
-    return [folder for folder in path.split(os.pathsep) if folder and os.path.realpath(folder) != own]
+    folders = [folder for folder in path.split(os.pathsep) if folder and os.path.realpath(folder) != own]
+    return [folder for folder in folders if os.path.basename(folder) != "git-core"]

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,16 +21,17 @@ from ..core import findings as finding_codes
 from ..core import state_files
 from ..core.json_input import Seconds, convert, decode
 from ..core.model import ERROR, Finding, LoadedFlow, TreeEntry
+from .discovery import SYMLINK
 from .source_memory import Memory
 
-FORMAT = 1
+FORMAT = 2
 """Of everything in the folder; files of another format are not ours."""
 AGE_LIMIT = 7 * 24 * 3600
 """Seconds after which a file is loaded again, whatever the key says: flows may read the clock or the network."""
 FLEETING_LIMIT = 600
 """Seconds for which a failure that may be gone is believed within the same push."""
 MOST_CONTEXTS = 16
-"""Combinations of interpreter, settings and import roots that are remembered."""
+"""Combinations of interpreter, environment and settings that are remembered."""
 DECIDING = (
     "worker.py", "child.py", "task_imports.py", "load_findings.py", "storage_findings.py", "refusals.py", "discovery.py",
     "imports_ahead.py", "environment.py",
@@ -66,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
     blob: str
     tree: str
-    """The whole tree when the load may have looked at it; empty when the file alone decides."""
+    """The whole tree when the load may have looked where nobody sees it; else empty: the file and `used` decide."""
     at: Seconds
     """When it was loaded, in seconds since the epoch."""
     flows: tuple[KnownFlow, ...]
@@ -79,6 +81,8 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     """Files outside of the repository and of the packages that were opened: time and size, None when missing."""
     fleeting: bool = False
     """True of a failure that may be gone the next time: a time-out, a signal, a network that was out of reach."""
+    used: dict[str, str] = {}
+    """What the load used of the tree: see `Facts`."""
 
     def findings(self, path: str) -> tuple[Finding, ...]:
         """What is wrong with the file, which is at this path."""
@@ -95,33 +99,98 @@ def known_findings(findings: Sequence[Finding]) -> tuple[KnownFinding, ...]:
     )
 
 
-def context_of(
-    entries: Sequence[TreeEntry],
-    fingerprint: str,
-    env: Mapping[str, str],
-    import_roots: Sequence[str],
-    timeout: float,
-) -> str | None:
-    """What all verdicts of a run rest on: interpreter, packages, settings, import roots, and our own code.
-
-    None when that cannot be told: an import root has files without an object name.
-    """
+def context_of(fingerprint: str, environment: Mapping[str, str], import_roots: Sequence[str], timeout: float) -> str:
+    """What all verdicts of a run rest on: interpreter, packages, the worker's environment, settings, and our own code."""
     content = hashlib.sha256(
-        json.dumps([FORMAT, fingerprint, sorted(env.items()), list(import_roots), timeout]).encode()
+        json.dumps([FORMAT, fingerprint, sorted(environment.items()), list(import_roots), timeout]).encode()
     )
     for name in DECIDING:
         content.update(Path(__file__).with_name(name).read_bytes())
     # What a finding's code says of its severity is kept with the finding.
     content.update(Path(finding_codes.__file__).read_bytes())
-    roots = [os.path.normpath(root) for root in import_roots]
-    if roots:
-        folders = tuple("" if root == "." else root + "/" for root in roots)
-        for entry in entries:
-            if entry.path.startswith(folders):
-                if not entry.blob:
-                    return None
-                content.update(f"{entry.path}\0{entry.blob}\0{entry.mode}\n".encode("utf-8", "surrogateescape"))
     return content.hexdigest()[:32]
+
+
+NAMES, CONTENTS = "/", "//"
+"""Ends of keys of `Verdict.used` that stand for the names in a folder, and for names, modes and contents."""
+NO_LINKS = ".."
+"""The key that says that the tree has no symlinks: a path with `..` leads elsewhere behind one."""
+UNKNOWN = "?"
+"""The fact of what the entries of a tree do not decide; it is never equal to one that is kept."""
+
+
+class Facts:
+    """What the entries of a tree say of a path: mode and blob, that it is a folder, or that it is absent.
+
+    The maps are made once, when a verdict first asks.
+    """
+
+    def __init__(self, entries: Sequence[TreeEntry], is_work_tree: bool) -> None:
+        self._entries = entries
+        self._absent = UNKNOWN if is_work_tree else ""
+        """Ignored files of a work tree are not among its entries."""
+        self._listings: dict[str, str] = {}
+
+    @functools.cached_property
+    def _by_path(self) -> dict[str, TreeEntry]:
+        return {entry.path: entry for entry in self._entries}
+
+    @functools.cached_property
+    def _folders(self) -> dict[str, set[str]]:
+        folders: dict[str, set[str]] = {"": set()}
+        for entry in self._entries:
+            path = entry.path
+            while path:
+                folder, _, name = path.rpartition("/")
+                names = folders.setdefault(folder, set())
+                if name in names:
+                    break
+                names.add(name)
+                path = folder
+        return folders
+
+    @functools.cached_property
+    def _links(self) -> frozenset[str]:
+        return frozenset(entry.path for entry in self._entries if entry.mode == SYMLINK)
+
+    @functools.cached_property
+    def _folded(self) -> frozenset[str]:
+        paths = (*self._by_path, *self._folders) if sys.platform == "darwin" else ()
+        return frozenset(path.casefold() for path in paths)
+
+    def of(self, key: str) -> str:
+        """The fact of a path, or of a folder's content by a key that ends with `NAMES` or `CONTENTS`."""
+        if key == NO_LINKS:
+            return UNKNOWN if self._links else ""
+        if key.endswith(NAMES):
+            if key not in self._listings:
+                self._listings[key] = self._listing(key.rstrip("/"), key.endswith(CONTENTS))
+            return self._listings[key]
+        entry = self._by_path.get(key)
+        if entry is not None:
+            return f"{entry.mode} {entry.blob}" if entry.blob and entry.mode != SYMLINK else UNKNOWN
+        if key in self._folders:
+            return "folder"
+        return UNKNOWN if self._leads_over_link(key) or key.casefold() in self._folded else self._absent
+
+    def _leads_over_link(self, path: str) -> bool:
+        while self._links and path:
+            path = path.rpartition("/")[0]
+            if path in self._links:
+                return True
+        return False
+
+    def _listing(self, folder: str, contents: bool) -> str:
+        if folder not in self._folders:
+            return UNKNOWN if self._leads_over_link(folder) or folder in self._links else self._absent
+        names = sorted(self._folders[folder])
+        if contents:
+            below = folder + "/" if folder else ""
+            facts = [self.of(below + name) for name in names]
+            if UNKNOWN in facts:
+                return UNKNOWN
+            names += facts
+        return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class _Kept(msgspec.Struct):
@@ -144,12 +213,14 @@ class Store:
         self._records = self._read_records()
         self.memory = Memory(self._folder)
 
-    def get(self, path: str, blob: str, tree: str, fleeting: bool = False) -> Verdict | None:
+    def get(self, path: str, blob: str, tree: str, facts: Facts, fleeting: bool = False) -> Verdict | None:
         """The verdict on a file; None when it has to be loaded. Fleeting ones count only when asked for, for minutes."""
         for verdict in self._verdicts(path):
             if verdict.blob != blob or verdict.tree not in ("", tree) or not -60 < time.time() - verdict.at < AGE_LIMIT:
                 continue
             if verdict.fleeting and not (fleeting and time.time() - verdict.at < FLEETING_LIMIT):
+                continue
+            if any(facts.of(key) != fact for key, fact in verdict.used.items()):
                 continue
             if all(_stat(file) == known for file, known in verdict.outside.items()):
                 return verdict
@@ -212,9 +283,8 @@ class Store:
     def _merge(self) -> None:
         records = self._read_records()
         for path, new in self._new.items():
-            old = [
-                one for one in records.get(path, []) if isinstance(one, list) and one[:2] not in [n[:2] for n in new]
-            ]
+            replaced = [_rests_on(one) for one in new]
+            old = [one for one in records.get(path, []) if isinstance(one, list) and _rests_on(one) not in replaced]
             records[path] = [*new, *old][:MOST_OF_A_PATH]
         limit = time.time() - AGE_LIMIT
         kept = {path: [one for one in found if _is_newer(one, limit)] for path, found in records.items()}
@@ -244,6 +314,11 @@ def _stat(path: str) -> list[int] | None:
     except (OSError, ValueError):
         return None
     return [known.st_mtime_ns, known.st_size]
+
+
+def _rests_on(record: list[Any]) -> list[Any]:
+    """Blob, tree and used paths of a verdict as it is written: one of them replaces the one before."""
+    return [*record[:2], *record[9:10]]
 
 
 def _is_newer(record: Any, limit: float) -> bool:

@@ -70,6 +70,7 @@ def main() -> None:
     sys.path[0] = os.path.join(control, "work")
     sys.argv[:] = ["prefect", "execute", "flow-run"]
     os.chdir(sys.path[0])
+    child.watch_looks()
     try:
         import prefect
         import prefect.cli  # noqa: F401 - `python -m prefect` has it
@@ -79,6 +80,7 @@ def main() -> None:
         return
     sys.argv[0] = os.path.join(os.path.dirname(prefect.__file__), "__main__.py")
     child.warm_up()
+    child.modules_of_prefect.update(sys.modules)
     if not sys.stdin.readline():
         return
     with open(os.path.join(control, "jobs.json"), encoding="utf-8", errors="surrogateescape") as file:
