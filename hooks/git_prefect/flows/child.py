@@ -36,8 +36,8 @@ EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 OPEN_IN_PYTHON = ("numpy", "pandas", "yaml", "_yaml", "markupsafe")
 """Packages with extension modules that open files as Python does, so that it is seen."""
 
-modules_of_prefect: set[str] = set()
-"""The modules that were there before any other was imported for a flow file."""
+modules_of_prefect: dict[str, int] = {}
+"""The modules that were there before any other was imported for a flow file, and their identities."""
 
 # Flow files may replace what they find in these modules; the answer is written with the originals.
 _exit, _open, _write, _close, _getpid = os._exit, os.open, os.write, os.close, os.getpid
@@ -427,9 +427,11 @@ def exit_code(code: Any) -> int:
 def note_modules(seen: Seen) -> bool:
     """Add where loaded modules are; whether an extension that may open files by itself is among the new ones."""
     extensions = False
-    for name, module in list(sys.modules.items()):
-        if name in modules_of_prefect:
-            continue
+    # From the end: to go through all would touch, and so copy, what is shared with the lane.
+    for name in reversed(sys.modules):
+        module = sys.modules[name]
+        if modules_of_prefect.get(name) == id(module):
+            break
         origin = getattr(getattr(module, "__spec__", None), "origin", None)
         if isinstance(origin, str) and origin[:1] == "/":
             seen.use(origin)

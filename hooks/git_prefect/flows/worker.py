@@ -80,7 +80,7 @@ def main() -> None:
         return
     sys.argv[0] = os.path.join(os.path.dirname(prefect.__file__), "__main__.py")
     child.warm_up()
-    child.modules_of_prefect.update(sys.modules)
+    child.modules_of_prefect.update((name, id(module)) for name, module in sys.modules.items())
     if not sys.stdin.readline():
         return
     with open(os.path.join(control, "jobs.json"), encoding="utf-8", errors="surrogateescape") as file:
