@@ -203,7 +203,8 @@ class _Loading:
         """
         contents = self._tree.read(sorted({file.blob for file in files}))
         by_path = {file.path: file for file in files}
-        looks = {file.path: looks_around(contents[file.blob]) for file in files}
+        self._note_places(contents)
+        looks = {file.path: self._places[file.blob][0] for file in files}
         with self._tree.root() as root:
             return [
                 self._judged(by_path[path], contents[by_path[path].blob], answer)
@@ -262,6 +263,10 @@ class _Loading:
             self._store.put(file.path, verdict, flows)
         return Known(file, verdict, flows, False)
 
+    def _note_places(self, contents: dict[str, bytes]) -> None:
+        for blob, content in contents.items():
+            self._places[blob] = (looks_around(content), looks_unseen(content))
+
     def _used(self, answer: dict[str, Any]) -> dict[str, str]:
         """What the tree says of the paths that a load used, and that what is said of the load rests on."""
         keys = [*answer.get("used", ()), *([NO_LINKS] if answer.get("climbs") else [])]
@@ -276,8 +281,8 @@ class _Loading:
         paths = [path for path in answer["used"] if path.endswith(".py") and self._blobs.get(path)]
         blobs = {file.blob, *(self._blobs[path] for path in paths)}
         unread = sorted(blobs - self._places.keys())
-        for blob, content in (self._tree.read(unread) if unread else {}).items():
-            self._places[blob] = (looks_around(content), looks_unseen(content))
+        if unread:
+            self._note_places(self._tree.read(unread))
         return any(
             unseen or (around and answer["extensions"]) for around, unseen in (self._places[blob] for blob in blobs)
         )

@@ -184,6 +184,7 @@ class Seen:
         self.climbs = False
         """Whether a path had `..`, which leads elsewhere where it comes after a symlink."""
         self.off = False
+        self.hooked = False
         installed = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__)}
         installed |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
         folders = [one + os.sep for one in installed if one not in ("/", "")]
@@ -192,7 +193,12 @@ class Seen:
         self.elsewhere = (*folders, control + os.sep, "/proc/", "/dev/", "/sys/")
 
     def watch(self) -> None:
-        """From now on, until `off` is set."""
+        """From now on, until `off` is set; more than once where something is imported ahead of the file."""
+        self.off = False
+        Watched.heard = self
+        if self.hooked:
+            return
+        self.hooked = True
         interesting = {"open", *self.LOOKS, *self.STARTS, *self.CHANGES}
         hear = self.hear
 
@@ -202,7 +208,12 @@ class Seen:
                 hear(event, arguments)
 
         sys.addaudithook(hook)
-        Watched.heard = self
+
+    def add(self, before: Seen) -> None:
+        """Add what was seen of imports ahead of the load, wherever the repository's files are."""
+        self.outside |= before.outside
+        self.starts_process = self.starts_process or before.starts_process
+        self.unseen = self.unseen or before.unseen
 
     def hear_call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A call of what is `Watched`."""
@@ -443,6 +454,10 @@ def note_modules(seen: Seen) -> bool:
 def report(seen: Seen) -> dict[str, Any]:
     """What was seen, in JSON; files outside of the repository with their time and size."""
     extensions = note_modules(seen)
+    # A name that is new in one of these may be what is imported next time; what was imported ahead was not looked for there.
+    for folder in {*sys.path, *sys.path_importer_cache}:
+        if isinstance(folder, str) and (folder + os.sep).startswith(seen.root):
+            seen.use(folder, "listdir")
     outside: dict[str, list[int] | None] = {}
     for path in sorted(seen.outside)[:MOST_OUTSIDE]:
         try:

@@ -115,6 +115,8 @@ NAMES, CONTENTS = "/", "//"
 """Ends of keys of `Verdict.used` that stand for the names in a folder, and for names, modes and contents."""
 NO_LINKS = ".."
 """The key that says that the tree has no symlinks: a path with `..` leads elsewhere behind one."""
+PATHS = "*"
+"""The key of all paths of the tree: what is said of a missing module or file rests on which there are."""
 UNKNOWN = "?"
 """The fact of what the entries of a tree do not decide; it is never equal to one that is kept."""
 
@@ -162,9 +164,13 @@ class Facts:
         """The fact of a path, or of a folder's content by a key that ends with `NAMES` or `CONTENTS`."""
         if key == NO_LINKS:
             return UNKNOWN if self._links else ""
-        if key.endswith(NAMES):
+        if key == PATHS or key.endswith(NAMES):
             if key not in self._listings:
-                self._listings[key] = self._listing(key.rstrip("/"), key.endswith(CONTENTS))
+                self._listings[key] = (
+                    _hash_of([f"{entry.path}\0{entry.mode}" for entry in self._entries])
+                    if key == PATHS
+                    else self._listing(key.rstrip("/"), key.endswith(CONTENTS))
+                )
             return self._listings[key]
         entry = self._by_path.get(key)
         if entry is not None:
@@ -190,7 +196,11 @@ class Facts:
             if UNKNOWN in facts:
                 return UNKNOWN
             names += facts
-        return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return _hash_of(names)
+
+
+def _hash_of(names: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class _Kept(msgspec.Struct):

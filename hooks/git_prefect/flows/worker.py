@@ -99,7 +99,7 @@ def main() -> None:
 class Lane:
     """One process that takes jobs from the common queue and forks a child for each."""
 
-    def __init__(self, control: str, number: int, orders: dict[str, Any], queue: int) -> None:
+    def __init__(self, control: str, number: int, orders: dict[str, Any], queue: int, ahead: Any = None) -> None:
         self.control = control
         self.number = number
         self.orders = orders
@@ -123,16 +123,10 @@ class Lane:
         # For its children: where one was when it crashed, or was still running at its deadline.
         faulthandler.enable(self.trace, all_threads=False)
         faulthandler.register(signal.SIGUSR2, file=self.trace, all_threads=False)
-        self.seen = self.seeing(orders["root"])
-        """What no load has been seen to do yet."""
+        self.seen = ahead or seeing(control, orders, orders["root"])
+        """What importing ahead was seen to do: all loads of this lane rest on it."""
         self.useless: set[tuple[str, ...]] = set()
         """Imports that cannot be done ahead: they fail, hang or start threads."""
-
-    def seeing(self, root: str) -> Any:
-        """What is to be seen of a load below `root`, which is the repository or a copy that one load has for itself."""
-        shared = self.orders["root"]
-        roots = [os.path.normpath(os.path.join(root, os.path.relpath(one, shared))) for one in self.orders["import_roots"]]
-        return child.Seen(root, roots, self.control, root != shared)
 
     def tell(self, kind: bytes, number: int, start: int = 0, length: int = 0) -> None:
         """Say that a job is begun (`+`), answered (`=`), or has no room for its answer (`!`)."""
@@ -152,6 +146,22 @@ class Lane:
         finally:
             fcntl.lockf(self.queue, fcntl.LOCK_UN)
         return int.from_bytes(data, "big") if data else None
+
+
+def seeing(control: str, orders: dict[str, Any], root: str) -> Any:
+    """What is to be seen of a load below `root`, which is the repository or a copy that one load has for itself."""
+    shared = orders["root"]
+    roots = [os.path.normpath(os.path.join(root, os.path.relpath(one, shared))) for one in orders["import_roots"]]
+    return child.Seen(root, roots, control, root != shared)
+
+
+def import_watched(name: str, seen: Any) -> None:
+    """Import a module ahead of the files that need it: what it uses counts for each of them."""
+    seen.watch()
+    try:
+        importlib.import_module(name)
+    finally:
+        seen.off = True
 
 
 def run_lanes(control: str, orders: dict[str, Any]) -> None:
@@ -183,24 +193,27 @@ def be_trunk(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str,
     """Import what all files share, then be the one whom the lanes are forked from."""
     status = 1
     try:
+        seen = seeing(control, orders, orders["root"])
         signal.alarm(int(PRELOAD_LIMIT))
         for name in ahead:
-            importlib.import_module(name)
+            import_watched(name, seen)
         signal.alarm(0)
         if threading.active_count() == 1:
             gc.freeze()
             status = 0
-            fork_lanes(control, orders, queue, ahead)
+            fork_lanes(control, orders, queue, ahead, seen=seen)
     finally:
         os._exit(status)
 
 
-def fork_lanes(control: str, orders: dict[str, Any], queue: int, ahead: tuple[str, ...], first: int = 0) -> None:
+def fork_lanes(
+    control: str, orders: dict[str, Any], queue: int, ahead: tuple[str, ...], first: int = 0, seen: Any = None
+) -> None:
     lanes = []
     for number in range(first, first + orders["lanes"]):
         pid = os.fork()
         if pid == 0:
-            be_lane(Lane(control, number, orders, queue), ahead)
+            be_lane(Lane(control, number, orders, queue, seen), ahead)
         lanes.append(pid)
     for pid in lanes:
         os.waitpid(pid, 0)
@@ -308,7 +321,7 @@ def serve_apart(lane: Lane, ahead: tuple[str, ...], job: int) -> int | None:
             lane.descriptors += (writer,)
             lane.worker = os.getppid()
             lane.useless = set()
-            importlib.import_module(ahead[-1])
+            import_watched(ahead[-1], lane.seen)
             if threading.active_count() == 1:
                 gc.freeze()
                 os.write(writer, b"+")
@@ -350,7 +363,9 @@ def load_apart(lane: Lane, number: int) -> None:
         private = os.path.join(lane.control, f"private-{number}")
         try:
             copy_files(root, lane.orders["entries"], private)
-            end = watch(lane, number, lane.seeing(private), code)
+            apart = seeing(lane.control, lane.orders, private)
+            apart.add(lane.seen)
+            end = watch(lane, number, apart, code)
         finally:
             shutil.rmtree(private, ignore_errors=True)
     if end.get("status") == "no-room":
