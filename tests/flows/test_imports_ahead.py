@@ -51,9 +51,11 @@ def test_what_the_repository_imports_first(files: dict[str, str], found: tuple[s
     assert "deep" not in ahead(files, "f/a.py")
 
 
-def test_a_dependency_of_a_shared_module_is_imported_once(repository: Checked, tmp_path: Path) -> None:
+def test_a_dependency_of_a_shared_module_is_imported_once(
+    repository: Checked, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     python = make_venv(tmp_path / "venv")
-    log = tmp_path / "log"
+    log = tmp_path_factory.mktemp("elsewhere") / "log"
     (site_of(tmp_path / "venv") / "heavy.py").write_text(f"import os\nwith open({str(log)!r}, 'a') as log:\n    log.write('imported\\n')\n")
     files = {f"flows/f{number}.py": "from lib.core import x\n" + FLOW.replace("'flow'", f"'flow{number}'") for number in range(6)}
     files.update({"lib/__init__.py": "", "lib/core.py": "import heavy\nx = heavy\n"})
@@ -80,3 +82,25 @@ def test_what_fails_is_repeated_with_nothing_imported_ahead(repository: Checked,
     found = interpreter.find(tmp_path, str(python), repository.state)
     checked = repository.check(files, Settings(import_roots=["."]), found)
     assert [one.findings for one in checked] == [()] * 4
+
+
+def test_a_verdict_rests_on_what_was_imported_ahead(
+    repository: Checked, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    python = make_venv(tmp_path / "venv")
+    opened = tmp_path_factory.mktemp("elsewhere") / "config"
+    opened.write_text("1")
+    (site_of(tmp_path / "venv") / "heavy.py").write_text(f"value = open({str(opened)!r}).read()\n")
+    files = {f"flows/f{number}.py": "import heavy\n" + FLOW.replace("'flow'", f"'flow{number}-' + heavy.value") for number in range(4)}
+    settings, found = Settings(import_roots=["."]), interpreter.find(tmp_path, str(python), repository.state)
+
+    def names() -> dict[str, bool]:
+        return {file.flows[0].name: file.cached for file in repository.check(files, settings, found)}
+
+    assert names() == {f"flow{number}-1": False for number in range(4)}
+    assert names() == {f"flow{number}-1": True for number in range(4)}
+    opened.write_text("22")
+    assert names() == {f"flow{number}-22": False for number in range(4)}
+    # Agents would import this one instead.
+    files["heavy.py"] = "value = '3'\n"
+    assert names() == {f"flow{number}-3": False for number in range(4)}

@@ -353,6 +353,15 @@ def test_what_no_load_used_invalidates_nothing(repository: Checked) -> None:
     assert repository.loaded(other, ROOT) == ["team/other.py"]
 
 
+def test_what_misses_a_module_is_loaded_again_when_there_is_another_file(repository: Checked) -> None:
+    late = "from prefect import Flow, task\n@task\ndef t():\n    import helpers_zz\nwith Flow('late') as flow:\n    t()\n"
+    files = {"a.py": "import helpers_zz\n" + FLOW, "b.py": late, "README.md": ""}
+    assert repository.loaded(files) == ["a.py", "b.py"]
+    assert repository.loaded({**files, "README.md": "changed"}) == []
+    assert repository.loaded({**files, "helpers_zz.py": ""}) == ["a.py", "b.py"]
+    assert [[one.code for one in file.findings] for file in repository.check(files)] == [["does-not-load"], []]
+
+
 def test_what_a_load_used_decides_and_each_tree_is_remembered(repository: Checked) -> None:
     changes: list[tuple[str, str]] = [
         ("team/name.txt", "two"), ("team/utils.py", "name = 'three'\n"), ("team.py", ""), ("team/__init__.py", "x = 1\n"),

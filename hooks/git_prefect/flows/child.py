@@ -155,11 +155,11 @@ class Seen:
     """What a load was seen to do, by Python's audit events (PEP 578) and by what `watch_looks` has wrapped."""
 
     CHANGES = {
-        "os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "os.link": 2,
-        "os.symlink": 2, "os.chmod": 1, "os.chown": 1, "os.utime": 1, "shutil.rmtree": 1, "shutil.move": 2,
-        "sqlite3.connect": 1,
+        "os.remove": (1, 1), "os.rename": (2, 2), "os.rmdir": (1, 1), "os.mkdir": (1, 1), "os.truncate": (1, 0),
+        "os.link": (2, 2), "os.symlink": (2, 1), "os.chmod": (1, 1), "os.chown": (1, 1), "os.utime": (1, 1),
+        "shutil.rmtree": (1, 1), "shutil.move": (2, 0), "sqlite3.connect": (1, 0),
     }  # fmt: skip
-    """Events that change files: how many of their arguments are paths."""
+    """Events that change files: how many of their first arguments are paths, and of their last the folders of these."""
     LOOKS = {"os.listdir", "os.scandir", "os.chdir"}
     STARTS = {
         "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn",
@@ -270,8 +270,9 @@ class Seen:
         elif event in self.STARTS:
             self.starts_process = True
         elif event in self.CHANGES:
-            paths = self.CHANGES[event]
-            folders = [one for one in arguments[paths:] if isinstance(one, int) and one > 2]
+            paths, descriptors = self.CHANGES[event]
+            last = arguments[max(paths, len(arguments) - descriptors) :]
+            folders = [one for one in last if isinstance(one, int) and one > 2]
             for path in arguments[:paths]:
                 self.look(path)
                 self.change(path, folders)
