@@ -32,7 +32,7 @@ from ..git import refs
 from ..git.remotes import default_remote
 from ..report.invocation import git as typed
 from ..report.options import Parser, reporting, show
-from ..report.rows import files_in_words, reported_flows, reported_ref
+from ..report.rows import files_in_words, loads_in_words, reported_flows, reported_ref
 
 
 def main(argv: Sequence[str]) -> int:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     unchecked = [file for file in files if file.unchecked]
     # pre-commit shows what a hook prints only when it fails.
     nothing_checked = bool(unchecked) and (len(unchecked) == len(files) or _by_pre_commit())
-    summary = files_in_words(files, errors, interpreter_for(repository, source.settings).brief)
+    summary = files_in_words(files, errors, interpreter_for(repository, source.settings).brief).splitlines()
     advice = how_to_name_flow_files(tree, source.settings) if not files and only is None else ""
     return show(
         Report(
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
             told,
             reported_flows(files, ref),
             findings,
-            summary=() if _in_commit() else (summary, *([f"  hint: {advice}"] if advice else [])),
+            summary=() if _in_commit() else tuple(filter(None, [*summary, advice and f"  hint: {advice}", loads_in_words(files)])),
             root=repository.top or "",
         ),
         options,
@@ -104,14 +104,14 @@ def _since(repository: git.Repository, options: Namespace) -> Report:
     found = gate.validate(repository, ref, since=base)
     changed = git.changed_paths(repository, base, commit)
     remarks = [one for one in found.remarks if one.path is None or one.path in changed]
-    summary = files_in_words(found.files, len(found.refused) + len(found.existing), found.interpreter.brief)
+    summary = files_in_words(found.files, len(found.refused) + len(found.existing), found.interpreter.brief).splitlines()
     return Report(
         "validate",
         ExitCode.FINDINGS if found.refused or found.unchecked else ExitCode.OK,
         (reported_ref(ref),),
         reported_flows(found.files, update.ref),
         tuple(replace(one, ref=update.ref) for one in [*found.refused, *remarks]),
-        summary=tuple(filter(None, [gate.existing_errors(found), summary])),
+        summary=tuple(filter(None, [gate.existing_errors(found), *summary, loads_in_words(found.files)])),
         root=repository.top or "",
     )
 

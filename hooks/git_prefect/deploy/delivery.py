@@ -20,7 +20,7 @@ from ..git.ls_remote import ask_remote, fetch_commits
 from ..git.remote_urls import redact
 from ..prefect_api.ownership import is_older
 from ..prefect_api.queries import Api
-from ..report import outcomes, terminal, text
+from ..report import causes, outcomes, terminal, text
 from ..report.invocation import git_prefect
 from ..report.rows import would_be
 from . import pending
@@ -229,7 +229,7 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
     line = pending.close(repository, entry, result, detail)
     # What stays in another storage was told before the push.
-    tell(outcomes.below_its_heading({**line, "notes": _remarks(planned)}))
+    tell(outcomes.below_its_heading({**line, "notes": causes.remarks(planned.remarks)}))
 
 
 def _logged(planned: Planned, rows: Sequence[Registration], unclonable: Sequence[Finding]) -> dict[str, Any]:
@@ -240,16 +240,12 @@ def _logged(planned: Planned, rows: Sequence[Registration], unclonable: Sequence
         "api": of_prefect_configuration(),
     }
     if planned.left_out:
-        detail["left_out"] = [text.headline(one) for one in planned.left_out]
+        detail["left_out"] = causes.headlines(planned.left_out)
     if planned.notes or planned.remarks:
-        detail["notes"] = [*planned.notes, *_remarks(planned)]
+        detail["notes"] = [*planned.notes, *causes.remarks(planned.remarks)]
     if unclonable:
-        detail["unclonable"] = [f"{text.headline(one)}\n    hint: {one.hint}" for one in unclonable]
+        detail["unclonable"] = causes.remarks(unclonable)
     return detail
-
-
-def _remarks(planned: Planned) -> list[str]:
-    return [f"{text.headline(one)}\n    hint: {one.hint}" for one in planned.remarks]
 
 
 def _newer_tags(planned: Planned) -> str:

@@ -16,7 +16,7 @@ from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
 from ..flows.checker import CheckOptions
 from ..flows.interpreter import Interpreter
 from ..prefect_api.run_configs import check_runtimes
-from ..report import text
+from ..report import causes, text
 from ..report.invocation import git_prefect, typed_here
 from . import annotated_tags, push_notices, removed_flows
 from .clonable import refuse_unclonable
@@ -212,14 +212,15 @@ def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> 
     update = ref.update
     remarks = annotated_tags.announced(ref)
     if found.refused:
-        remarks.append(f"left out: {', '.join(sorted({one.path or '' for one in found.refused}))}")
+        remarks.append(f"left out: {text.listed(sorted({one.path or '' for one in found.refused}), 3)}")
     remarks += [existing_errors(found)] if found.existing else []
     changed = git.changed_paths(repository, found.base, update.commit or "")
-    remarks += [
-        f"{text.headline(one)}\n    hint: {typed_here(one.hint)}"
+    concerned = [
+        one
         for one in found.remarks
         if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
     ]
+    remarks += map(typed_here, causes.remarks(concerned))
     all_are_new = ref.source.origin in changed and not _has_settings(repository, found.base, update.remote)
     if all_are_new and not found.files:
         advice = how_to_name_flow_files(tree_of_commit(repository, update.commit or ""), ref.settings)

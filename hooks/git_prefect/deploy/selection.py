@@ -18,6 +18,7 @@ from ..core.settings import Settings
 from ..flows.source_memory import is_opaque, mentions_flow
 from ..git.ls_remote import ask_remote
 from ..prefect_api.ownership import is_older
+from ..report import causes
 from .shared_code import concerned_by_imports
 
 
@@ -140,14 +141,15 @@ def count_flows(repository: git.Repository, ref: ResolvedRef, files: Sequence[Ch
 
 
 def stay_elsewhere(files: Sequence[CheckedFile], settings: Settings) -> list[str]:
-    """A line for each flow that its own storage keeps out of the registration."""
+    """What its own storage keeps out of the registration: a line for each flow, or one for many."""
+    found = [one for file in files for one in file.findings if one.code == "other-storage"]
     if settings.storage == "replace":
         return []
+    if len(found) > causes.MOST_ALONE:
+        return [f'left out: {causes.count(found)} have a storage of their own; `storage = "replace"` moves them to git [other-storage]']
     return [
-        f'left out: {one.flow} ({file.path}) has a storage of its own; `storage = "replace"` moves it to git [other-storage]'
-        for file in files
-        for one in file.findings
-        if one.code == "other-storage"
+        f'left out: {one.flow} ({one.path}) has a storage of its own; `storage = "replace"` moves it to git [other-storage]'
+        for one in found
     ]
 
 

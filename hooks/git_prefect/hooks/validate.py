@@ -18,7 +18,7 @@ from ..deploy.resolver import resolve
 from ..git import refs
 from ..prefect_api.run_configs import TEMPLATES
 from ..report import finding_text, style, text
-from ..report.rows import files_in_words
+from ..report.rows import files_in_words, loads_in_words
 from . import fast_path
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     found = gate.validate(repository, ref)
     if found.refused:
         return refuse(repository, ref, found)
-    _print(_in_words(found))
+    _print(_joined(_in_words(found), loads_in_words(found.files)))
     # What is wrong with the rest is for the hook that it is about to say, and nothing that is kept may stop a push.
     with suppress(Exception):
         decision = gate.admit(repository, ref, os.environ.get("SKIP", "").split(","), found)

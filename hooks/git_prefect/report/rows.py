@@ -40,8 +40,12 @@ def would_be(one: PlannedFlow, ref: str) -> Registration:
     )
 
 
+MANY = 20
+"""With more flow files it is said how many of them were loaded, and how many had not changed."""
+
+
 def files_in_words(files: Sequence[CheckedFile], errors: int, interpreter: str) -> str:
-    """One line that sums up checked files, and with which interpreter they were loaded."""
+    """What checked files sum up to, with which interpreter they were loaded, and which of the flows are not registered."""
     if not files:
         return f"no flow files here ({interpreter})"
     unseen = ("binary-source", "lfs-pointer")
@@ -57,4 +61,17 @@ def files_in_words(files: Sequence[CheckedFile], errors: int, interpreter: str) 
     ]
     parts += [text.plural(errors, "error")] if errors else []
     parts += [f"{text.plural(unchecked, 'file')} unchecked"] if unchecked else []
-    return f"{', '.join(parts)} ({interpreter})"
+    lines = [f"{', '.join(parts)} ({interpreter})"]
+    elsewhere = {(file.path, one.flow) for file in files for one in file.findings if one.code == "other-storage"}
+    loaded = {(file.path, flow.name) for file in good for flow in file.sound_flows}
+    if stay := len(elsewhere & loaded):
+        lines.append(f"{count - stay} of them can be registered, {stay} have a storage of their own [other-storage]")
+    return "\n".join(lines)
+
+
+def loads_in_words(files: Sequence[CheckedFile]) -> str:
+    """How many of many files were loaded, and how many had not changed; empty for few."""
+    unchanged = sum(file.cached for file in files)
+    if len(files) <= MANY:
+        return ""
+    return f"{text.plural(len(files) - unchanged, 'file')} loaded, {unchanged} unchanged since they were checked"
