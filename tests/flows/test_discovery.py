@@ -8,7 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
-from git_prefect.flows.discovery import Packages, flow_files, flow_paths, looks_around
+from git_prefect.flows.discovery import (
+    Packages,
+    flow_files,
+    flow_paths,
+    imports_from_its_place,
+    knows_its_place,
+    looks_unseen,
+)
 from git_prefect.flows.source_memory import Memory
 
 from ..corpus.repositories import Link, Submodule
@@ -192,13 +199,24 @@ def test_what_is_known_is_not_read_again(repository: Checked) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "around"),
+    ("source", "knows", "unseen"),
     [
-        ("x = 1", False), ("open('data.csv')", False), ("import os; os.path.exists('x')", False), ("import pandas", False),
-        ("__file__", True), ("import inspect", True), ("sys._getframe()", True), ("globals()['x']", True), ("import subprocess", True),
-        ("from os import system", True), ("os.popen('x')", True), ("import ctypes", True), ("sys . path", True), ("__\ufb01le__", True),
-        ("# -*- coding: utf-7 -*-\n+AF8AXwBm-ile__", True), ("# coding: latin-1\nx = 1", False), ("# été", False),
+        ("x = 1", False, False), ("open('data.csv')", False, False), ("import pandas", False, False),
+        ("import os; os.path.exists('x')", False, False), ("import traceback; traceback.format_exc()", False, False),
+        ("globals()['x'] = vars(y)", False, False), ("import subprocess", False, False), ("os.popen('x')", False, False),
+        ("sys.path.insert(0, os.path.dirname(__file__))", False, False), ("x.stack()", False, False),
+        ("sys.path.insert(0, here)  # for lib", False, False), ("here = __file__", True, False), ("sys . path", True, False),
+        ("if 1: sys.path.insert(0, __file__)", True, False), ("inspect.stack()", True, False), ("inspect.getfile(x)", True, False),
+        ("from inspect import stack", True, False), ("sys._getframe()", True, False), ("__\ufb01le__", True, False),
+        ("import ctypes", False, True), ("from cffi import FFI", False, True), ("# coding: latin-1\nx = 1", False, False),
+        ("# -*- coding: utf-8 -*-", False, False), ("#!/bin/python\n# -*- coding: utf-7 -*-\n+AF8AXwBm-ile__", True, True),
+        ("# \u00e9t\u00e9", False, False),
     ],
 )  # fmt: skip
-def test_looks_around(source: str, around: bool) -> None:
-    assert looks_around(source.encode()) is around
+def test_what_nobody_sees(source: str, knows: bool, unseen: bool) -> None:
+    assert (knows_its_place(source.encode()), looks_unseen(source.encode())) == (knows, unseen)
+
+
+def test_sources_that_nobody_can_read() -> None:
+    assert (knows_its_place(b"\xff"), looks_unseen(b"\xff")) == (True, True)
+    assert [imports_from_its_place(one) for one in (b"sys.path.append(x)", b"__file__", b"import pandas")] == [True, True, False]

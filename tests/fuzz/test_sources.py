@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from git_prefect.flows.calls import BUILDS, MAKES, NOTHING
-from git_prefect.flows.discovery import MENTIONS, OPAQUE, looks_around
+from git_prefect.flows.discovery import MENTIONS, OPAQUE, knows_its_place
 from git_prefect.flows.imports_ahead import leading_imports
 
 from ..flows.conftest import what_it_tells
@@ -38,7 +38,7 @@ SOURCES = st.one_of(st.binary(max_size=100), st.lists(WORDS, max_size=12).map(b"
 def test_any_bytes(content: bytes) -> None:
     for one in (content, b"from prefect import Flow\n" + content):
         assert what_it_tells(one) in (BUILDS, MAKES, MENTIONS, NOTHING, OPAQUE)
-        assert isinstance(looks_around(one), bool)
+        assert isinstance(knows_its_place(one), bool)
         assert all(isinstance(name, str) for name, _ in leading_imports(one).modules)
 
 

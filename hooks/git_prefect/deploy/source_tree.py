@@ -79,7 +79,7 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
     def root() -> Iterator[Path]:
         yield top
 
-    return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root, partial(_filtered, repository))
+    return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root, partial(_filtered, repository), top)
 
 
 def _filtered(repository: git.Repository, paths: Collection[str]) -> dict[str, tuple[str, bytes]]:

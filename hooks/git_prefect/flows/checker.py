@@ -24,7 +24,8 @@ from .discovery import (
     Packages,
     Tree,
     flow_files,
-    looks_around,
+    imports_from_its_place,
+    knows_its_place,
     looks_unseen,
     named_files,
     source_blobs,
@@ -107,7 +108,7 @@ def check_flow_files(
     environment = worker_environment(os.environ, interpreter.path, Path("home"), Path("cache"), settings.env)
     context = context_of(interpreter.fingerprint, environment, settings.import_roots, settings.timeout)
     store = Store(state, context)
-    facts = Facts(tree.entries, is_work_tree=not tree.id)
+    facts = Facts(tree.entries, tree.work_tree)
     with ExitStack() as until_loaded:
 
         @functools.cache
@@ -186,7 +187,7 @@ class _Loading:
         self._store = store
         self._facts = facts
         self._places: dict[str, tuple[bool, bool]] = {}
-        """Of a source's blob: whether it looks around, and whether it can do so unseen."""
+        """Of a source's blob: whether it knows where it is, and whether it can look at files unseen."""
         self._now = time.time()
         self._blobs = {entry.path: entry.blob for entry in tree.entries}
         self._sources = source_blobs(tree)
@@ -204,22 +205,22 @@ class _Loading:
         contents = self._tree.read(sorted({file.blob for file in files}))
         by_path = {file.path: file for file in files}
         self._note_places(contents)
-        looks = {file.path: self._places[file.blob][0] for file in files}
+        imports = {file.path: imports_from_its_place(contents[file.blob]) for file in files}
         with self._tree.root() as root:
             return [
                 self._judged(by_path[path], contents[by_path[path].blob], answer)
-                for path, answer in self._answers(loader, root, looks, preload, watch)
+                for path, answer in self._answers(loader, root, imports, preload, watch)
             ]
 
     def _answers(
-        self, loader: Loader, root: Path, looks: Mapping[str, bool], preload: bool, watch: Watch | None
+        self, loader: Loader, root: Path, imports: Mapping[str, bool], preload: bool, watch: Watch | None
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What the loader answers of each path, which is a key of `looks`."""
+        """What the loader answers of each path; `imports` says of each whether it may import from its own place."""
         from .loader import Checkout, Job
 
         roots = self._settings.import_roots
         ahead = ImportsAhead(TreeModules(self._sources, roots), bool(roots), lambda path: (root / path).read_bytes())
-        jobs = [Job(path, ahead.of(path), around) for path, around in looks.items()]
+        jobs = [Job(path, ahead.of(path), by_place) for path, by_place in imports.items()]
         checkout = Checkout(root, list(self._blobs), roots)
         again = []
         for path, answer in loader.load(checkout, jobs, self._settings.timeout, preload=preload, watch=watch):
@@ -265,7 +266,7 @@ class _Loading:
 
     def _note_places(self, contents: dict[str, bytes]) -> None:
         for blob, content in contents.items():
-            self._places[blob] = (looks_around(content), looks_unseen(content))
+            self._places[blob] = (knows_its_place(content), looks_unseen(content))
 
     def _used(self, answer: dict[str, Any]) -> dict[str, str]:
         """What the tree says of the paths that a load used, and that what is said of the load rests on."""
@@ -284,7 +285,7 @@ class _Loading:
         if unread:
             self._note_places(self._tree.read(unread))
         return any(
-            unseen or (around and answer["extensions"]) for around, unseen in (self._places[blob] for blob in blobs)
+            unseen or (knows and answer["extensions"]) for knows, unseen in (self._places[blob] for blob in blobs)
         )
 
 

@@ -92,7 +92,7 @@ def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: 
         # The agent has its working directory first, and what the image adds (PYTHONPATH) after it.
         sys.path[0:1] = [lane.work, *seen.import_roots]
         # What is imported from the repository leaves nothing there.
-        sys.dont_write_bytecode = bool(seen.import_roots) or job["looks_around"]
+        sys.dont_write_bytecode = bool(seen.import_roots) or job["imports_by_place"]
         result = load(os.path.join(seen.root, *job["path"].split("/")), code, seen, lane.clone)
         # A fork that returns twice comes here twice.
         if _getpid() == me:

@@ -34,7 +34,7 @@ class Tree(msgspec.Struct, frozen=True):
     """What is to be checked: the files of a commit, of the index or of the work tree."""
 
     id: str
-    """Object name of the tree; empty for a work tree, of which nothing that depends on the tree is kept."""
+    """Object name of the tree; empty for a work tree, of which nothing that depends on the whole tree is kept."""
     entries: Sequence[TreeEntry]
     """Every file of it, as `git ls-tree -r` lists them."""
     read: Callable[[Sequence[str]], dict[str, bytes]]
@@ -44,6 +44,8 @@ class Tree(msgspec.Struct, frozen=True):
     filtered: Callable[[Collection[str]], Mapping[str, tuple[str, bytes]]] = lambda paths: {}
     """Which of some files of a work tree a filter of git changes on their way into a commit: the filter's name, and what git
     has of the file; empty where it is not added yet."""
+    work_tree: Path | None = None
+    """The folder of a work tree, which has ignored files beside the entries."""
 
 
 class FlowFile(msgspec.Struct, frozen=True):
@@ -237,53 +239,45 @@ def _matching(sources: Iterable[tuple[str, str]], patterns: Sequence[str]) -> li
 
 
 _PLACE = frozenset(
-    b"inspect traceback globals locals vars eval exec compile ctypes cffi gc runpy pkgutil pkg_resources resources importlib "
-    b"__import__ f_back f_globals currentframe __dict__".split()
+    b"__file__ __path__ __spec__ __cached__ _getframe _current_frames currentframe f_back f_code f_globals co_filename "
+    b"getfile getsourcefile getabsfile getframeinfo extract_stack extract_tb walk_stack find_spec module_from_spec "
+    b"importlib runpy pkgutil pkg_resources exec eval compile __import__".split()
 )
-_PROCESS = frozenset(
-    b"subprocess Popen popen multiprocessing posix_spawn posix_spawnp spawn spawnl spawnle spawnlp spawnlpe spawnv spawnve "
-    b"spawnvp spawnvpe execl execle execlp execlpe execv execve execvp execvpe fork forkpty pty sh plumbum pexpect GitPython".split()
-)
-_PHRASES = re.compile(rb"\b(?:sys\s*\.\s*path|from\s+sys|os\s*\.\s*system|from\s+os|import\s+git|from\s+git)\b")
+_PHRASES = re.compile(rb"\bsys\s*\.\s*path\b|\bfrom\s+(?:sys|inspect)\b|\binspect\s*\.\s*(?:stack|trace)\b")
+_PUTS_ON_SYS_PATH = re.compile(rb"^sys\.path\.(?:insert|append)\(.*\)[ \t]*(?:#.*)?$", re.MULTILINE)
+_UNSEEN = frozenset(b"ctypes _ctypes cffi _cffi_backend _posixsubprocess forkserver get_context set_start_method".split())
 
 
-def looks_around(content: bytes) -> bool:
-    """Whether a source could learn where its repository is, or start a process that does.
+def knows_its_place(content: bytes) -> bool:
+    """Whether a source may learn where its repository is: what it gives an extension module to open is seen by nobody.
 
-    What such a load finds may depend on any file of the tree: audit events tell of opened files, but not of
-    `os.path.exists`, `stat`, `find_spec`, ctypes, or what a subprocess reads.
+    To put the place on `sys.path` counts as nothing: what is imported from there is seen.
     """
+    rest = _PUTS_ON_SYS_PATH.sub(b"", content)
+    words = _words(rest)
+    return words is None or not words.isdisjoint(_PLACE) or bool(_PHRASES.search(rest))
+
+
+def imports_from_its_place(content: bytes) -> bool:
+    """Whether a source may import from its own repository, by its place."""
+    return bool(_PUTS_ON_SYS_PATH.search(content)) or knows_its_place(content)
+
+
+def looks_unseen(content: bytes) -> bool:
+    """Whether a source could look at files by what the worker cannot watch: foreign functions, or a text that is not read."""
+    words = _words(content)
+    return words is None or not words.isdisjoint(_UNSEEN)
+
+
+def _words(content: bytes) -> set[bytes] | None:
+    """The words of a source; None where its encoding hides them."""
     if not content.isascii():
         # Identifiers are compared in NFKC: `__ﬁle__` with a ligature is `__file__`.
         try:
             content = unicodedata.normalize("NFKC", content.decode("utf-8-sig")).encode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            return True
+            return None
     coding = re.match(rb"(?:[^\n]*\n)?[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", content)
-    if coding and coding[1].lower().replace(b"_", b"-") not in (
-        b"utf-8",
-        b"utf8",
-        b"latin-1",
-        b"iso-8859-1",
-        b"ascii",
-    ):
-        return True
-    if b"__file__" in content or b"_getframe" in content or b"_current_frames" in content:
-        return True
-    words = set(re.findall(rb"\w+", content))
-    return not (words.isdisjoint(_PLACE) and words.isdisjoint(_PROCESS)) or bool(_PHRASES.search(content))
-
-
-_UNSEEN = frozenset(b"ctypes _ctypes cffi _cffi_backend _posixsubprocess".split())
-
-
-def looks_unseen(content: bytes) -> bool:
-    """Whether a source could look at files by what the worker cannot watch: foreign functions, or a text that is not read."""
-    try:
-        text = unicodedata.normalize("NFKC", content.decode("utf-8-sig")).encode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return True
-    if re.match(rb"(?:[^\n]*\n)?[ \t\f]*#.*?coding[:=][ \t]*(?!utf-?8|latin-1|iso-8859-1|ascii)", text, re.IGNORECASE):
-        return True
-    words = set(re.findall(rb"\w+", text))
-    return not (words.isdisjoint(_UNSEEN) and words.isdisjoint(_PROCESS))
+    if coding and coding[1].lower().replace(b"_", b"-") not in (b"utf-8", b"utf8", b"latin-1", b"iso-8859-1", b"ascii"):
+        return None
+    return set(re.findall(rb"\w+", content))

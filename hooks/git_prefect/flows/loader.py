@@ -42,8 +42,8 @@ class Job(msgspec.Struct, frozen=True):
 
     path: str
     imports: tuple[str, ...]
-    looks_around: bool
-    """Whether it may import or read from the repository, by its place."""
+    imports_by_place: bool
+    """Whether it may import from the repository, by its place."""
 
 
 class EnvironmentBroken(Exception):

@@ -22,7 +22,7 @@ from ..core import findings as finding_codes
 from ..core import state_files
 from ..core.json_input import Seconds, convert, decode
 from ..core.model import ERROR, Finding, LoadedFlow, TreeEntry
-from .discovery import SYMLINK
+from .discovery import SUBMODULE, SYMLINK
 from .source_memory import Memory
 
 FORMAT = 2
@@ -125,14 +125,14 @@ UNKNOWN = "?"
 class Facts:
     """What the entries of a tree say of a path: mode and blob, that it is a folder, or that it is absent.
 
-    The maps are made once, when a verdict first asks.
+    Of a work tree, ignored files are looked for, and contents read that have no object name. Nothing is made before a
+    verdict first asks.
     """
 
-    def __init__(self, entries: Sequence[TreeEntry], is_work_tree: bool) -> None:
+    def __init__(self, entries: Sequence[TreeEntry], work_tree: Path | None = None) -> None:
         self._entries = entries
-        self._absent = UNKNOWN if is_work_tree else ""
-        """Ignored files of a work tree are not among its entries."""
-        self._listings: dict[str, str] = {}
+        self._work_tree = work_tree
+        self._known: dict[str, str] = {}
 
     @functools.cached_property
     def _by_path(self) -> dict[str, TreeEntry]:
@@ -163,22 +163,38 @@ class Facts:
 
     def of(self, key: str) -> str:
         """The fact of a path, or of a folder's content by a key that ends with `NAMES` or `CONTENTS`."""
+        fact = self._known.get(key)
+        if fact is None:
+            fact = self._known[key] = self._fact(key)
+        return fact
+
+    def _fact(self, key: str) -> str:
         if key == NO_LINKS:
             return UNKNOWN if self._links else ""
-        if key == PATHS or key.endswith(NAMES):
-            if key not in self._listings:
-                self._listings[key] = (
-                    _hash_of([f"{entry.path}\0{entry.mode}" for entry in self._entries])
-                    if key == PATHS
-                    else self._listing(key.rstrip("/"), key.endswith(CONTENTS))
-                )
-            return self._listings[key]
+        if key == PATHS:
+            return _hash_of([entry.path + "/" * (entry.mode == SUBMODULE) for entry in self._entries])
+        if key.endswith(NAMES):
+            return self._listing(key.rstrip("/"), key.endswith(CONTENTS))
         entry = self._by_path.get(key)
         if entry is not None:
-            return f"{entry.mode} {entry.blob}" if entry.blob and entry.mode != SYMLINK else UNKNOWN
+            blob = "" if entry.mode == SYMLINK else entry.blob or self._name_of(key)
+            return f"{entry.mode} {blob}" if blob else UNKNOWN
         if key in self._folders:
             return "folder"
-        return UNKNOWN if self._leads_over_link(key) or key.casefold() in self._folded else self._absent
+        return UNKNOWN if self._leads_over_link(key) or key.casefold() in self._folded else self._absent(key)
+
+    def _absent(self, path: str) -> str:
+        there = self._work_tree is not None and os.path.lexists(self._work_tree / path)
+        return UNKNOWN if there else ""
+
+    def _name_of(self, path: str) -> str:
+        """The object name that a file of the work tree would have, so that its commit shares the verdict."""
+        assert self._work_tree, "only a work tree has entries without a name"
+        try:
+            content = (self._work_tree / path).read_bytes()
+        except OSError:
+            return ""
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
     def _leads_over_link(self, path: str) -> bool:
         while self._links and path:
@@ -189,8 +205,8 @@ class Facts:
 
     def _listing(self, folder: str, contents: bool) -> str:
         if folder not in self._folders:
-            return UNKNOWN if self._leads_over_link(folder) or folder in self._links else self._absent
-        names = sorted(self._folders[folder])
+            return UNKNOWN if self._leads_over_link(folder) or folder in self._links else self._absent(folder)
+        names = sorted({*self._folders[folder], *self._ignored_in(folder)})
         if contents:
             below = folder + "/" if folder else ""
             facts = [self.of(below + name) for name in names]
@@ -198,6 +214,17 @@ class Facts:
                 return UNKNOWN
             names += facts
         return _hash_of(names)
+
+
+    def _ignored_in(self, folder: str) -> list[str]:
+        """Names in a folder of the work tree, ignored ones too; what tools leave there counts as nothing."""
+        if self._work_tree is None:
+            return []
+        try:
+            names = os.listdir(self._work_tree / folder)
+        except OSError:
+            return [UNKNOWN]
+        return [name for name in names if name[:1] != "." and name != "__pycache__"]
 
 
 def _hash_of(names: Sequence[str]) -> str:

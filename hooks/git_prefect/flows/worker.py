@@ -4,7 +4,7 @@ A stand-alone script for a foreign interpreter (Python 3.8 or newer with Prefect
 and prefect only. `python worker.py CONTROL` imports prefect, then waits for a line on stdin; with it
 `CONTROL/jobs.json` is there:
 
-    {"root": folder of the repository, "jobs": [{"path", "imports", "looks_around"}], "lanes": processes at a time,
+    {"root": folder of the repository, "jobs": [{"path", "imports", "imports_by_place"}], "lanes": processes at a time,
      "timeout": seconds for a file, "import_roots": folders for sys.path, "entries": files of the tree}
 
 Each job is answered with a line in a file `CONTROL/answers-<lane>`, whatever becomes of the load: `job` is its number,
