@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from git_prefect.core.settings import Settings
+from git_prefect.flows.definitions import plainly_builds
 from git_prefect.flows.discovery import (
     Packages,
     flow_files,
@@ -59,7 +60,7 @@ BUILD = {
     "import prefect\nprefect.Workflow": "none",
     "from prefect import task": "none",
     "# prefect Flow": "none",
-    "from prefect import Flow\nflow = Flow('x'\n": "mentions",
+    "from prefect import Flow\nflow = Flow('x'\n": "flow",
     "print 'prefect Flow'": "mentions",
 }
 
@@ -188,6 +189,22 @@ FILES = {
 )
 def test_patterns(repository: Checked, flows: list[str], exclude: list[str], found: list[str]) -> None:
     assert flow_paths(repository.tree(FILES), Settings(flows=flows, exclude=exclude)) == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "plainly"),
+    [
+        (FLOW, True), ("from prefect import (\n    task,\n    Flow,\n)\nwith Flow('x') as flow:\n    pass\n", True),
+        ("from prefect import Flow as F\nflow = Flow('x')\n", False), ("from prefect import Flow\nflow = make()\n", False),
+        ("from prefect import Flow\n'''\nflow = Flow('x')\n'''\n", False), ("'''\nfrom prefect import Flow\n'''\nflow = Flow('x')\n", False),
+        ("from prefect import Flow\nFlow = print\nflow = Flow('x')\n", False), ("from prefect import Flow\nclass Flow: pass\nflow = Flow('x')\n", False),
+        ("from prefect import Flow\nfrom other import (\n    Flow)\nflow = Flow('x')\n", False),
+        ("from prefect import Flow\nfrom other import Flow\nflow = Flow('x')\n", False),
+        ("from prefect import Flow\ndef f():\n    flow = Flow('x')\n", False), ("from prefect import Flow\nx = 'a'  # '''\nflow = Flow('x')\n", True),
+    ],
+)  # fmt: skip
+def test_flow_files_that_need_not_be_parsed(source: str, plainly: bool) -> None:
+    assert plainly_builds(source.encode()) is plainly
 
 
 def test_what_is_known_is_not_read_again(repository: Checked) -> None:

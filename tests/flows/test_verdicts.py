@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from msgspec.structs import replace
 from git_prefect.core.settings import Settings
 from git_prefect.flows import interpreter, source_memory, verdicts
 from git_prefect.flows.checker import CheckOptions, check_flow_files
+from git_prefect.flows.discovery import Tree
 
 from ..corpus.repositories import Content, Link
 from .conftest import FLOW, Checked, make_venv, site_of
@@ -308,17 +311,30 @@ def test_what_is_kept_is_bounded(repository: Checked, monkeypatch: pytest.Monkey
     assert not old.exists()
 
 
-def test_a_work_tree_keeps_nothing_that_depends_on_it(repository: Checked) -> None:
-    def check(files: dict[str, str]) -> list[str]:
-        tree = replace(repository.tree(files), id="")
-        return [
-            file.path
-            for file in check_flow_files(tree, Settings(), repository.python, repository.state)
-            if not file.cached
-        ]
+def test_a_work_tree_is_asked_for_what_git_does_not_list(repository: Checked, tmp_path: Path) -> None:
+    """Ignored files, and the contents of files that have no object name there."""
+    data = "import pathlib\nfrom prefect import Flow\nflow = Flow(pathlib.Path(__file__).with_name('name.txt').read_text())\n"
+    files = {"a.py": FLOW, "b.py": EXISTS, "c.py": data, "name.txt": "one"}
+    tree = repository.tree(files)
+    work_tree = tmp_path / "work-tree"
+    with tree.root() as root:
+        shutil.copytree(root, work_tree)
+    entries = [entry if entry.path.endswith(".py") else replace(entry, blob="") for entry in tree.entries]
+    here = replace(tree, id="", entries=entries, root=lambda: nullcontext(work_tree), work_tree=work_tree)
 
-    assert check({"a.py": FLOW, "b.py": EXISTS}) == ["a.py", "b.py"]
-    assert check({"a.py": FLOW, "b.py": EXISTS}) == ["b.py"]
+    def loaded(tree: Tree) -> list[str]:
+        checked = check_flow_files(tree, Settings(), repository.python, repository.state)
+        return [file.path for file in checked if not file.cached]
+
+    assert loaded(here) == ["a.py", "b.py", "c.py"]
+    assert loaded(here) == []
+    # Its commit shares the verdicts.
+    assert loaded(tree) == []
+    (work_tree / "name.txt").write_text("two")
+    assert loaded(here) == ["c.py"]
+    (work_tree / "switch").write_text("ignored")
+    assert loaded(here) == ["b.py"]
+    assert loaded(here) == ["b.py"]
 
 
 def test_a_time_out_is_waited_for_once_in_a_push_and_again_in_the_next(repository: Checked) -> None:

@@ -12,9 +12,11 @@ import prefect
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from git_prefect.flows.calls import BUILDS, MAKES, NOTHING
+from git_prefect.flows.calls import BUILDS, MAKES, NOTHING, Calls
+from git_prefect.flows.definitions import plainly_builds, read_definitions
 from git_prefect.flows.discovery import MENTIONS, OPAQUE, knows_its_place
 from git_prefect.flows.imports_ahead import leading_imports
+from git_prefect.flows.modules import InstalledModules, TreeModules
 
 from ..flows.conftest import what_it_tells
 from .strategies import tries
@@ -40,6 +42,14 @@ def test_any_bytes(content: bytes) -> None:
         assert what_it_tells(one) in (BUILDS, MAKES, MENTIONS, NOTHING, OPAQUE)
         assert isinstance(knows_its_place(one), bool)
         assert all(isinstance(name, str) for name, _ in leading_imports(one).modules)
+        if plainly_builds(one):
+            assert parsed_kind(one) in (BUILDS, None)
+
+
+def parsed_kind(content: bytes) -> str | None:
+    """What a source's syntax tree tells; None when it does not parse."""
+    defined = read_definitions(content)
+    return defined and Calls(lambda _: defined, TreeModules(["x.py"], []), InstalledModules(())).kind_of("x.py")
 
 
 IMPORTS = {

@@ -68,6 +68,28 @@ def imported_words(content: bytes) -> list[str]:
     return [*found, "*"] if COMPUTED.search(content) else found
 
 
+_NO_CODE = re.compile(
+    rb"""#[^\n]*|\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3}|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL
+)
+_IMPORTS_FLOW = re.compile(rb"^from prefect import (?:\([^)]*|[^\n(]*)\bFlow\b(?!\s+as\b)", re.MULTILINE)
+_CALLS_FLOW = re.compile(rb"^(?:with|\w+ =) Flow\(", re.MULTILINE)
+_ANOTHER_FLOW = re.compile(rb"\bFlow\s*(?:=(?!=)|:)|\b(?:def|class|as|del|for|global)\s+Flow\b|\bimport\s*(?:\([^)]*|[^\n;(]*)\bFlow\b")
+
+
+def plainly_builds(content: bytes) -> bool:
+    """Whether a source imports Flow from Prefect and calls it at its top level, as its lines show without being parsed.
+
+    Most flow files do, and a line is read in a tenth of the time; False says nothing.
+    """
+    if not _CALLS_FLOW.search(content):
+        return False
+    code = _NO_CODE.sub(b"", content)
+    found = _IMPORTS_FLOW.search(code)
+    if not (found and _CALLS_FLOW.search(code)):
+        return False
+    return not _ANOTHER_FLOW.search(code[: found.start()] + code[found.end() :])
+
+
 class _Reader:
     def __init__(self, tree: ast.Module) -> None:
         self._tree = tree

@@ -14,7 +14,7 @@ from pathspec import GitIgnoreSpec
 
 from ..core.model import TreeEntry
 from ..core.settings import Settings
-from .calls import NOTHING, Calls
+from .calls import BUILDS, NOTHING, Calls
 from .definitions import Definitions
 from .modules import InstalledModules, TreeModules
 from .source_memory import Memory, Source, glance
@@ -144,7 +144,7 @@ class _Search:
         if any(self._memory.sources[blob].mentions for blob in unknown):
             expected()
         leading = self._leading()
-        self._read([blob for path, blob in chosen if path in leading])
+        self._read([blob for path, blob in chosen if path in leading and not self._memory.sources[blob].builds])
         found = {}
         for path, blob in chosen:
             if self._memory.sources[blob].opaque:
@@ -156,6 +156,8 @@ class _Search:
         return found
 
     def _kind(self, path: str, source: Source) -> str:
+        if source.builds:
+            return BUILDS
         if source.parsed and source.definitions is None:
             return MENTIONS if source.mentions else NOTHING
         kind = self._calls.kind_of(path)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Callable, Optional, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ..core import state_files
 from ..core.settings import Settings
-from .definitions import Definitions, imported_words, read_definitions
+from .definitions import Definitions, imported_words, plainly_builds, read_definitions
 
 Kept = TypeVar("Kept", "_KeptSources", "_KeptTrees")
 
@@ -35,6 +36,8 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
     """Whether it is encrypted, binary or a pointer: what it defines cannot be seen."""
     words: tuple[str, ...]
     """The words of its import lines."""
+    builds: bool = False
+    """Whether it plainly builds a flow, so that it need not be parsed to know."""
     parsed: bool = False
     definitions: Optional[Definitions] = None
     """None when it was not parsed yet, or does not parse."""
@@ -52,7 +55,9 @@ def is_opaque(content: bytes) -> bool:
 
 def glance(content: bytes) -> Source:
     """What a source tells without being parsed."""
-    return Source(mentions_flow(content), is_opaque(content), tuple(imported_words(content)))
+    mentions = mentions_flow(content)
+    builds = mentions and plainly_builds(content)
+    return Source(mentions, is_opaque(content), tuple(imported_words(content)), builds)
 
 
 class _KeptSources(msgspec.Struct, frozen=True):
@@ -88,7 +93,7 @@ class Memory:
     def parse(self, object_name: str, content: bytes) -> Source:
         """Read the definitions of a content."""
         source = self.sources.get(object_name) or glance(content)
-        self.sources[object_name] = Source(source.mentions, source.opaque, source.words, True, read_definitions(content))
+        self.sources[object_name] = replace(source, parsed=True, definitions=read_definitions(content))
         return self.sources[object_name]
 
     def definitions(self, object_name: str, content: Callable[[], bytes]) -> Definitions | None:
