@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+import package
 import push
 import register
 import trigger
@@ -30,6 +31,7 @@ def rows() -> Iterator[Row]:
     yield from trigger.rows()
     yield from validate.rows(sizes=(1, 10, 100))
     yield from validate.rows(kinds=("small", "real"), sizes=(1000,))
+    yield from package.rows()
     yield from register.rows()
 
 
