@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Union
 
@@ -18,12 +19,16 @@ from ..flows.interpreter import Interpreter
 from ..prefect_api.run_configs import check_runtimes
 from ..report import causes, text
 from ..report.invocation import git_prefect, typed_here
+from ..report.rows import MANY
 from . import annotated_tags, push_notices, removed_flows
 from .clonable import refuse_unclonable
 from .commit_settings import settings_at
 from .selection import branch_point, count_flows, stay_elsewhere
 from .shared_code import shared_changes
 from .source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
+
+SECONDS_TO_START, SECONDS_PER_FILE = 3, 0.04
+"""What loading takes, about: to import Prefect and what many files share, and then for a file (benchmarks/RESULTS.md)."""
 
 
 class Validation(msgspec.Struct, frozen=True):
@@ -98,7 +103,7 @@ def _validated(
 ) -> Validation:
     update, settings = ref.update, ref.settings
     assert update.commit
-    options = CheckOptions(storage=ref.storage, same_push=same_push)
+    options = CheckOptions(storage=ref.storage, same_push=same_push, announce=_announce_loads)
     files = check(repository, tree_of_commit(repository, update.commit), settings, options, python)
     errors = [one for file in files for one in file.findings if one.severity == ERROR]
     base = since or base_of(repository, ref)
@@ -114,6 +119,17 @@ def _validated(
         python,
         base,
     )
+
+
+def _announce_loads(count: int) -> None:
+    """Say why a push takes its time where many files have to be loaded: on the first push, and after an upgrade."""
+    if count > MANY:
+        seconds = 5 * max(1, round((SECONDS_TO_START + count * SECONDS_PER_FILE) / 5))
+        print(
+            f"git-prefect: {count} flow files have to be loaded, in about {seconds} s; the next push loads only what changed",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _existing(repository: git.Repository, ref: Resolution, base: str | None, failing: set[str]) -> set[str]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import msgspec
 from msgspec.structs import replace
@@ -90,6 +90,8 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether everything is loaded, also what has a verdict."""
     no_preload: bool = False
     """Whether no installed module is imported ahead of the flow files."""
+    announce: Callable[[int], None] = lambda count: None
+    """Called with the number of files that have to be loaded, before they are."""
 
 
 def check_flow_files(
@@ -135,6 +137,7 @@ def check_flow_files(
         }
         unknown = [file for file in chosen if file.path not in known]
         if unknown:
+            options.announce(len(unknown))
             from .loader import EnvironmentBroken
 
             try:

@@ -23,11 +23,10 @@ def by_cause(found: Iterable[Finding]) -> list[list[Finding]]:
 
 
 def without_names(one: Finding, sentence: str) -> str:
-    """A sentence of a finding as it is said of others, too: `…` for its flow, and for its file."""
-    for name in (one.flow, one.path):
-        if name:
-            sentence = re.sub(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])", "…", sentence)
-    return sentence
+    """A sentence of a finding as it is said of others, too: `…` for its flow in quotes, and for its file."""
+    if one.flow:
+        sentence = sentence.replace(repr(one.flow), "'…'")
+    return re.sub(rf"(?<![\w/.-]){re.escape(one.path)}(?![\w/-])", "…", sentence) if one.path else sentence
 
 
 def sentence(same: Sequence[Finding]) -> str:
