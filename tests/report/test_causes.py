@@ -84,8 +84,8 @@ def test_three_hundred_findings_of_a_hundred_and_fifty_flows_take_forty_lines() 
     shown = render(Report("validate", 1, findings=tuple(found), summary=("1", "2", "3")), PLAIN).splitlines()
     assert len(found) == 300 and len(shown) <= 40
     assert shown[-7:] == [
-        "  other-storage    note     150 flows in 75 files", "  wrong-flow-path  warning  100 flows in 100 files",
-        "  does-not-load    error    50 files", EACH, "1", "2", "3",
+        "  does-not-load    error    50 files", "  wrong-flow-path  warning  100 flows in 100 files",
+        "  other-storage    note     150 flows in 75 files", EACH, "1", "2", "3",
     ]  # fmt: skip
 
 

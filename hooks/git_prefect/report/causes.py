@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..core.model import Finding
+from ..core.model import ERROR, Finding
 from .text import headline, listed, plural
 
 MOST_ALONE = 3
@@ -69,7 +69,8 @@ def headlines(found: Iterable[Finding]) -> list[str]:
     lines = []
     for same in by_cause(found):
         if len(same) > MOST_ALONE:
-            lines.append(f"{count(same)}: {sentence(same)} [{same[0].code}] ({places(same)})")
+            severity = "" if same[0].severity == ERROR else f"{same[0].severity}: "
+            lines.append(f"{severity}{count(same)}: {sentence(same)} [{same[0].code}] ({places(same)})")
         else:
             lines += map(headline, same)
     return lines

@@ -66,7 +66,7 @@ def _cause(same: Sequence[Finding], look: Look) -> str:
 
 
 def _codes(found: Sequence[Finding], look: Look) -> list[str]:
-    rows = causes.table(found)
+    rows = sorted(causes.table(found), key=lambda row: RANK.get(row[1], 2))
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     return [
         f"  {padded(code, first)}  {look.paint(SEVERITIES.get(severity, 'cyan'), padded(severity, second))}  {count}"
