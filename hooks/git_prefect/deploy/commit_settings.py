@@ -93,3 +93,11 @@ def uncommitted_settings(repository: git.Repository, update: RefUpdate) -> Sourc
     committed = git.read_files(repository, update.commit or "", [here.origin]).get(here.origin)
     with open(os.path.join(repository.top, here.origin), "rb") as file:
         return here if file.read() != committed else None
+
+
+def has_settings(repository: git.Repository, commit: str | None, remote: str) -> bool:
+    """Whether a commit has settings, usable or not."""
+    try:
+        return commit is not None and settings_at(repository, commit, remote).origin != "defaults"
+    except UsageError:
+        return True

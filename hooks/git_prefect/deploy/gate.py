@@ -11,7 +11,7 @@ import msgspec
 
 from .. import git
 from ..core.deployment import Deployment, NotDeployed, Resolution
-from ..core.errors import UnusableCommit, UsageError
+from ..core.errors import UnusableCommit
 from ..core.findings import finding
 from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
 from ..flows.checker import CheckOptions
@@ -22,7 +22,7 @@ from ..report.invocation import git_prefect, typed_here
 from ..report.rows import MANY
 from . import annotated_tags, push_notices, removed_flows
 from .clonable import refuse_unclonable
-from .commit_settings import settings_at
+from .commit_settings import has_settings
 from .selection import branch_point, count_flows, stay_elsewhere
 from .shared_code import shared_changes
 from .source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
@@ -237,7 +237,7 @@ def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> 
         if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
     ]
     remarks += map(typed_here, causes.remarks(concerned))
-    all_are_new = ref.source.origin in changed and not _has_settings(repository, found.base, update.remote)
+    all_are_new = ref.source.origin in changed and not has_settings(repository, found.base, update.remote)
     if all_are_new and not found.files:
         advice = how_to_name_flow_files(tree_of_commit(repository, update.commit or ""), ref.settings)
         remarks += [f"no flow files in this commit: {advice}"] if advice else []
@@ -245,14 +245,6 @@ def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> 
     remarks += shared_changes(repository, ref, found.base, found.files)
     names = {flow.name for file in found.files for flow in file.flows}
     return remarks + removed_flows.by_change(repository, update, ref.target, names)
-
-
-def _has_settings(repository: git.Repository, commit: str | None, remote: str) -> bool:
-    """Whether a commit has settings, usable or not."""
-    try:
-        return commit is not None and settings_at(repository, commit, remote).origin != "defaults"
-    except UsageError:
-        return True
 
 
 def promise(admitted: Admission, told_live: bool, commit: str = "") -> str:

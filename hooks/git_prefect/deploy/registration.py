@@ -21,15 +21,17 @@ from ..git.ls_remote import ask_remote, fetch_commits
 from ..git.refs import no_commit
 from ..prefect_api import locks, run_configs, storage
 from ..prefect_api.apply import apply_plan, check_project
-from ..prefect_api.descriptions import describe_version
+from ..prefect_api.descriptions import describe_version, was_found_late
 from ..prefect_api.plan import Circumstances, Wanted, plan_flows, storages_of
 from ..prefect_api.queries import Api, Registered
 from ..report import invocation, progress, text
 from .annotated_tags import as_agents_clone_it
 from .clonable import refuse_unclonable
 from .clone_check import check_clone
+from .commit_settings import has_settings
 from .resolver import deployed, resolve
 from .selection import concerned_paths, no_longer_defined, registrable, stay_elsewhere, unknown_base
+from .shared_code import concerned_by_imports
 from .source_tree import check, tree_of_commit
 
 
@@ -175,6 +177,10 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
         # Whether the branch that owns a name is gone is worth a question only when one is owned.
         given = msgspec.structs.replace(given, living_refs=ask_remote(repository, update.remote).refs)
         planned = plan_flows(wanted, registered, given)
+    late = any(one.action == "created" for one in planned) or any(was_found_late(one.description) for one in registered.flows)
+    if late and (untouched := _untouched(repository, deployment, files)):
+        given = msgspec.structs.replace(given, untouched=untouched)
+        planned = plan_flows(wanted, registered, given)
     if planned:
         check_project(api, registered, deployment)
     own = [file for file in files if concerned is None or file.path in concerned]
@@ -185,6 +191,18 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
     shallow = unknown_base(repository, deployment) if planned and concerned is None else None
     remarks = [*([shallow] if shallow else []), *_lose_their_image(own, wanted)]
     return Planned(given, own, planned, registered, left_out, remarks, stay_elsewhere(own, settings))
+
+
+def _untouched(repository: git.Repository, deployment: Deployment, files: Sequence[CheckedFile]) -> set[str]:
+    """Flow files that a push does not change, where what the remote had before it had settings; by hand, none."""
+    update = deployment.update
+    base = update.remote_commit
+    if update.source != "push" or not base or not git.commit_of(repository, base):
+        return set()
+    if not has_settings(repository, base, update.remote):
+        return set()
+    changed = git.changed_paths(repository, base, update.commit or "")
+    return {file.path for file in files} - changed - concerned_by_imports(repository, deployment, base, files).keys()
 
 
 def _wanted(

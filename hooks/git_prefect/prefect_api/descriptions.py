@@ -14,6 +14,10 @@ from ..core.model import RefUpdate
 _BEGIN, _END = "<!-- git-prefect -->", "<!-- /git-prefect -->"
 
 
+_TOOL = f"git-prefect {__version__}"
+_FOUND_LATE = "off until a commit changes the flow, or somebody registers it by hand: it was there before git-prefect found it"
+
+
 def describe_version(update: RefUpdate, repository: str, path: str, who: str) -> str:
     """What a version's description says: commit, ref, repository, file, by whom, and with which tool."""
     what = (
@@ -29,9 +33,24 @@ def describe_version(update: RefUpdate, repository: str, path: str, who: str) ->
         f"- **File:** {_code(path)}",
         f"- **Commit:** {_code(update.commit or '')}",
         f"- **By:** {_plain(who)}",
-        f"- **Tool:** git-prefect {__version__}",
+        f"- **Tool:** {_TOOL}",
     ]
     return "\n".join([_BEGIN, *lines, _END])
+
+
+def found_late(description: str) -> str:
+    """The description of a version whose schedule is off because nobody has changed the flow since we find it."""
+    return description.replace(f"\n{_END}", f"\n- **Schedule:** {_FOUND_LATE}\n{_END}")
+
+
+def was_found_late(description: str) -> bool:
+    """Whether a version's schedule was left off for that reason."""
+    return _FOUND_LATE in description
+
+
+def is_by_this_release(description: str) -> bool:
+    """Whether this very release of git-prefect has registered a version."""
+    return f"- **Tool:** {_TOOL}\n" in description
 
 
 def merge_descriptions(ours: str, before: str) -> str:

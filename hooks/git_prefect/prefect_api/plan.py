@@ -12,7 +12,7 @@ from ..core.deployment import Deployment
 from ..core.results import PlannedFlow
 from ..core.settings import Target
 from ..core.targets import matches
-from .descriptions import merge_descriptions
+from .descriptions import found_late, is_by_this_release, merge_descriptions, was_found_late
 from .ownership import Owner, is_older, other_owner, ref_of, same_repository
 from .queries import Registered, RegisteredFlow
 from .structure import can_be_scheduled, differences, schedule_in_words
@@ -38,6 +38,8 @@ class Circumstances(msgspec.Struct, frozen=True):
     """Full names of the refs that the remote has: a flow may be taken over from a ref that is gone. None: unknown."""
     lost: Callable[[str, str], str | None] = lambda path, flow: None
     """Why the commit defines a flow of a path no longer; None when it does, or when that cannot be told."""
+    untouched: Collection[str] = ()
+    """Paths of flow files that the push does not change, and that an earlier push with settings had as well."""
 
 
 def plan_flows(wanted: Sequence[Wanted], registered: Registered, given: Circumstances) -> list[PlannedFlow]:
@@ -78,12 +80,17 @@ def _planned(one: Wanted, registered: Registered, given: Circumstances) -> Plann
     if not one.concerned and not (held and owners[0] is None):
         return replace(nothing, action="skipped", reason=f"{update.name} does not change its file", overrides=())
     if held is None:
-        return replace(nothing, action="created", new_version=True)
+        created = replace(nothing, action="created", new_version=True)
+        late = target.schedule == "keep" and one.path in given.untouched and _is_upgraded(registered, given)
+        return _found_late(created) if late else created
     other = next((owner for owner in owners if owner), None)
     if other and not other.lets_go and not target.take_over:
         return replace(nothing, action="failed", reason=_refusal(other, held, one, given))
     changes = differences(held.serialized, one.serialized)
     nothing = replace(nothing, new_version=bool(changes))
+    if target.schedule == "keep" and not active and was_found_late(held.description) and one.path not in given.untouched:
+        # Registered anew, so that whoever pauses it from now on finds it paused.
+        active, nothing = True, replace(nothing, new_version=True, schedule_active=True)
     had_one = held.serialized.get("schedule") or held.group.get("schedule")
     if had_one and can_be_scheduled(one.serialized, held.group) and held.schedule_active != active:
         changes += ("schedule resumed" if active else "schedule paused",)
@@ -96,6 +103,20 @@ def _planned(one: Wanted, registered: Registered, given: Circumstances) -> Plann
     if other:
         return replace(nothing, action="taken-over", reason=f"from {other.who}")
     return replace(nothing, action="updated")
+
+
+def _is_upgraded(registered: Registered, given: Circumstances) -> bool:
+    """Whether this ref has registered flows before, all of them by other releases of git-prefect, which may find fewer."""
+    ours = [held for held in registered.flows if held.project == given.deployment.project and _is_ours(held, given)]
+    return bool(ours) and not any(is_by_this_release(held.description) for held in ours)
+
+
+def _found_late(created: PlannedFlow) -> PlannedFlow:
+    """A new flow that was there all along: nobody expects it to be scheduled by a push of something else."""
+    if not created.serialized.get("schedule"):
+        return created
+    why = "schedule off: it was there before git-prefect found it; a commit that changes it switches it on, or `git prefect register`"
+    return replace(created, schedule_active=False, changes=(why,), description=found_late(created.description))
 
 
 def _schedule_active(target: Target, held: RegisteredFlow | None) -> bool:
