@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import prefect
 import pytest
 
 from git_prefect.report.invocation import git_prefect as as_typed
 
+from ..flows.conftest import make_venv, site_of
 from ..repository import Clone
 from ..test_cli import FLOW, HERE, git_prefect
 
@@ -76,3 +81,37 @@ def test_since_judges_all_flow_files(request_: Clone) -> None:
     assert git_prefect(request_.path, "validate", "--since", "origin/main", "new.py") == (
         2, "", "git-prefect: --since judges all flow files, and files are named\nhint: leave out the files, or --since\n",
     )  # fmt: skip
+
+
+def test_an_editable_install_of_the_repository_itself(work: Clone, tmp_path: Path) -> None:
+    """What the commit has is not what is loaded: it is said, and remembered only while the two are the same."""
+    python = make_venv(tmp_path / "venv")
+    (site_of(tmp_path / "venv") / "company.pth").write_text(f"{work.path / 'src'}\n")
+    work.commit({
+        "flow.py": "import company.names\nfrom prefect import Flow\nflow = Flow(company.names.name)\n",
+        "src/company/__init__.py": "", "src/company/names.py": "name = 'committed'\n",
+    })  # fmt: skip
+
+    branch = work.git("branch", "--show-current")
+
+    def loaded() -> list[tuple[str, str, bool]]:
+        code, out, _ = git_prefect(work.path, "validate", "--ref", branch, "--format", "json", GIT_PREFECT_PYTHON=str(python))
+        found = json.loads(out)
+        assert code == 0 and [one["code"] for one in found["findings"]] == ["editable-install"]
+        return [(one["name"], one["status"], one["cached"]) for one in found["flows"]]
+
+    code, out, err = git_prefect(work.path, "validate", "--ref", branch, GIT_PREFECT_PYTHON=str(python))
+    assert (code, err) == (0, ""), out
+    assert out == (
+        "flow.py: warning: imports 'src/company/__init__.py' and 1 more from this clone's work tree, by an editable install: what "
+        "the commit has there is not checked [editable-install]\n"
+        f'  hint: say where the image has the package: import-roots = ["src"], or install it without -e\n'
+        f"1 flow in 1 file loads as on an agent (Prefect {prefect.__version__} in {python})\n"
+    )
+    assert loaded() == [("committed", "ok", True)]
+    (work.path / "src/company/names.py").write_text("name = 'work tree'\n")
+    assert loaded() == [("work tree", "ok", False)]
+    assert loaded() == [("work tree", "ok", False)]
+    work.commit({".git-prefect.toml": "import-roots = ['src']\n"})
+    code, out, _ = git_prefect(work.path, "validate", "--ref", branch, GIT_PREFECT_PYTHON=str(python))
+    assert (code, "[editable-install]" in out) == (0, False)

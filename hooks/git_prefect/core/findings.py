@@ -60,6 +60,14 @@ CODES: dict[str, Code] = {
         "Install the module in the image that runs the flow and name its folder in the setting `import-roots`, "
         "or move the code into the flow file.",
     ),
+    "editable-install": Code(
+        WARNING,
+        "The file imports modules of this repository from the clone's work tree, where an editable install has put it on `sys.path`.",
+        "What was checked is the work tree, with what is not committed there; what the pushed commit has of these modules was not "
+        "looked at. Agents use what is installed in their image.",
+        "Name the folder that the image has in the setting `import-roots`: then the commit's own modules are loaded. Or install "
+        "the package without `-e`.",
+    ),
     "file-not-on-agent": Code(
         ERROR,
         "The file opens a file of this repository by a path relative to the working directory.",

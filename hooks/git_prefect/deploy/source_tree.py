@@ -44,7 +44,8 @@ def tree_of_commit(repository: git.Repository, commit: str) -> Tree:
         fetch_missing(repository, tree, blobs)
         return git.read_blobs(repository, blobs)
 
-    return Tree(tree, git.tree_entries(repository, tree), read, lambda: snapshot_of(repository, tree))
+    beside = Path(repository.top) if repository.top else None
+    return Tree(tree, git.tree_entries(repository, tree), read, lambda: snapshot_of(repository, tree), beside=beside)
 
 
 def tree_of_index(repository: git.Repository) -> Tree:

@@ -36,6 +36,7 @@ from .interpreter import Interpreter
 from .load_findings import (
     TreeFacts,
     broken_environment,
+    editable_install,
     filtered_files,
     judge,
     lfs_pointers,
@@ -254,7 +255,10 @@ class _Loading:
             )
             for one in answer.get("flows", ())
         )
-        used = self._used(answer)
+        beside = self._from_work_tree(answer)
+        if beside:
+            findings += (editable_install(file.path, beside, self._where),)
+        used = {**self._used(answer), **{path: self._facts.of(path) for path in beside}}
         depends = UNKNOWN in used.values() or self._looks_unseen(file, answer)
         verdict = Verdict(
             file.blob, self._tree.id if depends else "", self._now,
@@ -263,9 +267,26 @@ class _Loading:
             {} if depends else used,
         )  # fmt: skip
         # What a filter does to a file of the work tree is nothing that the next tree has to share.
-        if (self._tree.id or not depends) and not filtered and not answer.get("cut"):
+        lasts = not filtered and not answer.get("cut") and self._is_committed(beside)
+        if lasts and (self._tree.id or not depends):
             self._store.put(file.path, verdict, flows)
         return Known(file, verdict, flows, False)
+
+    def _from_work_tree(self, answer: dict[str, Any]) -> list[str]:
+        """Sources of the repository that the load of a commit took from the clone's work tree, from its root."""
+        if self._tree.beside is None:
+            return []
+        tops = {str(self._tree.beside) + os.sep, os.path.realpath(self._tree.beside) + os.sep}
+        found = {path[len(top) :] for path in answer.get("outside", ()) for top in tops if path.startswith(top)}
+        return sorted(path for path in found if path in self._blobs and path.endswith(".py"))
+
+    def _is_committed(self, paths: Sequence[str]) -> bool:
+        """Whether the work tree has at these paths what the tree has there."""
+        contents = self._tree.read(sorted({self._blobs[path] for path in paths})) if paths else {}
+        try:
+            return all((Path(self._tree.beside or "") / path).read_bytes() == contents[self._blobs[path]] for path in paths)
+        except OSError:
+            return False
 
     def _note_places(self, contents: dict[str, bytes]) -> None:
         for blob, content in contents.items():

@@ -30,7 +30,7 @@ TOUCHES = 177
 NO_ROOM = 178
 """Exit status of a child whose answer could not be written, since the disk is full."""
 
-MOST_USED, MOST_OUTSIDE = 5000, 200
+MOST_USED, MOST_OUTSIDE = 5000, 2000
 """Paths of the repository, and outside of it, that are reported; where there were more, nothing is remembered."""
 EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 OPEN_IN_PYTHON = ("numpy", "pandas", "yaml", "_yaml", "markupsafe")

@@ -46,6 +46,8 @@ class Tree(msgspec.Struct, frozen=True):
     has of the file; empty where it is not added yet."""
     work_tree: Path | None = None
     """The folder of a work tree, which has ignored files beside the entries."""
+    beside: Path | None = None
+    """Of a commit: the work tree of its clone, from which an editable install may import."""
 
 
 class FlowFile(msgspec.Struct, frozen=True):

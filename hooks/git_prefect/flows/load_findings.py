@@ -192,6 +192,20 @@ def _submodule(path: str, cause: dict[str, Any], where: TreeFacts) -> list[Findi
     return []
 
 
+def editable_install(path: str, modules: Sequence[str], where: TreeFacts) -> Finding:
+    """`path` imports these sources of the clone's work tree, and not the commit's."""
+    folder = os.path.dirname(modules[0])
+    while folder and f"{folder}/__init__.py" in where.paths:
+        folder = os.path.dirname(folder)
+    more = f" and {len(modules) - 1} more" if len(modules) > 1 else ""
+    return finding(
+        "editable-install",
+        f"imports {modules[0]!r}{more} from this clone's work tree, by an editable install: what the commit has there is not checked",
+        f"say where the image has the package: import-roots = [{quoted(folder or '.')}], or install it without -e",
+        path=path,
+    )  # fmt: skip
+
+
 def submodule_finding(path: str, submodule: str) -> Finding:
     """`path` needs something of a submodule, or is in one."""
     return finding(
