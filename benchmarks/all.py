@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+import discovery
 import package
 import push
 import register
@@ -29,6 +30,7 @@ def rows() -> Iterator[Row]:
     yield from push.rows()
     yield from whole.rows()
     yield from trigger.rows()
+    yield from discovery.rows()
     yield from validate.rows(sizes=(1, 10, 100))
     yield from validate.rows(kinds=("small", "real"), sizes=(1000,))
     yield from package.rows()
