@@ -200,13 +200,14 @@ def agent(team: Team) -> Iterator[None]:
 
 
 @contextmanager
-def running_agent(team: Team) -> Iterator[None]:
-    """Prefect's own local agent for a team's flows, with the clone URL as its local secret."""
+def running_agent(team: Team, *import_paths: Path) -> Iterator[None]:
+    """Prefect's own local agent for a team's flows, with the clone URL as its local secret, and what its image has."""
     remote, tmp_path = team.remote, team.remote.parent
     environ = {**os.environ, "PREFECT__CONTEXT__SECRETS__CLONE_URL": f"file://{remote}"}
     with open(tmp_path / "agent.log", "wb") as log:
         process = subprocess.Popen(
-            ["prefect", "agent", "local", "start", "--label", team.project, "--no-hostname-label"],
+            ["prefect", "agent", "local", "start", "--label", team.project, "--no-hostname-label",
+             *(part for path in import_paths for part in ("--import-path", str(path)))],
             cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip

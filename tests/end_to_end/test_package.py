@@ -103,6 +103,18 @@ def test_a_shared_module_that_comes_with_the_image(native: Team) -> None:
     assert told in [line.strip() for line in said(native.push("origin", "feature/x"))]
     native.settled()
     assert registered(native) == ["a created", "b created"]
+    # The image of before: it has the structure of the old code, as the push has said.
+    image = native.remote.parent / "image"
+    (image / "lib").mkdir(parents=True)
+    (image / "lib" / "__init__.py").write_text("")
+    for source, shown, end in (
+        (SHARED, "KeyError", "Flow run failed!"),
+        ((native.clone.path / "src/lib/core.py").read_text(), "loaded [2]", "Flow run succeeded!"),
+    ):
+        (image / "lib" / "core.py").write_text(source)
+        with running_agent(native, image):
+            printed = native.prefect("run", "a", check=False)
+        assert (shown in printed, printed.splitlines()[-1]) == (True, end), printed
 
 
 def test_the_first_push_of_settings_in_a_repository_with_errors(native: Team) -> None:
