@@ -117,14 +117,19 @@ def test_a_body_that_is_not_json_is_an_html_error(api_url):
     assert (answer.status_code, answer.text) == (400, "GET query missing.")
 
 
-def test_an_argument_of_json_is_a_string_of_json_and_one_of_uuid_is_an_id(post):
+def test_an_argument_of_json_is_json_or_a_string_of_it_and_one_of_uuid_is_an_id(post, register, ask):
     def create(parameters: str, flow_id: str) -> requests.Response:
         given = f'flow_id: "{flow_id}", parameters: {parameters}'
-        return post(f"mutation {{ create_flow_run(input: {{{given}}}) {{ id }} }}")
+        declared = "($one: JSON)" if "$one" in parameters else ""
+        return post(f"mutation{declared} {{ create_flow_run(input: {{{given}}}) {{ id }} }}", one=1)
 
-    answer = create(r'"{\"n\": 1}"', UNKNOWN)
-    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (200, f"Flow {UNKNOWN} not found")
-    assert create("{n: 1}", UNKNOWN).status_code == 400
+    flow_id = register(serialized("etl"))
+    query = "query($id: uuid!) { flow_run_by_pk(id: $id) { parameters } }"
+    for written in (r'"{\"n\": 1, \"deep\": [{\"a\": null}]}"', "{n: 1, deep: [{a: null}]}", "{n: $one, deep: [{a: null}]}"):
+        answer = create(written, UNKNOWN)
+        assert (answer.status_code, answer.json()["errors"][0]["message"]) == (200, f"Flow {UNKNOWN} not found")
+        run = create(written, flow_id).json()["data"]["create_flow_run"]["id"]
+        assert ask(query, id=run)["flow_run_by_pk"] == {"parameters": {"n": 1, "deep": [{"a": None}]}}
     assert create(r'"{}"', "mine").status_code == 400
 
 
@@ -164,14 +169,26 @@ STATE = {"type": "Success"}
         ),
         (
             "create_task_run_artifact", "id", {"task_run_id": UNKNOWN, "kind": "markdown", "data": {}},
-            "Invalid task run ID",
+            f"Task run {UNKNOWN} not found",
         ),
-        ("get_or_create_task_run", "id", {"flow_run_id": UNKNOWN, "task_id": UNKNOWN}, "Invalid task ID"),
+        ("get_or_create_task_run", "id", {"flow_run_id": UNKNOWN, "task_id": UNKNOWN}, "Invalid ID"),
+        ("get_or_create_task_run_info", "id", {"flow_run_id": UNKNOWN, "task_id": UNKNOWN}, "Invalid task ID"),
         (
             "update_flow_project", "id", {"flow_id": UNKNOWN, "project_id": UNKNOWN}, "Invalid flow or project ID.",
         ),
         ("enable_flow_heartbeat", "success", {"flow_id": UNKNOWN}, "Invalid flow ID."),
-        ("register_edges", "success", {"flow_id": UNKNOWN, "serialized_edges": []}, "Invalid flow."),
+        (
+            "register_edges", "success", {"flow_id": UNKNOWN, "serialized_edges": []},
+            "'NoneType' object has no attribute 'tasks'",
+        ),
+        (
+            "register_tasks", "success", {"flow_id": UNKNOWN, "serialized_tasks": []},
+            "'NoneType' object has no attribute 'serialized_flow'",
+        ),
+        (
+            "delete_tenant", "success", {"tenant_id": UNKNOWN, "confirm": False},
+            "Must pass `confirm=True` to proceed.",
+        ),
         ("create_flow_run", "id", {}, "A flow id or version group ID must be provided."),
         ("create_project", "id", {"tenant_id": UNKNOWN, "name": "x"}, "Foreign key violation."),
     ],
@@ -196,10 +213,24 @@ def test_agents_and_their_configurations_that_are_gone_answer_success_false(muta
     assert mutate("update_agent_config", agent_config_id=UNKNOWN, name="x") == {"success": False}
 
 
-def test_variables_that_are_no_json_and_a_request_without_a_query(api_url):
+def test_variables_that_are_no_json_and_a_request_without_a_query_are_answered_without_json(api_url, client):
+    whole = {"query": "{ tenant { id } }"}
     for request, said in (
-        ({"query": "{ tenant { id } }", "variables": "{"}, "Variables are invalid JSON."),
+        ({**whole, "variables": "{"}, "Variables are invalid JSON."),
+        ([whole, {**whole, "variables": "{"}], "Variables are invalid JSON."),
         ({"variables": {}}, "Must provide query string."),
+        ({"query": ""}, "Must provide query string."),
+        ({"query": 1}, "GraphQL queries must be strings."),
     ):
         answer = requests.post(api_url, json=request, timeout=30)
-        assert (answer.status_code, [error["message"] for error in answer.json()["errors"]]) == (400, [said])
+        assert (answer.status_code, answer.text) == (400, said)
+    answer = requests.post(api_url, data="query { hello }", headers={"content-type": "text/plain"}, timeout=30)
+    assert (answer.status_code, answer.text) == (500, "POST body missing. Did you forget use body-parser middleware?")
+    assert requests.post(api_url, json={**whole, "variables": ""}, timeout=30).status_code == 200
+
+
+def test_there_is_no_mutation_for_all_children_of_a_mapped_task(post):
+    given = f'flow_run_id: "{UNKNOWN}", task_id: "{UNKNOWN}", max_map_index: 1'
+    answer = post(f"mutation {{ get_or_create_mapped_task_run_children(input: {{{given}}}) {{ ids }} }}")
+    assert answer.status_code == 400
+    assert "get_or_create_mapped_task_run_children" in answer.json()["errors"][0]["message"]

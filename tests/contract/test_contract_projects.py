@@ -90,7 +90,7 @@ def test_a_tenant_is_renamed_has_settings_and_goes_when_that_is_confirmed(mutate
     mutate("update_tenant_settings", "id", tenant_id=tenant, settings={"b": 2})
     query = "query($id: uuid!) { tenant_by_pk(id: $id) { name slug settings } }"
     assert ask(query, id=tenant)["tenant_by_pk"] == {"name": "Ours", "slug": f"{slug}-b", "settings": {"a": 1, "b": 2}}
-    with pytest.raises(ClientError, match="must confirm deletion"):
+    with pytest.raises(ClientError, match="Must pass `confirm=True` to proceed."):
         mutate("delete_tenant", tenant_id=tenant, confirm=False)
     assert mutate("delete_tenant", tenant_id=tenant, confirm=True) == {"success": True}
     with pytest.raises(ClientError, match="Invalid tenant id"):

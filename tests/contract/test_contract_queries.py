@@ -160,7 +160,7 @@ def test_times_are_taken_in_every_iso_form(register, ask, moment):
 def test_what_is_no_time_is_refused(post):
     query = "query($t: timestamptz) { tenant(where: {created: {_gt: $t}}) { id } }"
     (error,) = post(query, t="nonsense").json()["errors"]
-    assert error["message"] == 'invalid input syntax for type timestamptz: "nonsense"'
+    assert error["message"] == 'invalid input syntax for type timestamp with time zone: "nonsense"'
 
 
 def test_order_by_two_columns_is_in_the_order_that_is_written(register, ask, project):

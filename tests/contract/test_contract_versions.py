@@ -131,6 +131,8 @@ def test_deleting_a_version_leaves_the_others_and_the_group(mutate, register, fl
 
 
 def test_prefect_client_registers_tasks_and_edges_apart_from_the_flow(client, flows, project):
+    """The server keeps the tasks in the serialized flow as well, and the edges in their table only."""
+
     @prefect.task
     def number(x):
         return x
@@ -140,7 +142,9 @@ def test_prefect_client_registers_tasks_and_edges_apart_from_the_flow(client, fl
     with pytest.warns(UserWarning):
         flow_id = client.register(flow, project, build=False, no_url=True)
     (found,) = flows("id serialized_flow tasks(order_by: {slug: asc}) { slug mapped } edges { mapped }")
-    assert "tasks" not in found["serialized_flow"]
+    sent = flow.serialize()
+    assert "edges" not in found["serialized_flow"]
+    assert found["serialized_flow"]["tasks"] == sent["tasks"]
     assert found == {
         "id": flow_id,
         "serialized_flow": found["serialized_flow"],
@@ -151,6 +155,31 @@ def test_prefect_client_registers_tasks_and_edges_apart_from_the_flow(client, fl
         ],
         "edges": [{"mapped": True}, {"mapped": True}],
     }
+
+
+def test_tasks_and_edges_that_the_flow_has_are_left_as_they_are(register, mutate, flows):
+    sent = serialized("etl")
+    flow_id = register(sent)
+    more = [{**sent["tasks"][0], "name": "another"}, {**sent["tasks"][0], "slug": "more-1"}]
+    assert mutate("register_tasks", flow_id=flow_id, serialized_tasks=more) == {"success": True}
+    (edge,) = sent["edges"]
+    # Of several edges between two tasks the server keeps one.
+    again = [{**edge, "key": "other"}, {**edge, "downstream_task": {"slug": "more-1"}}]
+    assert mutate("register_edges", flow_id=flow_id, serialized_edges=[*again, again[1]]) == {"success": True}
+    (found,) = flows("serialized_flow tasks(order_by: {slug: asc}) { slug } edges(order_by: {created: asc}) { key }")
+    assert found == {
+        "serialized_flow": {**sent, "tasks": [*sent["tasks"], more[1]]},
+        "tasks": [{"slug": "extract-1"}, {"slug": "load-1"}, {"slug": "more-1"}],
+        "edges": [{"key": "rows"}, {"key": "rows"}],
+    }
+    gone = [{**edge, "downstream_task": {"slug": "gone"}}]
+    with pytest.raises(ClientError, match="some edges reference tasks that do not exist within this flow"):
+        mutate("register_edges", flow_id=flow_id, serialized_edges=gone)
+
+
+def test_a_flow_without_tasks_is_kept_with_an_empty_list(register, flows):
+    register({"name": "etl"})
+    assert flows("serialized_flow") == [{"serialized_flow": {"name": "etl", "tasks": []}}]
 
 
 def test_the_prefect_command_registers_only_what_changed(client, project, flows):

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from git_prefect.devserver.errors import INTERNAL
 from git_prefect.devserver.faults import Fault, Faults
-from git_prefect.devserver.gateway import Answer, Gateway, field_names
+from git_prefect.devserver.gateway import Answer, Gateway, NoQuery, field_names
 
 _MAXIMUM_BODY = 5 * 1024 * 1024  # bytes, Prefect Server's APOLLO_API_BODY_LIMIT
 _PAGE = (
@@ -103,10 +103,13 @@ class Server:
 
     async def _executed(self, request: Request, wanted: Any) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if isinstance(wanted, list):
-            answers = [await run_in_threadpool(self._gateway.answer, item, headers) for item in wanted]
-            return JSONResponse([answer.body for answer in answers])
-        answer: Answer = await run_in_threadpool(self._gateway.answer, wanted, headers)
+        try:
+            if isinstance(wanted, list):
+                answers = [await run_in_threadpool(self._gateway.answer, item, headers) for item in wanted]
+                return JSONResponse([answer.body for answer in answers])
+            answer: Answer = await run_in_threadpool(self._gateway.answer, wanted, headers)
+        except NoQuery as error:
+            return _plain(400, str(error))
         return JSONResponse(answer.body, answer.status)
 
     def _refused(self, request: Request, body: bytes) -> Response | None:
@@ -118,11 +121,11 @@ class Server:
         if len(body) > _MAXIMUM_BODY:
             return _page(413, "PayloadTooLargeError: request entity too large")
         if "json" not in request.headers.get("content-type", "") or not body:
-            return _page(500, "POST body missing. Did you forget use body-parser middleware?")
+            return _plain(500, "POST body missing. Did you forget use body-parser middleware?")
         return None
 
     async def _no_query(self, _request: Request) -> Response:
-        return Response("GET query missing.", 400)
+        return _plain(400, "GET query missing.")
 
     async def _health(self, _request: Request) -> Response:
         return JSONResponse({"status": "pass"})
@@ -159,6 +162,11 @@ class _Dropped(Response):
 async def _bug(_request: Request, error: Exception) -> Response:
     print(f"git-prefect devserver: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     return JSONResponse({"errors": [{"message": INTERNAL, "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}, 500)
+
+
+def _plain(status: int, message: str) -> Response:
+    """A text for what Apollo refuses before it looks at the query; Express says HTML of it."""
+    return Response(message, status, media_type="text/html")
 
 
 def _page(status: int, message: str) -> HTMLResponse:

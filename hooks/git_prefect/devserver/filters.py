@@ -33,6 +33,7 @@ _OPERATORS = {
     "_contains": "jsonb_contains({column}, ?)",
     "_has_key": "jsonb_has_key({column}, ?)",
 }
+_POSTGRES_NAMES = {"timestamptz": "timestamp with time zone"}
 _DIRECTIONS = {
     # Postgres takes null for the largest value, SQLite for the smallest.
     "asc": "ASC NULLS LAST",
@@ -136,7 +137,8 @@ def _bound(column: Column, value: Any) -> Any:
         if column.type == "timestamptz":
             return times.normal(str(value))
     except ValueError as error:
-        raise ApiError(f'invalid input syntax for type {column.type}: "{value}"', "data-exception") from error
+        kind = _POSTGRES_NAMES.get(column.type, column.type)
+        raise ApiError(f'invalid input syntax for type {kind}: "{value}"', "data-exception") from error
     return int(value) if isinstance(value, bool) else value
 
 

@@ -35,6 +35,10 @@ class Answer(NamedTuple):
     body: dict[str, Any]
 
 
+class NoQuery(Exception):
+    """A request that is none of GraphQL: HTTP 400 with this text and no JSON, for a whole batch."""
+
+
 class Gateway:
     """The schema over a database; ``cloud`` adds what only Prefect Cloud has."""
 
@@ -44,15 +48,17 @@ class Gateway:
         self._checked = lru_cache(maxsize=512)(self._check)
 
     def answer(self, request: Any, headers: Mapping[str, str]) -> Answer:
-        """Executes ``{query, variables, operationName}``; header names are in lower case."""
-        if not isinstance(request, dict) or not isinstance(request.get("query"), str):
-            return _refusal([GraphQLError("Must provide query string.")], "INTERNAL_SERVER_ERROR")
+        """Executes ``{query, variables, operationName}``; header names are in lower case. Raises NoQuery."""
+        if not isinstance(request, dict) or not request.get("query"):
+            raise NoQuery("Must provide query string.")
+        if not isinstance(request["query"], str):
+            raise NoQuery("GraphQL queries must be strings.")
         variables = request.get("variables")
-        if isinstance(variables, str):  # prefect.Client sends them as text
+        if isinstance(variables, str) and variables:  # prefect.Client sends them as text
             try:
                 variables = json.loads(variables)
-            except ValueError:
-                return _refusal([GraphQLError("Variables are invalid JSON.")], "INTERNAL_SERVER_ERROR")
+            except ValueError as error:
+                raise NoQuery("Variables are invalid JSON.") from error
         document, errors, code = self._checked(request["query"])
         if document is None:
             return _refusal(errors, code)

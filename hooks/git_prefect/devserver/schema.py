@@ -126,11 +126,11 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _json_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> Any:
-    """Within a query, Prefect Server takes JSON as a string that holds JSON (its ``graphql/scalars.py``)."""
+def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    """Within a query, JSON is a string that holds JSON (Prefect Server's ``graphql/scalars.py``), or written as it is."""
     if isinstance(node, StringValueNode):
         return json.loads(node.value)
-    raise GraphQLError(f"JSON cannot represent value: {value_from_ast_untyped(node)!r}", node)
+    return value_from_ast_untyped(node, variables)
 
 
 def _uuid(value: Any) -> str:

@@ -79,7 +79,9 @@ def create(
     if flow["archived"]:
         raise ApiError(f"Flow {flow['id']} is archived.")
     group = database.find("flow_group", id=flow["flow_group_id"])[0]
-    values = {**group["default_parameters"], **(parameters or {})}
+    # Prefect Server passes over defaults that are false: 0, "" and the like.
+    own = {item["name"]: item["default"] for item in flow["parameters"] if item["default"]}
+    values = {**own, **group["default_parameters"], **(parameters or {})}
     missing = {item["name"] for item in flow["parameters"] if item["required"]} - set(values)
     if missing:
         raise ApiError(f"Required parameters were not supplied: {missing}")
@@ -103,7 +105,7 @@ def create(
         run_states.enter(database, "flow_run", run, {"type": "Pending", "message": "Flow run created"}, 0)
         task_runs.create_for_all_tasks(database, run)
         scheduled = {"type": "Scheduled", "message": "Flow run scheduled.", "start_time": moment}
-        run_states.enter(database, "flow_run", run, scheduled, 1)
+        run_states.enter(database, "flow_run", run, run_states.in_full(scheduled), 1)
     return run_id
 
 

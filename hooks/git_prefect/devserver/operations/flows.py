@@ -83,7 +83,7 @@ def _register(database: Database, project: Row, version_group: str, given: dict[
             run_config=serialized.get("run_config"),
             parameters=structure.parameters(serialized),
             schedule=serialized.get("schedule"),
-            serialized_flow=serialized,
+            serialized_flow=structure.with_tasks(serialized, []),
         )
         structure.store(database, flow_id, project["tenant_id"], tasks, edges)
     scheduled = serialized.get("schedule") is not None or group["schedule"] is not None

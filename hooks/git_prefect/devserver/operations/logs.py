@@ -24,7 +24,7 @@ def create_task_run_artifact(call: Call) -> dict[str, Any]:
     given = call.input
     run = call.database.first("task_run", id=given["task_run_id"])
     if run is None:
-        raise ApiError("Invalid task run ID")
+        raise ApiError(f"Task run {given['task_run_id']} not found")
     tenant_id = given.get("tenant_id") or run["tenant_id"]
     artifact_id = call.database.insert(
         "task_run_artifact",

@@ -37,7 +37,6 @@ PARENTS: dict[str, list[str]] = {
 }
 # Those for which an agent looks: see ``SCHEDULED_STATES`` in the server's ``api/runs.py``.
 QUEUED = [name for name, parents in PARENTS.items() if name in ("Scheduled", "Queued") or "Scheduled" in parents]
-_STARTING = set(QUEUED)
 _ENDED = ("Success", "Failed", "Cached", "TimedOut", "Looped", "Cancelled")
 _MAXIMUM = 1_000_000  # bytes of one state
 
@@ -49,22 +48,31 @@ def is_a(state: dict[str, Any], kind: str) -> bool:
 
 
 def checked(state: Any) -> dict[str, Any]:
-    """The state as it came in. Raises ApiError for what is not a serialized state, or too large."""
+    """A state that came in, in full. Raises ApiError for what is not a serialized state, or too large."""
     if len(json.dumps(state)) > _MAXIMUM:
         raise ApiError("State payload is too large.")
-    if not isinstance(state, dict) or "type" not in state:
-        raise ApiError(str({"type": ["Missing data for required field."]}))
-    if state["type"] not in PARENTS:
-        raise ApiError(str({"type": [f"Unsupported value: {state['type']}"]}))
-    return state
+    return in_full(state)
+
+
+def in_full(state: Any) -> dict[str, Any]:
+    """A serialized state as Prefect's schemas write it, with all its fields, whatever it came with.
+
+    Prefect is imported here, and only once a run has a state: see ``clocks``. Raises ApiError for what they refuse.
+    """
+    from marshmallow import ValidationError
+    from prefect.serialization.state import StateSchema
+
+    try:
+        written: dict[str, Any] = StateSchema().load(state).serialize()
+    except ValidationError as error:
+        raise ApiError(str(error)) from error
+    return written
 
 
 def enter(database: Database, table: str, run: Row, state: dict[str, Any], version: int) -> None:
     """Puts a run (row of ``flow_run`` or ``task_run``) into this state, and the state into its history."""
     moment = times.now()
     start_time = state.get("start_time")
-    if start_time is None and state["type"] in _STARTING:
-        start_time = moment
     common = {"message": state.get("message"), "start_time": start_time, "serialized_state": state}
     with database.transaction():
         database.insert(

@@ -37,7 +37,7 @@ def delete_runs_ahead(database: Database, flow_id: str) -> None:
 
 
 def activate(database: Database, flow_id: str) -> bool:
-    """Switches the schedule on and creates its next runs; False if there is no such flow.
+    """Switches the schedule on and creates its next runs; False if there is no such flow or schedule.
 
     Raises ApiError if a required parameter has a value neither from every clock nor from the flow group.
     """
@@ -45,6 +45,8 @@ def activate(database: Database, flow_id: str) -> bool:
     if flow is None:
         return False
     group = database.find("flow_group", id=flow["flow_group_id"])[0]
+    if flow["schedule"] is None and group["schedule"] is None:
+        return False
     required = {item.get("name") for item in flow["parameters"] if item.get("required")}
     if flow["schedule"] is not None and required:
         required -= set(group["default_parameters"])

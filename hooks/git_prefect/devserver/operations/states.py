@@ -52,7 +52,7 @@ def cancel(database: Database, flow_run_id: str, message: str | None = None) -> 
         return str(run["state"])
     running = run_states.is_a(run["serialized_state"], "Running")
     kind, text = ("Cancelling", "Flow run is cancelling") if running else ("Cancelled", "Flow run is cancelled")
-    _set_flow_run_state(database, flow_run_id, {"type": kind, "message": message or text})
+    _set_flow_run_state(database, flow_run_id, run_states.in_full({"type": kind, "message": message or text}))
     return kind
 
 

@@ -43,25 +43,45 @@ def store(database: Database, flow_id: str, tenant_id: str, tasks: Rows, edges: 
 
 
 def register_tasks(call: Call) -> dict[str, Any]:
-    """Adds tasks to a flow that was registered without; those that it has are left as they are."""
-    flow = _flow(call)
+    """Adds tasks to a flow that was registered without; those that it has are left as they are.
+
+    They are kept in its serialized form as well, in the order in which they come.
+    """
+    flow = _flow(call, "serialized_flow")
+    serialized = flow["serialized_flow"]
     known = {task["slug"] for task in call.database.find("task", flow_id=flow["id"])}
-    reference = {_slug(task) for task in flow["serialized_flow"].get("reference_tasks") or []}
+    reference = {_slug(task) for task in serialized.get("reference_tasks") or []}
     tasks = [_task(given) for given in call.input["serialized_tasks"] if given["slug"] not in known]
     for task in tasks:
         # until an edge says otherwise
         task.update(is_root_task=True, is_terminal_task=True, is_reference_task=task["slug"] in reference)
     with call.database.transaction():
         store(call.database, flow["id"], flow["tenant_id"], tasks, [])
+        kept = with_tasks(serialized, call.input["serialized_tasks"])
+        call.database.update("flow", flow["id"], serialized_flow=kept)
     return success(True)
 
 
+def with_tasks(serialized: dict[str, Any], tasks: Rows) -> dict[str, Any]:
+    """A serialized flow with those of the tasks as well whose slugs it does not have."""
+    kept = serialized.get("tasks") or []
+    slugs = {task["slug"] for task in kept}
+    return {**serialized, "tasks": [*kept, *(task for task in tasks if task["slug"] not in slugs)]}
+
+
 def register_edges(call: Call) -> dict[str, Any]:
-    """Adds edges between tasks that have been registered. Raises InternalError if one has not."""
-    flow = _flow(call)
+    """Adds edges between tasks that have been registered; the serialized flow does not get them."""
+    flow = _flow(call, "tasks")
     database = call.database
     ids = {task["slug"]: task["id"] for task in database.find("task", flow_id=flow["id"])}
-    edges = _edges(call.input["serialized_edges"], ids)
+    try:
+        edges = _edges(call.input["serialized_edges"], ids)
+    except InternalError as error:
+        raise ApiError(
+            "Edges could not be registered - some edges reference tasks that do not exist within this flow."
+        ) from error
+    known = {_ends(edge) for edge in database.find("edge", flow_id=flow["id"])}
+    edges = [edge for edge in edges if _ends(edge) not in known]
     with database.transaction():
         store(database, flow["id"], flow["tenant_id"], [], edges)
         for edge in edges:
@@ -71,10 +91,11 @@ def register_edges(call: Call) -> dict[str, Any]:
     return success(True)
 
 
-def _flow(call: Call) -> Row:
+def _flow(call: Call, asked_of_it: str) -> Row:
     flow = call.database.first("flow", id=call.input["flow_id"])
     if flow is None:
-        raise ApiError("Invalid flow.")
+        # Prefect Server does not look whether there is one.
+        raise ApiError(f"'NoneType' object has no attribute '{asked_of_it}'")
     return flow
 
 
@@ -97,8 +118,9 @@ def _task(given: dict[str, Any]) -> Row:
 
 
 def _edges(given: Rows, ids: dict[str, str]) -> Rows:
+    """One row for each pair of tasks: of several edges between them the first is kept (edge_flow_id_task_ids_key)."""
     try:
-        return [
+        rows = [
             {
                 "upstream_task_id": ids[_slug(edge["upstream_task"])],
                 "downstream_task_id": ids[_slug(edge["downstream_task"])],
@@ -109,6 +131,11 @@ def _edges(given: Rows, ids: dict[str, str]) -> Rows:
         ]
     except KeyError as error:
         raise InternalError from error
+    return list({_ends(row): row for row in reversed(rows)}.values())[::-1]
+
+
+def _ends(edge: Row) -> tuple[str, str]:
+    return edge["upstream_task_id"], edge["downstream_task_id"]
 
 
 def _slug(task: Any) -> Any:

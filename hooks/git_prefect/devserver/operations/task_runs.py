@@ -16,27 +16,37 @@ _CREATED = {"type": "Pending", "message": "Task run created"}
 def create_for_all_tasks(database: Database, flow_run: Row) -> None:
     """One task run, not mapped, for each task of the run's flow."""
     for task in database.find("task", flow_id=flow_run["flow_id"]):
-        _create(database, flow_run["id"], task, -1)
+        _create(database, flow_run["id"], task, -1, _CREATED)
 
 
 def get_or_create_task_run(call: Call) -> dict[str, Any]:
-    return {"id": get_or_create_task_run_info(call)["id"]}
+    """The id of the task run that ``get_or_create_task_run_info`` tells about."""
+    try:
+        return {"id": get_or_create_task_run_info(call)["id"]}
+    except ApiError as error:
+        raise ApiError("Invalid ID") from error
 
 
 def get_or_create_task_run_info(call: Call) -> Row:
-    """The task run with that map index (-1: not mapped), created as Pending when it is first asked for."""
-    given = call.input
-    map_index = -1 if given.get("map_index") is None else given["map_index"]
-    task = _task(call.database, given["task_id"])
-    return _get_or_create(call.database, given["flow_run_id"], task, map_index)
+    """The task run with that map index (-1: not mapped), created as Pending when it is first asked for.
 
-
-def get_or_create_mapped_task_run_children(call: Call) -> dict[str, Any]:
-    """``max_map_index`` is the last index: 2 gives three children."""
+    Whoever has it created is told version 0, which is the row's before it has a state.
+    """
     given = call.input
-    task = _task(call.database, given["task_id"])
-    indexes = range(given["max_map_index"] + 1)
-    return {"ids": [_get_or_create(call.database, given["flow_run_id"], task, index)["id"] for index in indexes]}
+    key = {
+        "flow_run_id": given["flow_run_id"],
+        "task_id": given["task_id"],
+        "map_index": -1 if given.get("map_index") is None else given["map_index"],
+    }
+    with call.database.transaction():
+        known = call.database.first("task_run", **key)
+        if known is not None:
+            return known
+        task = call.database.first("task", id=given["task_id"])
+        if task is None:
+            raise ApiError("Invalid task ID")
+        made = _create(call.database, given["flow_run_id"], task, key["map_index"], run_states.in_full(_CREATED))
+        return {**made, "version": 0}
 
 
 def set_task_run_name(call: Call) -> dict[str, Any]:
@@ -72,20 +82,7 @@ def mapped_children(call: Call) -> dict[str, Any]:
     }
 
 
-def _task(database: Database, task_id: str) -> Row:
-    task = database.first("task", id=task_id)
-    if task is None:
-        raise ApiError("Invalid task ID")
-    return task
-
-
-def _get_or_create(database: Database, flow_run_id: str, task: Row, map_index: int) -> Row:
-    with database.transaction():
-        key = {"flow_run_id": flow_run_id, "task_id": task["id"], "map_index": map_index}
-        return database.first("task_run", **key) or _create(database, flow_run_id, task, map_index)
-
-
-def _create(database: Database, flow_run_id: str, task: Row, map_index: int) -> Row:
+def _create(database: Database, flow_run_id: str, task: Row, map_index: int, state: dict[str, Any]) -> Row:
     run_id = database.insert(
         "task_run",
         tenant_id=task["tenant_id"],
@@ -94,14 +91,13 @@ def _create(database: Database, flow_run_id: str, task: Row, map_index: int) -> 
         map_index=map_index,
         cache_key=task["cache_key"],
     )
-    run_states.enter(database, "task_run", database.find("task_run", id=run_id)[0], _CREATED, 0)
+    run_states.enter(database, "task_run", database.find("task_run", id=run_id)[0], state, 1)
     return database.find("task_run", id=run_id)[0]
 
 
 MUTATIONS = {
     "get_or_create_task_run": get_or_create_task_run,
     "get_or_create_task_run_info": get_or_create_task_run_info,
-    "get_or_create_mapped_task_run_children": get_or_create_mapped_task_run_children,
     "set_task_run_name": set_task_run_name,
     "update_task_run_heartbeat": update_task_run_heartbeat,
 }

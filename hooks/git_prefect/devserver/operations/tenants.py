@@ -16,7 +16,7 @@ def create_tenant(call: Call) -> dict[str, Any]:
 
 def delete_tenant(call: Call) -> dict[str, Any]:
     if not call.input["confirm"]:
-        raise ApiError("You must confirm deletion of the tenant.")
+        raise ApiError("Must pass `confirm=True` to proceed.")
     return success(call.database.delete("tenant", call.input["tenant_id"]))
 
 
