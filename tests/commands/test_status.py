@@ -327,8 +327,7 @@ def test_a_storage_that_names_no_flow_runs_the_first_of_its_file(desk: Desk) -> 
         f"""\
 main → {desk.project}
   first  v1  no schedule  never ran
-    flows/etl.py: warning: HEAD ({head}) differs from what is registered, and runs start as it is registered [settings-drift]
-        tasks: not compared, flow.register() keeps them apart from the flow
+    flows/etl.py: HEAD ({head}) has 2 tasks that are not registered: extract-1, load-1; the next run fails [structure-drift]
       hint: git prefect register --ref main
   named  v1  no schedule  never ran
     flows/etl.py: does not define named at HEAD ({head}), but etl: every run fails [flow-gone]

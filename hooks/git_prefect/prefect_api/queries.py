@@ -10,6 +10,7 @@ import msgspec
 
 from ..core.json_input import Count, Name
 from .client import ApiRefused, Connection, NoAnswerInTime
+from .structure import ONE_EDGE_A_PAIR
 
 PAGE = 100
 """Flows in one answer: each brings its whole structure, and the client gives an answer 15 s."""
@@ -20,6 +21,10 @@ _FLOW_FIELDS = """
     flow_group { labels schedule run_config default_parameters }
 """
 
+
+_EDGES = """
+    id edges { key mapped upstream_task { slug } downstream_task { slug } }
+"""
 
 # The types below are what an answer is held to; what else it brings is kept as it is.
 
@@ -52,6 +57,15 @@ class _Edge(msgspec.Struct):
     upstream_task: _Task
     downstream_task: _Task
     key: Optional[str] = None
+
+
+class _EdgeRow(_Edge, kw_only=True):
+    mapped: bool
+
+
+class _FlowEdges(msgspec.Struct):
+    id: Name
+    edges: list[_EdgeRow]
 
 
 class _Storage(msgspec.Struct):
@@ -233,7 +247,20 @@ class Api(Connection):
             flows.update((row["id"], row) for row in data["flow"])
             if len(flows) == before or len(flows) >= data["flow_aggregate"]["aggregate"]["count"]:
                 break
+        self._add_edges(flows)
         return list(flows.values()), data
+
+    def _add_edges(self, flows: Mapping[str, dict[str, Any]]) -> None:
+        """Complete what `flow.register()` has registered: the API keeps its edges in their own table only."""
+        apart = [one for one, row in flows.items() if (row["serialized_flow"] or {}).get("tasks") and "edges" not in row["serialized_flow"]]
+        for start in range(0, len(apart), PAGE):
+            data = self.ask(
+                f"query($ids: [uuid!]) {{ flow(where: {{id: {{_in: $ids}}}}) {{ {_EDGES} }} }}",
+                {"ids": apart[start : start + PAGE]},
+                dict[Literal["flow"], list[_FlowEdges]],
+            )
+            for row in data["flow"]:
+                flows[row["id"]]["serialized_flow"].update({"edges": row["edges"], ONE_EDGE_A_PAIR: True})
 
     def create_project(self, name: str, tenant_id: str) -> str:
         """Create a project, or find the one that another client created meanwhile; its id."""

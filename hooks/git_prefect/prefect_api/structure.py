@@ -14,6 +14,9 @@ NOISE = ("__version__", "prefect_version", "environment", "inputs", "outputs")
 UNORDERED = ("labels", "tags", "secrets")
 """Lists that are sets in Prefect, and come in any order."""
 
+ONE_EDGE_A_PAIR = "one_edge_a_pair"
+"""Key of a serialized flow whose edges are those of the API's table, which holds one edge for each pair of tasks."""
+
 Section = Mapping[str, Any]
 
 
@@ -42,7 +45,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     if not has_its_tasks(before):
         alike = {**before, "tasks": after.get("tasks"), "edges": after.get("edges")}
         return ("tasks: not compared, flow.register() keeps them apart from the flow", *differences(alike, after))
-    old, new = of(before), of(after)
+    old, new = _in_pairs(before, after)
     changed = {part: _of_members(part, old[part], new[part]) for part in ("parameter", "edge", "result from")}
     changed = {"task": _of_members("task", old["task"], new["task"], _renamed(old, new)), **changed}
     comes_or_goes = (old["task"].keys() ^ new["task"].keys()) | (old["parameter"].keys() ^ new["parameter"].keys())
@@ -60,17 +63,16 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
 
 
 def has_its_tasks(serialized: Mapping[str, Any]) -> bool:
-    """False for what `flow.register()` registered: `Client.register` sends tasks and edges apart from the flow.
+    """False for what `flow.register()` registered with an older Prefect Server: its tasks are in a table of their own.
 
-    The API then holds them in tables of their own, and nothing here can compare them.
+    `Client.register` sends tasks and edges apart from the flow; today's server adds the tasks to the serialized flow.
     """
     return "tasks" in serialized
 
 
 def graph(flow: str, project: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Graph:
     """The flow's tasks, parameters and edges, those that come or go marked; `before` None: a new flow, nothing is."""
-    new = of(after)
-    old = of(before) if before is not None and has_its_tasks(before) else new
+    old, new = _in_pairs(before if before is not None and has_its_tasks(before) else after, after)
     nodes = [
         Node(slug, _mark(slug, old[part], new[part]), part == "parameter")
         for part in ("parameter", "task")
@@ -84,6 +86,24 @@ def graph(flow: str, project: str, before: Mapping[str, Any] | None, after: Mapp
         for name, one in {**old["edge"], **new["edge"]}.items()
     ]  # fmt: skip
     return Graph(flow, project, tuple(nodes), tuple(edges))
+
+
+def _in_pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Section], dict[str, Section]]:
+    """The parts of both; what the table of edges has no room for in `before` is taken to be as it is now.
+
+    That is `flattened`, and all edges between two tasks but one.
+    """
+    old, new = of(before), of(after)
+    if before.get(ONE_EDGE_A_PAIR):
+        held = {name: {**new["edge"].get(name, {}), **edge} for name, edge in old["edge"].items()}
+        kept = {_pair(edge) for name, edge in held.items() if name in new["edge"]}
+        beside = {name: edge for name, edge in new["edge"].items() if _pair(edge) in kept and name not in held}
+        old["edge"] = {**held, **beside}
+    return old, new
+
+
+def _pair(edge: Section) -> tuple[str, str]:
+    return edge["upstream_task"]["slug"], edge["downstream_task"]["slug"]
 
 
 def _mark(name: str, old: Section, new: Section) -> str:
