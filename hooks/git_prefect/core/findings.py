@@ -27,7 +27,8 @@ CODES: dict[str, Code] = {
         "An agent clones the repository and executes the file's bytes for every run, with `__file__` as its only "
         "global and outside of the repository. What fails then fails every run, before its first task.",
         "Mend the line that is shown. Variables and secrets that the runtime has at load time are given in the "
-        "setting `env`; modules are installed in the interpreter that the setting `python` names, and in the "
+        "setting `env`, and so are keys of Prefect's configuration that only your `~/.prefect/config.toml` has: "
+        '`env = { PREFECT__SECTION__KEY = "…" }`; modules are installed in the interpreter that the setting `python` names, and in the '
         "image that runs the flow.",
     ),
     "load-timeout": Code(

@@ -60,6 +60,9 @@ calls: dict[str, list[int | None]] = {"register": [], "run": []}
 """Lines of the flow file that call `flow.register()` and `flow.run()`; None: called from elsewhere."""
 
 
+missed: list[str] = []
+"""Keys that a load looked for in Prefect's configuration and that are not there, with dots between."""
+
 task_imports: Any = None
 """The module beside this one; worker.py loads both, under no name that a flow file could import."""
 
@@ -385,6 +388,7 @@ def load(path: str, code: CodeType | None, seen: Seen, clone: Clone) -> dict[str
     try:
         contents = b"" if code else contents_of(path)
         seen.watch()
+        missed.clear()
         # `exec(contents)` would take over our own `from __future__ import annotations`.
         exec(code or compile(contents, "<string>", "exec", dont_inherit=True), values)
         # Of several flows with one name an agent runs the last (utilities/storage.py).
@@ -478,6 +482,7 @@ def report(seen: Seen) -> dict[str, Any]:
         "extensions": extensions,
         "cut": len(seen.used) > MOST_USED or len(seen.outside) > MOST_OUTSIDE,
         "calls": calls,
+        "missed": missed[-1] if missed else "",
     }
 
 
@@ -526,6 +531,51 @@ def note_makers(flow_class: Any) -> None:
     new.__signature__ = inspect.signature(flow_class.__init__)  # type: ignore[attr-defined]
     flow_class.__new__ = new
     flow_class.__setattr__ = changed
+
+
+def note_configuration(config_class: Any) -> None:
+    """Notice which keys of Prefect's configuration a load does not find, as an attribute, an item or by `get`."""
+
+    def noting(name: str) -> Any:
+        original = getattr(config_class, name)
+
+        def look(self: Any, key: Any, *args: Any, **kwargs: Any) -> Any:
+            if name == "get" and key not in self and (args[0] if args else kwargs.get("default")) is None:
+                note_missed(self, key)
+            try:
+                return original(self, key, *args, **kwargs)
+            except (KeyError, AttributeError):
+                note_missed(self, key)
+                raise
+
+        return look
+
+    for name in ("__getattr__", "__getitem__", "get"):
+        setattr(config_class, name, noting(name))
+
+
+def note_missed(config: Any, key: Any) -> None:
+    """Keep a key that a part of Prefect's configuration does not have; the last one is what fails a load."""
+    import prefect
+
+    if isinstance(key, str) and not key.startswith("_"):
+        # `dict.get` of the context: a Box would be asked by way of what is noted here.
+        for root in (prefect.config, prefect.context.__dict__.get("config")):
+            place = place_of(config, root, "")
+            if place is not None:
+                missed.append(place + key)
+                return
+
+
+def place_of(part: Any, whole: Any, above: str) -> str | None:
+    """Where in a configuration a part of it is: its sections, each with a dot after it."""
+    if part is whole:
+        return above
+    for key, value in dict.items(whole) if isinstance(whole, dict) else ():
+        found = place_of(part, value, f"{above}{key}.") if isinstance(value, dict) else None
+        if found is not None:
+            return found
+    return None
 
 
 @contextlib.contextmanager
@@ -704,6 +754,7 @@ def warm_up() -> None:
     flow.storage = prefect.storage.Git(flow_path="x", repo="x/x")
     take(flow)
     note_calls(prefect.Flow)
+    note_configuration(prefect.configuration.Config)
 
 
 def describe(error: BaseException, values: dict[str, Any], seen: Seen) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from msgspec.structs import replace
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
 from .modules import TreeModules
+from .prefect_config import MOST_NAMED, keys_here, missing_keys, variable
 from .source_memory import LFS_HEADER, is_opaque
 from .storage_findings import flow_findings, quoted
 
 LASTING = frozenset({
     "SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError", "NameError",
     "UnboundLocalError", "AttributeError", "TypeError", "ValueError", "KeyError", "IndexError", "AssertionError",
-    "ZeroDivisionError", "FileNotFoundError", "RecursionError",
+    "ZeroDivisionError", "FileNotFoundError", "RecursionError", "BoxKeyError",
 })  # fmt: skip
 """Exceptions that the same code raises again. Others may be the network's, or this machine's: they are not kept."""
 
@@ -85,14 +86,14 @@ def _failed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
     failed = finding(
         "does-not-load",
         f"does not load: {said}; every run would fail before its first task",
-        _remedy(error, answer, where),
+        _remedy(error, answer, where, content),
         path=path, line=line, detail=detail,
     )  # fmt: skip
     others = [one for cause in [error, *error["causes"]] for one in _submodule(path, cause, where)]
     return Judged((failed, *others, *_calls(path, answer)), "", error["type"] in LASTING)
 
 
-def _remedy(error: dict[str, Any], answer: dict[str, Any], where: TreeFacts) -> str:
+def _remedy(error: dict[str, Any], answer: dict[str, Any], where: TreeFacts, content: bytes) -> str:
     if error["missing_module"]:
         name = error["missing_module"].split(".")[0]
         return f"install {name!r} in {where.python} and in the image that runs the flow"
@@ -104,12 +105,50 @@ def _remedy(error: dict[str, Any], answer: dict[str, Any], where: TreeFacts) -> 
         name = re.search(r'Local Secret "(.+)" was not found', error["message"])
         variable = f"PREFECT__CONTEXT__SECRETS__{name[1]}" if name else "PREFECT__CONTEXT__SECRETS__NAME"
         return f'read the secret inside a task, or give a dummy one for loading: env = {{ {variable} = "…" }}'
+    line = _source_line(content, _line(error))
+    missed = _missed_configuration(error, answer, line)
+    if missed:
+        return _configure(missed, line, content)
     if error["type"] == "KeyError" and (error.get("raised_in") or "").endswith(("os.py", "<frozen os>")):
         name = error["message"].strip("'\"")
         return f'read it inside a task, or give what the runtime has at load time: env = {{ {name} = "…" }}'
     if error["type"] in ("SyntaxError", "IndentationError", "TabError"):
         return f"mend the line; the file is read by {where.python}, as the agent's Python would"
     return "mend it; `git prefect explain does-not-load` tells how agents load a file"
+
+
+def _missed_configuration(error: dict[str, Any], answer: dict[str, Any], line: str) -> str:
+    """The key of Prefect's configuration whose absence fails a load, with dots between; empty when it is something else."""
+    missed = answer.get("missed", "")
+    if missed and (error["type"] == "BoxKeyError" or "NoneType" in error["message"]):
+        return str(missed)
+    # `[context]` of the configuration is where Prefect's context begins.
+    name = re.fullmatch(r"'Context' object has no attribute '(\w+)'", error["message"])
+    if error["type"] == "KeyError" and (error.get("raised_in") or "").endswith("prefect/utilities/collections.py"):
+        name = re.fullmatch(r"'([^']+)'", error["message"])
+    if name:
+        return f"context.{name[1]}"
+    secret = re.fullmatch(r"(?:'dict' object has no attribute )?'(\w+)'", error["message"])
+    if secret and re.search(rf"\bcontext\W.*\bsecrets\W.*\b{secret[1]}\b", line):
+        return f"context.secrets.{secret[1]}"
+    return ""
+
+
+def _configure(missed: str, line: str, content: bytes) -> str:
+    """How a load gets keys of Prefect's configuration that only this machine has."""
+    here = keys_here(os.environ)
+    keys = missing_keys(missed, line, content.decode("utf-8", "replace"), here)
+    named = ", ".join(f"`{key}`" for key in keys[:MOST_NAMED])
+    fact = f"nothing sets {named} in Prefect's configuration"
+    if keys[0] in here:
+        fact = f"{named} {'is' if len(keys) == 1 else 'are'} set {here[keys[0]]}, which agents do not have"
+    variables = {key: variable(key) for key in keys[:MOST_NAMED]}
+    env = ", ".join(f'{name} = "…"' for name in variables.values() if name)
+    remedy = f"set {'it' if len(keys) == 1 else 'them'} where the flow runs, and for loading: env = {{ {env} }}" if env else ""
+    if None in variables.values():
+        upper = ", ".join(f"`{key}`" for key, name in variables.items() if not name)
+        remedy += f"{'; ' if env else ''}write {upper} in lower case: variables (PREFECT__…) set no other keys"
+    return f"{fact}; {remedy}"
 
 
 def _not_on_agent(
