@@ -17,6 +17,7 @@ from ..deploy import gate
 from ..deploy.commit_settings import settings_at
 from ..deploy.queue import resume
 from ..deploy.resolver import resolve, storage_for
+from ..deploy.second_load import differing
 from ..deploy.source_tree import (
     check,
     how_to_name_flow_files,
@@ -49,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
     if options.since:
         if options.files:
             raise UsageError("--since judges all flow files, and files are named", "leave out the files, or --since")
+        if options.twice:
+            raise UsageError("--since loads flow files once, and --twice is given", "leave out --twice, or --since")
         return show(_since(repository, options), options)
     source, tree, told = _subject(repository, options)
     named, only = _chosen(repository, options.files, tree)
@@ -60,10 +63,12 @@ def main(argv: Sequence[str]) -> int:
         storage=_storage(repository, source.settings),
         no_cache=options.no_cache,
         no_preload=options.no_preload,
+        with_flows=options.twice,
     )
     files = check(repository, tree, source.settings, loading)
+    differs = differing(repository, tree, source.settings, loading, files, {file.path for file in files}) if options.twice else []
     ref = told[0].ref if told else None
-    findings = tuple(replace(one, ref=ref) for file in files for one in file.findings)
+    findings = tuple(replace(one, ref=ref) for one in [*(one for file in files for one in file.findings), *differs])
     errors = sum(one.severity == ERROR for one in findings)
     unchecked = [file for file in files if file.unchecked]
     # pre-commit shows what a hook prints only when it fails.
@@ -144,6 +149,9 @@ def _arguments(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--ref", help="check this branch's or tag's commit, not the work tree")
     parser.add_argument(
         "--since", metavar="REF", help="judge the branch's commit as a push that builds on REF: only new errors fail"
+    )
+    parser.add_argument(
+        "--twice", action="store_true", help="load each file a second time, under another hash seed, and report what differs"
     )
     parser.add_argument("--no-cache", action="store_true", help="load everything again")
     parser.add_argument("--no-preload", action="store_true", help="import no installed module ahead of the flow files")

@@ -117,6 +117,17 @@ CODES: dict[str, Code] = {
         "The server leaves the schedule inactive: no run is ever scheduled, without an error.",
         "Give the Parameter a default, or the clock `parameter_defaults`.",
     ),
+    "differs-each-load": Code(
+        WARNING,
+        "Two loads of a flow file do not give the same flow. An error where an agent would find no flow of the registered name, or "
+        "tasks that are not registered.",
+        "An agent loads the file anew for each run, under another hash seed: what is made from a set comes in another order, and the "
+        "time and random values are others. Each edit registers a new version, and `git prefect status` reports a difference that no "
+        "registration settles. With a name or a task slug that differs, every run fails.",
+        "Make tasks from a list or `sorted(…)`, give flows, tasks and a schedule's `start_date` fixed values, and take the time and "
+        "random values inside a task. `git prefect validate --twice` looks for it; so does each registration of a new version. "
+        "Where agents have a fixed hash seed, set it for loading: `env = { PYTHONHASHSEED = \"0\" }`.",
+    ),
     "string-labels": Code(
         WARNING,
         "Labels were given as one text instead of a list.",

@@ -23,7 +23,7 @@ from ..prefect_api.queries import Api
 from ..report import causes, outcomes, terminal, text
 from ..report.invocation import git_prefect
 from ..report.rows import would_be
-from . import pending
+from . import pending, second_load
 from .pending import Entry
 from .registration import Planned, confirmed, register, remote_deployment, verified
 
@@ -228,8 +228,9 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
         return
     result = "refused" if refused else "registered" if detail["flows"] else "nothing to register"
     line = pending.close(repository, entry, result, detail)
-    # What stays in another storage was told before the push.
-    tell(outcomes.below_its_heading({**line, "notes": causes.remarks(planned.remarks)}))
+    # What stays in another storage was told before the push, and so were the flows that a first load leaves out.
+    differing = [f"left out: {one}" for one in causes.remarks(one for one in planned.left_out if one.code == second_load.CODE)]
+    tell(outcomes.below_its_heading({**line, "notes": [*differing, *causes.remarks(planned.remarks)]}))
 
 
 def _logged(planned: Planned, rows: Sequence[Registration], unclonable: Sequence[Finding]) -> dict[str, Any]:

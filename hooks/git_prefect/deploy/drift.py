@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,13 +24,12 @@ from ..core.settings import Settings
 from ..flows.checker import CheckOptions
 from ..git import remotes
 from ..git.ls_remote import RemoteRefs, ask_remote, fetch_commits
-from ..prefect_api import structure
 from ..prefect_api.ownership import ref_of
 from ..prefect_api.queries import Api
 from ..prefect_api.registered import ActiveFlow, active_flows
 from ..prefect_api.run_configs import of_runtimes, run_config_of
 from ..prefect_api.storage import git_storage
-from ..prefect_api.structure import differences, has_its_tasks
+from ..prefect_api.structure import differences, has_its_tasks, slugs
 from ..report import text
 from ..report.invocation import git_prefect
 from .annotated_tags import cannot_run
@@ -298,7 +297,7 @@ def _keeps_from_judging(found: Finding) -> bool:
 
 def _structure(one: ActiveFlow, flow: LoadedFlow, now: AtHead) -> list[Finding]:
     held, ours = one.flow.serialized, _as_registered_now(one, flow, now)
-    old, new = _slugs(held), _slugs(ours)
+    old, new = slugs(held), slugs(ours)
     if old != new and has_its_tasks(held):
         said = f"{_head(now.ref.update)} has {_tasks(sorted(new - old), sorted(old - new))}; the next run fails"
         return [_about(one, now.ref.update, "structure-drift", said, _again(now.ref.update))]
@@ -318,12 +317,6 @@ def _as_registered_now(one: ActiveFlow, flow: LoadedFlow, now: AtHead) -> dict[s
     storage = git_storage(ref.storage, ref.update, one.path, flow.name)
     run_config = run_config_of(flow, one.path, ref.settings.runtime, now.run_configs, ref.target.labels)
     return {**flow.serialized, "storage": json.loads(json.dumps(storage)), "run_config": run_config}
-
-
-def _slugs(serialized: Mapping[str, Any]) -> set[str]:
-    """Slugs of all tasks, parameters among them: an agent reports the state of each by its registered id."""
-    parts = structure.of(serialized)
-    return {*parts["task"], *parts["parameter"]}
 
 
 def _tasks(added: Sequence[str], gone: Sequence[str]) -> str:

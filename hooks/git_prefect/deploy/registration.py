@@ -30,6 +30,7 @@ from .clonable import refuse_unclonable
 from .clone_check import check_clone
 from .commit_settings import has_settings
 from .resolver import deployed, resolve
+from .second_load import differing, with_errors
 from .selection import concerned_paths, no_longer_defined, registrable, stay_elsewhere, unknown_base
 from .shared_code import concerned_by_imports
 from .source_tree import check, tree_of_commit
@@ -167,7 +168,8 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
     assert update.commit, "a deletion registers nothing"
     refuse_unclonable(repository, deployment)
     options = CheckOptions(storage=deployment.storage, with_flows=True, same_push=True)
-    files = check(repository, tree_of_commit(repository, update.commit), settings, options)
+    tree = tree_of_commit(repository, update.commit)
+    files = check(repository, tree, settings, options)
     concerned = concerned_paths(repository, deployment, files)
     wanted = _wanted(repository, deployment, files, concerned)
     registered = api.registered([deployment.project], [one.flow for one in wanted], storages_of(deployment))
@@ -183,6 +185,10 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
         planned = plan_flows(wanted, registered, given)
     if planned:
         check_project(api, registered, deployment)
+    differs = differing(repository, tree, settings, options, files, {one.path for one in planned if one.new_version})
+    if differs:
+        files = with_errors(files, differs)
+        planned = plan_flows(_wanted(repository, deployment, files, concerned), registered, given)
     own = [file for file in files if concerned is None or file.path in concerned]
     left_out = [one for file in own for one in file.findings if one.severity == ERROR]
     if any(file.unchecked for file in own):
@@ -190,6 +196,7 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
         left_out += [one for file in files for one in file.findings if one.code == "environment-broken"]
     shallow = unknown_base(repository, deployment) if planned and concerned is None else None
     remarks = [*([shallow] if shallow else []), *_lose_their_image(own, wanted)]
+    remarks += [one for one in differs if one.severity != ERROR]
     return Planned(given, own, planned, registered, left_out, remarks, stay_elsewhere(own, settings))
 
 

@@ -93,6 +93,8 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether no installed module is imported ahead of the flow files."""
     announce: Callable[[int], None] = lambda count: None
     """Called with the number of files that have to be loaded, before they are."""
+    hash_seed: str = ""
+    """PYTHONHASHSEED of a second load, unless the setting `env` has one: no verdict is used, and none is kept."""
 
 
 def check_flow_files(
@@ -110,7 +112,8 @@ def check_flow_files(
     """
     environment = worker_environment(os.environ, interpreter.path, Path("home"), Path("cache"), settings.env)
     context = context_of(interpreter.fingerprint, environment, settings.import_roots, settings.timeout)
-    store = Store(state, context)
+    # Without a context it knows nothing and keeps nothing.
+    store = Store(state, None if options.hash_seed else context)
     facts = Facts(tree.entries, tree.work_tree)
     with ExitStack() as until_loaded:
 
@@ -118,7 +121,8 @@ def check_flow_files(
         def loader() -> Loader:
             from .loader import Loader
 
-            return until_loaded.enter_context(Loader(interpreter.path, state / "library-cache", settings.env))
+            env = {"PYTHONHASHSEED": options.hash_seed, **settings.env} if options.hash_seed else settings.env
+            return until_loaded.enter_context(Loader(interpreter.path, state / "library-cache", env))
 
         # Prefect is imported on one core while the sources are parsed on another.
         packages = Packages(interpreter.folders, interpreter.fingerprint)

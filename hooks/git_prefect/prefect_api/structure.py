@@ -62,6 +62,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
     return (*lines, *_of_storages(old["storage"], new["storage"]))
 
 
+def slugs(serialized: Mapping[str, Any]) -> set[str]:
+    """Slugs of all tasks, parameters among them: an agent reports the state of each by its registered id."""
+    parts = of(serialized)
+    return {*parts["task"], *parts["parameter"]}
+
+
 def has_its_tasks(serialized: Mapping[str, Any]) -> bool:
     """False for what `flow.register()` registered with an older Prefect Server: its tasks are in a table of their own.
 
