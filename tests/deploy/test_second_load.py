@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -98,6 +99,25 @@ def test_a_load_that_fails_only_at_times(work: Clone) -> None:
 )
 def test_what_is_the_same_each_time(work: Clone, body: str) -> None:
     assert validated(work, MADE + body) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("makes", "found"),
+    [
+        ("for name in {'a', 'b'}: pass\n", True), ("set('ab')\n", True), ("{x for x in 'ab'}\n", True),
+        ("task(lambda: 1, tags={'a', 'b'})\n", False), ("{'a': 1}\n", False),
+    ],
+)  # fmt: skip
+def test_a_file_that_makes_a_set_is_loaded_under_further_seeds(
+    work: Clone, tmp_path: Path, makes: str, found: bool
+) -> None:
+    """A set of few names may be in the same order by chance: here the third load is the first that differs."""
+    loads = tmp_path / "loads"
+    loads.touch()
+    source = f"number = len(open({str(loads)!r}).readlines())\nopen({str(loads)!r}, 'a').write('x\\n')\n"
+    source += FLOW.replace("'{name}'", "'etl' if number < 2 else 'other'") + makes
+    assert validated(work, source)[0] == int(found)
+    assert len(loads.read_text().split()) == (3 if found else 2)
 
 
 def test_the_hash_seed_that_the_settings_give_is_the_agents(work: Clone) -> None:
