@@ -26,7 +26,7 @@ CODES: dict[str, Code] = {
         "Executing the flow file raised an exception.",
         "An agent clones the repository and executes the file's bytes for every run, with `__file__` as its only "
         "global and outside of the repository. What fails then fails every run, before its first task.",
-        "Mend the line that is shown. Variables and secrets that the runtime has at load time are given in the "
+        "Fix the line that is shown. Variables and secrets that the runtime has at load time are given in the "
         "setting `env`, and so are keys of Prefect's configuration that only your `~/.prefect/config.toml` has: "
         '`env = { PREFECT__SECTION__KEY = "…" }`; modules are installed in the interpreter that the setting `python` names, and in the '
         "image that runs the flow.",
@@ -58,8 +58,9 @@ CODES: dict[str, Code] = {
         "The file imports a module of this repository, which is not on an agent's `sys.path`.",
         "An agent executes the file's bytes: neither its folder nor the repository is on `sys.path`, and there is "
         "no package for relative imports. `prefect register` puts the file's folder there, so it does not notice.",
-        "Install the module in the image that runs the flow and name its folder in the setting `import-roots`, "
-        "or move the code into the flow file.",
+        "Put its folder in the clone on `sys.path` before the import, which needs no image: "
+        "`sys.path.insert(0, str(Path(__file__).resolve().parents[N]))`, with the N that the finding shows. Or install the module in "
+        "the image that runs the flow and name its folder in the setting `import-roots`. docs/shared-code.md compares the two.",
     ),
     "editable-install": Code(
         WARNING,

@@ -200,9 +200,13 @@ class _Loading:
         self._blobs = {entry.path: entry.blob for entry in tree.entries}
         self._sources = source_blobs(tree)
         self._where = TreeFacts(
-            frozenset(self._blobs), [entry.path for entry in tree.entries if entry.mode == SUBMODULE],
-            settings.import_roots, interpreter.describe(), interpreter.own,
+            frozenset(self._blobs), settings.import_roots, interpreter.describe(), self._content,
+            [entry.path for entry in tree.entries if entry.mode == SUBMODULE], interpreter.own,
         )  # fmt: skip
+
+    def _content(self, path: str) -> bytes:
+        blob = self._blobs[path]
+        return self._tree.read([blob])[blob] if blob else b""
 
     def load(self, loader: Loader, files: Sequence[FlowFile], preload: bool, watch: Watch | None) -> list[Known]:
         """Load the files, each as an agent would, and judge what came of it.
@@ -382,7 +386,7 @@ def _report(
 
 
 def _unchecked(files: Sequence[Attributed], interpreter: Interpreter) -> Finding:
-    modules = sorted({repr(one.known.verdict.missing.split(".")[0]) for one in files})
+    modules = sorted({repr(one.known.verdict.missing) for one in files})
     verb = "is" if len(modules) == 1 else "are"
     problem = f"{', '.join(modules)} {verb} not installed in the hook's own environment"
     return broken_environment(problem, interpreter.describe(), len(files))

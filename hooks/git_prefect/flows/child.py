@@ -780,11 +780,24 @@ def describe(error: BaseException, values: dict[str, Any], seen: Seen) -> dict[s
             "type": type(current).__name__,
             "message": text_of(current),
             "missing_module": current.name if isinstance(current, ModuleNotFoundError) else None,
+            "parent": parent_of(current.name, seen) if isinstance(current, ModuleNotFoundError) else None,
             "missing_file": file,
             "inside": file[len(seen.root) :] if file and file.startswith(seen.root) else None,
         })  # fmt: skip
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return dict(causes[0], causes=causes[1:], frames=frames[-20:], raised_in=outer)
+    place = os.path.realpath(str(values.get("__file__", "")))
+    return dict(
+        causes[0], causes=causes[1:], frames=frames[-20:], raised_in=outer,
+        place=place[len(seen.root) :] if place.startswith(seen.root) else None,
+    )  # fmt: skip
+
+
+def parent_of(module: str | None, seen: Seen) -> str | None:
+    """Where the package above a missing module is, from the root of the repository where it is below; None: it is not loaded."""
+    parent = sys.modules.get((module or "").rpartition(".")[0])
+    places = [*getattr(parent, "__path__", ()), getattr(parent, "__file__", None)]
+    place = next((os.path.normpath(one) for one in places if isinstance(one, str)), None)
+    return place[len(seen.root) :] if place and place.startswith(seen.root) else place
 
 
 def text_of(error: BaseException) -> str:

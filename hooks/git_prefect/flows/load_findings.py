@@ -14,8 +14,10 @@ from msgspec.structs import replace
 
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
+from .import_findings import Sources, failed_import, not_on_agent, nowhere, relative_import
 from .modules import TreeModules
 from .prefect_config import MOST_NAMED, keys_here, missing_keys, variable
+from .prefect_names import of_error
 from .source_memory import LFS_HEADER, is_opaque
 from .storage_findings import flow_findings, quoted
 
@@ -27,15 +29,10 @@ LASTING = frozenset({
 """Exceptions that the same code raises again. Others may be the network's, or this machine's: they are not kept."""
 
 
-class TreeFacts(msgspec.Struct, frozen=True):
+class TreeFacts(Sources, frozen=True):
     """What the findings need to know of the tree."""
 
-    paths: Collection[str]
-    """Every file of it."""
     submodules: Collection[str]
-    import_roots: Sequence[str]
-    python: str
-    """The interpreter, as messages name it."""
     own: bool
     """True for the hook's own interpreter, which need not have what flows import."""
 
@@ -75,28 +72,38 @@ def _failed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
     line = _line(error)
     detail = _frames(path, content, error)
     for cause in [error, *error["causes"]]:
-        found = _not_on_agent(path, content, cause, line, where)
+        found = _not_on_agent(path, content, cause, error, where)
         if found is not None:
             return Judged((replace(found, line=line, detail=detail), *_submodule(path, cause, where)), "", True)
     missing = error["missing_module"]
-    if missing and where.own:
+    # What Prefect or the repository does not have, no installation brings.
+    lacks = missing and not (missing.startswith("prefect.") or _is_inside(error.get("parent")))
+    if lacks and where.own:
         return Judged((), missing, True)
     text = error["message"].strip() or "no message"
     said = f"{error['type']}: {text.splitlines()[0].rstrip('.')}"
     failed = finding(
         "does-not-load",
         f"does not load: {said}; every run would fail before its first task",
-        _remedy(error, answer, where, content),
+        _remedy(path, content, answer, where),
         path=path, line=line, detail=detail,
     )  # fmt: skip
     others = [one for cause in [error, *error["causes"]] for one in _submodule(path, cause, where)]
     return Judged((failed, *others, *_calls(path, answer)), "", error["type"] in LASTING)
 
 
-def _remedy(error: dict[str, Any], answer: dict[str, Any], where: TreeFacts, content: bytes) -> str:
+def _is_inside(place: str | None) -> bool:
+    """Whether a module comes from the repository, by its place as the child tells it."""
+    return bool(place) and not os.path.isabs(place or "")
+
+
+def _remedy(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -> str:
+    error = answer["error"]
     if error["missing_module"]:
-        name = error["missing_module"].split(".")[0]
-        return f"install {name!r} in {where.python} and in the image that runs the flow"
+        return nowhere(failed_import(path, content, error, error, where), where)
+    in_prefect_1 = of_error(error["type"], error["message"])
+    if in_prefect_1:
+        return in_prefect_1
     if answer.get("calls", {}).get("run") and error["type"] in ("AttributeError", "TypeError"):
         return 'under an agent flow.run() returns None: put the call, and what uses its state, under `if __name__ == "__main__":`'
     if error["type"] == "NameError" and "__main__" in error["message"]:
@@ -152,29 +159,13 @@ def _configure(missed: str, line: str, content: bytes) -> str:
 
 
 def _not_on_agent(
-    path: str, content: bytes, cause: dict[str, Any], line: int | None, where: TreeFacts
+    path: str, content: bytes, cause: dict[str, Any], error: dict[str, Any], where: TreeFacts
 ) -> Finding | None:
-    missing = cause["missing_module"]
-    if missing:
-        folder = folder_of_module(missing, path, where.paths)
-        if folder is None:
-            return None
-        name = _imported_name(content, line, missing)
-        return finding(
-            "import-not-on-agent",
-            f"imports {name!r}, which is in this repository but not where agents look: every run would fail with {cause['type']}",
-            "move the code into the flow file, or install it in the image that runs the flow; where that image has the "
-            f"folder on sys.path already, say so in the settings: import-roots = [{quoted(folder or '.')}]",
-            path=path,
-        )  # fmt: skip
+    if cause["missing_module"]:
+        return not_on_agent(failed_import(path, content, cause, error, where), where)
     text = cause["message"]
     if "attempted relative import" in text or (cause["type"] == "KeyError" and "'__name__' not in globals" in text):
-        return finding(
-            "import-not-on-agent",
-            "uses a relative import, and agents execute the file outside of any package: every run would fail",
-            "import from a package that is installed in the image that runs the flow",
-            path=path,
-        )
+        return relative_import(path, error.get("place") or path, content, _line(error), where)
     file = cause["missing_file"]
     if file and not file.startswith("/"):
         there = _in_repository(file, path, where.paths)
@@ -187,32 +178,6 @@ def _not_on_agent(
                 path=path,
             )  # fmt: skip
     return None
-
-
-def folder_of_module(module: str, path: str, paths: Iterable[str]) -> str | None:
-    """The folder that would have to be on `sys.path` for a module of the repository; None when it has no such module.
-
-    Of several the one nearest above the flow file, `""` being the top of the repository.
-    """
-    top = module.split(".")[0]
-    found = set()
-    for one in paths:
-        if one == path or not one.endswith(".py"):
-            continue
-        parts = one[:-3].split("/")
-        if top in parts:
-            found.add("/".join(parts[: parts.index(top)]))
-    here = os.path.dirname(path)
-    above = [folder for folder in found if not folder or here == folder or here.startswith(folder + "/")]
-    if above:
-        return max(above, key=len)
-    return min(found, key=lambda folder: (folder.count("/"), folder), default=None)
-
-
-def _imported_name(content: bytes, line: int | None, missing: str) -> str:
-    source = _source_line(content, line)
-    found = re.search(rf"\b(?:import|from)\s+({re.escape(missing)}(?:\.\w+)*)", source)
-    return found[1] if found else missing
 
 
 def _in_repository(file: str, path: str, paths: Collection[str]) -> str | None:
@@ -327,7 +292,7 @@ def _late_imports(path: str, answer: dict[str, Any], where: TreeFacts) -> list[F
     modules = TreeModules(where.paths, where.import_roots)
     for flow in answer["flows"]:
         for one in {(one["module"], one["file"], one["line"]): one for one in flow.get("late_imports", ())}.values():
-            if not any(modules.sources(one["module"], path)):
+            if not any(not rest for _, rest in modules.sources(one["module"], path)):
                 continue
             where_it_is = "" if one["file"] is None else f" (in {one['file']}:{one['line']})"
             who = f"calls a function that imports {one['module']!r}" if one["helper"] else f"imports {one['module']!r}"
