@@ -14,8 +14,9 @@ import yaml
 
 from git_prefect import __version__
 from git_prefect.commands.additions import hooks_addition, settings_addition
+from git_prefect.commands.init import HOME
 
-from ..repository import Clone, clone
+from ..repository import Clone, bare_remote, clone
 
 FLOW = "from prefect import Flow\n\nflow = Flow('etl')\n"
 PYTHON = f"Python {sys.version.split()[0]} with Prefect {prefect.__version__}, {sys.executable}"
@@ -64,13 +65,14 @@ in {{top}}
 
 --- /dev/null
 +++ b/.git-prefect.toml
-@@ -0,0 +1,13 @@
+@@ -0,0 +1,14 @@
 +clone-url-secret = "GIT_CLONE_URL"  # the Prefect secret with the clone URL
 +
 +[[target]]
 +branch = "main"
 +project = "remote"
 +create-project = true
++# with releases, a target with tag = "v*" takes this project, and this branch another one with schedule = "off"
 +
 +# every other branch: a project of its own, and nothing runs by itself
 +[[target]]
@@ -81,8 +83,9 @@ in {{top}}
 
 --- /dev/null
 +++ b/.pre-commit-config.yaml
-@@ -0,0 +1,8 @@
+@@ -0,0 +1,9 @@
 +default_install_hook_types: [pre-commit, pre-push]
++default_stages: [pre-commit]
 +repos:
 +  - repo: https://github.com/git-prefect/git-prefect
 +    rev: v{__version__}
@@ -105,11 +108,14 @@ next:
 
 @pytest.fixture
 def found(work: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
-    """A repository with one flow; the interpreter is told, and pre-commit is on PATH."""
+    """A repository with one flow; the interpreter is told, pre-commit is on PATH, and this version is released."""
     work.commit({"flows/etl.py": FLOW, "flows/helpers.py": "x = 1\n"})
     work.git("config", "prefect.python", sys.executable)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "pre-commit").symlink_to(HERE.parent / "pre-commit")
+    hooks = bare_remote(tmp_path / "git-prefect.git")
+    work.git("push", "--quiet", str(hooks), f"main:refs/tags/v{__version__}", "main")
+    work.git("config", f"url.{hooks}.insteadOf", HOME)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     return work
 
@@ -158,9 +164,9 @@ def test_yes_writes_what_was_shown_and_once(found: Clone, shown: str) -> None:
     assert out.split("\n\n", 1)[1] == (
         ".git-prefect.toml is there already: left as it is\n\n"
         ".pre-commit-config.yaml has the hooks already: left as it is\n\n"
-        f"next:\n  {HERE} validate  # what is broken already stops no push\n  pre-commit install --install-hooks --hook-type pre-push\n  {HERE} install\n"
+        f"missing:\n  pre-commit install --install-hooks --hook-type pre-push\n  {HERE} install\n"
         "  git add .git-prefect.toml .pre-commit-config.yaml\n  git commit -m 'Register flows by git push'\n"
-        f"  git push\n  {HERE} status\n"
+        "  git push\n"
     )
     assert content == {name: (found.path / name).read_text() for name in content}
 
@@ -170,10 +176,14 @@ def test_what_is_installed_is_not_asked_for_again(found: Clone) -> None:
     found.git("add", ".")
     found.git("commit", "--quiet", "-m", "adopt")
     subprocess.run(["pre-commit", "install", "--hook-type", "pre-push"], cwd=found.path, check=True)
-    validate, push, see = f"  {HERE} validate  # what is broken already stops no push\n", "  git push\n", f"  {HERE} status\n"
-    assert init(found, "--yes")[1].partition("next:\n")[2] == f"{validate}  {HERE} install\n{push}{see}"
+    assert init(found, "--yes")[1].partition("missing:\n")[2] == f"  {HERE} install\n  git push\n"
     subprocess.run([HERE, "install"], cwd=found.path, check=True)
-    assert init(found, "--yes")[1].partition("next:\n")[2] == validate + push + see
+    assert init(found, "--yes")[1].partition("missing:\n")[2] == "  git push\n"
+    found.git("push", "--quiet", "--no-verify")
+    assert init(found, "--yes")[1].endswith(
+        ".pre-commit-config.yaml has the hooks already: left as it is\n\n"
+        f"nothing is missing; what is registered: {HERE} status\n"
+    )
 
 
 @pytest.mark.parametrize(("answer", "written"), [("y", True), ("", False), ("n", False)])
@@ -205,7 +215,7 @@ def test_what_flow_files_say_is_taken_over(found: Clone) -> None:
     )
     assert '+project = "finance"  # where flows/etl.py registers itself\n' in out
     assert '+project = "finance-{branch}"\n' in out
-    assert '+exclude = ["tests/", "test_*.py"]\n' in out
+    assert '+exclude = ["tests/", "test_*.py"]  # tests that build a flow: tests/test_flows.py\n' in out
 
 
 def test_an_environment_of_the_repository_is_found(found: Clone) -> None:
@@ -319,6 +329,7 @@ ENTRY = """\
     - id: prefect-check-pushed
     - id: prefect-register
 """
+STAGES = "default_stages: [pre-commit]\n"
 INDENTED = "".join(f"  {line}\n" for line in ENTRY.splitlines())
 
 
@@ -327,16 +338,17 @@ INDENTED = "".join(f"  {line}\n" for line in ENTRY.splitlines())
     [
         ("", f"repos:\n{INDENTED}"),
         ("# ours\n", f"# ours\n\nrepos:\n{INDENTED}"),
-        ("repos:\n- repo: a\n  hooks: [{id: x}]\n", f"repos:\n- repo: a\n  hooks: [{{id: x}}]\n{ENTRY}"),
-        ("repos:\n- repo: a\n  hooks: [{id: x}]", f"repos:\n- repo: a\n  hooks: [{{id: x}}]\n{ENTRY}"),
+        ("repos:\n- repo: a\n  hooks: [{id: x}]\n", f"{STAGES}repos:\n- repo: a\n  hooks: [{{id: x}}]\n{ENTRY}"),
+        ("repos:\n- repo: a\n  hooks: [{id: x}]", f"{STAGES}repos:\n- repo: a\n  hooks: [{{id: x}}]\n{ENTRY}"),
+        ("repos:\n- repo: a\n  hooks: [{id: x, stages: [manual]}]\n", f"repos:\n- repo: a\n  hooks: [{{id: x, stages: [manual]}}]\n{ENTRY}"),
         (
             "repos:\n  - repo: a  # why\n    hooks:\n      - id: x\n        args: |\n          1\n          2\n\n# end\nfail_fast: true\n",
-            "repos:\n  - repo: a  # why\n    hooks:\n      - id: x\n        args: |\n          1\n          2\n\n"
+            f"{STAGES}repos:\n  - repo: a  # why\n    hooks:\n      - id: x\n        args: |\n          1\n          2\n\n"
             f"{INDENTED}# end\nfail_fast: true\n",
         ),
         (
             "repos:\r\n  - repo: a\r\n    hooks:\r\n      - id: x\r\n",
-            "repos:\r\n  - repo: a\r\n    hooks:\r\n      - id: x\r\n" + INDENTED.replace("\n", "\r\n"),
+            f"{STAGES}repos:\n  - repo: a\n    hooks:\n      - id: x\n{INDENTED}".replace("\n", "\r\n"),
         ),
         ("repos: []\n", None),
         ("repos: [{repo: a, hooks: [{id: x}]}]\n", None),
@@ -355,6 +367,41 @@ def test_the_entry_is_inserted_and_nothing_else_changes(tmp_path: Path, before: 
         assert addition.reason == "lists its repositories in a form that takes no further lines"
     else:
         assert yaml.safe_load(after)["repos"][-1]["hooks"][-1] == {"id": "prefect-register"}
+
+
+@pytest.mark.parametrize(
+    ("before", "stages"),
+    [
+        ("", "default_stages: [pre-commit]\n"),
+        ("default_install_hook_types: [pre-commit, commit-msg]\n", "default_stages: [pre-commit, commit-msg]\n"),
+        ("default_install_hook_types: 5\n", "default_stages: [pre-commit]\n"),
+        ("default_install_hook_types: [pre-commit, pre-push]\n", ""),
+        ("default_stages: [pre-push]\n", ""),
+        ("default_stages: [commit]\n", ""),
+    ],
+)
+def test_other_hooks_stay_where_they_run(tmp_path: Path, before: str, stages: str) -> None:
+    hook = "repos:\n- repo: a\n  hooks:\n  - id: black\n  - {id: pytest, stages: [pre-push]}\n  - id: no-commit-to-branch\n"
+    (tmp_path / ".pre-commit-config.yaml").write_text(before + hook)
+    addition = hooks_addition(tmp_path, "u", "v1")
+    assert addition.after == f"{before}{stages}{hook}{ENTRY}".encode()
+    would = "hooks without `stages` would run at each push, too: black, no-commit-to-branch"
+    assert addition.note == (f"{would}; `default_stages` keeps them where they run now" if stages else "")
+    assert hooks_addition(tmp_path, "u", "v1", runs_at_push=True).after == f"{before}{hook}{ENTRY}".encode()
+
+
+def test_other_hooks_are_named_where_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ".pre-commit-config.yaml"
+    path.write_text("repos: [{repo: a, hooks: [{id: x}, {id: x}, {id: y}]}]\n")
+    assert hooks_addition(tmp_path, "u", "v1").note == (
+        "hooks without `stages` would run at each push, too: x, y; write above `repos`: default_stages: [pre-commit]"
+    )
+    for some in ENTRY, ENTRY.replace("    - id: prefect-register\n", ""):
+        path.write_text(f"repos:\n- repo: a\n  hooks: [{{id: x}}]\n{some}")
+        assert hooks_addition(tmp_path, "u", "v1").note == (
+            "hooks without `stages` run at each push, too: x; to run them in commits only, write above `repos`: "
+            "default_stages: [pre-commit]"
+        )
 
 
 def test_some_of_the_hooks_are_completed_by_hand(found: Clone) -> None:

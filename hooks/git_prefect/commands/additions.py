@@ -11,8 +11,11 @@ import msgspec
 
 from ..core.errors import UsageError
 from ..core.settings import parse
+from ..report.text import listed
 
 HOOKS = ("prefect-validate", "prefect-check-pushed", "prefect-register")
+SHOWN = 5
+"""So many hooks and files are named; the rest is counted."""
 
 
 class Addition(msgspec.Struct, frozen=True):
@@ -28,6 +31,8 @@ class Addition(msgspec.Struct, frozen=True):
     """What is added, on its own."""
     reason: str = ""
     """Why nothing is written: it is there already, or it has to be pasted by hand."""
+    note: str = ""
+    """What else a person has to know of it."""
 
     @property
     def is_there(self) -> bool:
@@ -103,60 +108,106 @@ def _line_end(content: bytes) -> bytes:
     return b"\r\n" if b"\r\n" in content else b"\n"
 
 
-def hooks_addition(top: Path, url: str, rev: str) -> Addition:
+def hooks_addition(top: Path, url: str, rev: str, runs_at_push: bool = False) -> Addition:
     """The entry of `.pre-commit-config.yaml`: inserted behind the last repository that is listed there.
+
+    `runs_at_push` tells that pre-commit's pre-push hook is installed in this clone already. Where it is not, the hooks
+    that are there would begin to run at each push, and get `default_stages`.
 
     Raises:
         UsageError: a configuration that is no YAML.
     """
     path = top / ".pre-commit-config.yaml"
     entry = [f"- repo: {url}", f"  rev: {rev}", "  hooks:", *(f"    - id: {hook}" for hook in HOOKS)]
-    listed = "".join(f"  {line}\n" for line in entry)
+    indented = "".join(f"  {line}\n" for line in entry)
     if not path.exists():
-        # So that a plain `pre-commit install` puts the pre-push hook in place for everybody who clones.
-        text = f"default_install_hook_types: [pre-commit, pre-push]\nrepos:\n{listed}"
+        # The first line lets a plain `pre-commit install` put the pre-push hook in place for everybody who clones.
+        text = f"default_install_hook_types: [pre-commit, pre-push]\ndefault_stages: [pre-commit]\nrepos:\n{indented}"
         return Addition(path.name, None, text.encode(), text)
     before = path.read_bytes()
     held = _yaml(before, path.name)
-    listing = held.get("repos") if isinstance(held, dict) else None
-    repositories = listing if isinstance(listing, list) else []
-    there = {
-        hook.get("id")
-        for repository in repositories
-        if isinstance(repository, dict)
-        for hook in repository.get("hooks") or []
-        if isinstance(hook, dict)
-    }
+    hooks = _hooks(held)
+    there = {hook.get("id") for hook in hooks}
+    without_stages = _without_stages(held, hooks)
     if set(HOOKS) <= there:
-        return Addition(path.name, before, None, "", "has the hooks already")
+        return Addition(path.name, before, None, "", "has the hooks already", _run_at_push(without_stages))
     if there & set(HOOKS):
         missing = [hook for hook in HOOKS if hook not in there]
         text = "".join(f"      - id: {hook}\n" for hook in missing)
-        return Addition(path.name, before, None, text, "has some of the hooks already")
+        return Addition(path.name, before, None, text, "has some of the hooks already", _run_at_push(without_stages))
+    stages = _default_stages(held) if without_stages and not runs_at_push else ""
+    would_run = _at_push(without_stages, "would run") if stages else ""
     if held is None or held == {}:
-        text = f"repos:\n{listed}"
+        text = f"repos:\n{indented}"
         after: bytes | None = _appended(before, text)
     else:
-        text, after = listed, _inserted(before, entry)
+        text, after = indented, _inserted(before, entry, stages)
+    if after is not None and _adds(held, after, stages, indented):
+        note = f"{would_run}; `default_stages` keeps them where they run now" if stages else ""
+        return Addition(path.name, before, after, f"{stages}{text}", note=note)
+    note = f"{would_run}; write above `repos`: {stages.strip()}" if stages else ""
+    return Addition(path.name, before, None, text, "lists its repositories in a form that takes no further lines", note)
+
+
+def _hooks(held: Any) -> list[dict[str, Any]]:
+    """All hooks of a configuration of pre-commit."""
+    return [
+        hook
+        for repository in _repositories(held)
+        if isinstance(repository, dict)
+        for hook in repository.get("hooks") or []
+        if isinstance(hook, dict)
+    ]
+
+
+def _repositories(held: Any) -> list[Any]:
+    listing = held.get("repos") if isinstance(held, dict) else None
+    return listing if isinstance(listing, list) else []
+
+
+def _without_stages(held: Any, hooks: Sequence[dict[str, Any]]) -> list[str]:
+    """Other hooks that run at every stage for which a hook is installed, as far as the configuration tells."""
+    if not isinstance(held, dict) or held.get("default_stages"):
+        return []
+    # Those of git-prefect name their stages themselves.
+    return [str(hook["id"]) for hook in hooks if hook.get("id") and hook["id"] not in HOOKS and not hook.get("stages")]
+
+
+def _default_stages(held: Any) -> str:
+    """The line that keeps hooks without `stages` where they run now; empty where they run at a push already."""
+    types = held.get("default_install_hook_types")
+    types = types if isinstance(types, list) and types else ["pre-commit"]
+    return "" if "pre-push" in types else f"default_stages: [{', '.join(map(str, types))}]\n"
+
+
+def _at_push(hooks: Sequence[str], verb: str) -> str:
+    return f"hooks without `stages` {verb} at each push, too: {listed(list(dict.fromkeys(hooks)), SHOWN)}"
+
+
+def _run_at_push(hooks: Sequence[str]) -> str:
+    in_commits = "to run them in commits only, write above `repos`: default_stages: [pre-commit]"
+    return f"{_at_push(hooks, 'run')}; {in_commits}" if hooks else ""
+
+
+def _adds(held: Any, after: bytes, stages: str, entry: str) -> bool:
+    """Whether a changed configuration holds what it held, the entry, and the stages."""
     try:
-        kept = after is not None and _yaml(after, path.name) == {
-            **(held or {}),
-            "repos": [*repositories, *_yaml(listed.encode(), "")],
-        }
+        added = {"repos": [*_repositories(held), *_yaml(entry.encode(), "")], **(_yaml(stages.encode(), "") or {})}
+        return bool(_yaml(after, "") == {**(held or {}), **added})
     except (UsageError, TypeError):
-        kept = False
-    if kept:
-        return Addition(path.name, before, after, text)
-    return Addition(path.name, before, None, text, "lists its repositories in a form that takes no further lines")
+        return False
 
 
-def _inserted(before: bytes, entry: Sequence[str]) -> bytes | None:
-    """The entry behind the last item of `repos`, indented as the others; None when it is no block of lines."""
+def _inserted(before: bytes, entry: Sequence[str], stages: str) -> bytes | None:
+    """The entry behind the last item of `repos`, indented as the others, and the stages before that key.
+
+    None when it is no block of lines.
+    """
     import yaml
 
     document = yaml.compose(before.decode("utf-8-sig"))
     pairs = document.value if isinstance(document, yaml.MappingNode) else []
-    found = next((value for key, value in pairs if key.value == "repos"), None)
+    number, found = next(((key.start_mark.line, value) for key, value in pairs if key.value == "repos"), (0, None))
     if not isinstance(found, yaml.SequenceNode) or found.flow_style or not found.value:
         return None
     lines = before.splitlines(keepends=True)
@@ -166,6 +217,8 @@ def _inserted(before: bytes, entry: Sequence[str]) -> bytes | None:
     head, tail = lines[: last + 1], lines[last + 1 :]
     if not head[-1].endswith(b"\n"):
         head[-1] += end
+    if stages:
+        head.insert(number, stages.encode().replace(b"\n", end))
     return b"".join([*head, *(indent + line.encode() + end for line in entry), *tail])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ from pathspec import GitIgnoreSpec
 from .. import __version__, git
 from ..core.errors import ExitCode, NotAuthorised, OutOfReach, UsageError
 from ..core.model import GitStorage
+from ..core.targets import slug
 from ..deploy.commit_settings import settings_at
 from ..deploy.native_hook import is_pre_commits
 from ..deploy.source_tree import how_to_name_flow_files, tree_of_work_tree
@@ -30,6 +33,8 @@ from ..report.options import Parser
 from ..report.style import PLAIN, Look
 from ..report.text import listed
 from .additions import Addition, hooks_addition, settings_addition
+from .hook_version import existing_rev
+from .releases import Releases, releases_among, tags_of
 
 DIFF = {"+": "green", "-": "red", "@": "cyan"}
 """The colours of git's own diffs."""
@@ -73,6 +78,11 @@ class Found(msgspec.Struct, frozen=True):
     """How to name the flow files, where none is found; empty where nothing looks like one."""
     settings: str
     """The settings file of a folder below the root; empty where there is none."""
+    has_no_target: bool
+    """Whether the settings that are there have no target."""
+    untracked: list[str]
+    """The flow files, tests aside, that git does not track yet."""
+    releases: Releases | None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -93,12 +103,12 @@ def main(argv: Sequence[str]) -> int:
     found = look_around(repository)
     shown_as = style.of()
     print(told(found, shown_as))
-    additions = [
-        settings_addition(found.top, settings_lines(found), found.settings),
-        hooks_addition(found.top, HOME, f"v{__version__}"),
-    ]
+    additions = [_settings(found), _hooks(repository, found)]
     for addition in additions:
         print(f"\n{shown(addition, shown_as)}")
+    if all(one.is_there for one in additions):
+        print(f"\n{missing_steps(repository, found, [one.name for one in additions])}")
+        return ExitCode.OK
     written = [one for one in additions if one.after is not None]
     if written and not options.dry_run:
         names = " and ".join(one.name for one in written)
@@ -109,8 +119,30 @@ def main(argv: Sequence[str]) -> int:
             (found.top / one.name).write_bytes(one.after or b"")
         print(f"\nwrote {names}")
     if not options.dry_run:
-        print(f"\n{next_steps(repository, [one.name for one in additions])}")
+        print(f"\n{next_steps(repository, found, [one.name for one in additions])}")
     return ExitCode.OK
+
+
+def _settings(found: Found) -> Addition:
+    addition = settings_addition(found.top, settings_lines(found), found.settings)
+    if not addition.is_there or not found.has_no_target:
+        return addition
+    lines = _target_lines(found)
+    if addition.name.endswith("pyproject.toml"):
+        lines = [line.replace("[[", "[[tool.git-prefect.") for line in lines]
+    text = "\n".join(lines)
+    return msgspec.structs.replace(addition, text=text, reason="has no target, so no flow is registered")
+
+
+def _hooks(repository: git.Repository, found: Found) -> Addition:
+    runs_at_push = is_pre_commits(hooks_path.hooks_folder(repository) / "pre-push")
+    addition = hooks_addition(found.top, HOME, f"v{__version__}", runs_at_push)
+    if HOME not in addition.text:
+        return addition
+    rev, about_rev = existing_rev(repository, HOME)
+    addition = hooks_addition(found.top, HOME, rev, runs_at_push)
+    notes = [one for one in (addition.note, about_rev) if one]
+    return msgspec.structs.replace(addition, note="\n".join(notes))
 
 
 def look_around(repository: git.Repository) -> Found:
@@ -130,9 +162,10 @@ def look_around(repository: git.Repository) -> Found:
     remote = remotes.default_remote(repository)
     known = git.default_branch(repository, remote)
     try:
-        default = ask_remote(repository, remote, "HEAD").head or known
+        answer = ask_remote(repository, remote, "HEAD", "refs/tags/*")
     except (NotAuthorised, OutOfReach):
-        default = known
+        answer = None
+    default = (answer and answer.head) or known
     active = git.ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
     projects: dict[str, str] = {}
     storages: dict[str, list[str]] = {}
@@ -144,8 +177,25 @@ def look_around(repository: git.Repository) -> Found:
     return Found(
         top, flows, remote, remotes.remote_url(repository, remote), default or active or "main", known in (None, default),
         python, projects, storages, "" if flows else how_to_name_flow_files(tree, settings.settings),
-        settings.origin if settings.folder else "",
+        settings.origin if settings.folder else "", settings.origin != "defaults" and not settings.settings.target,
+        _untracked(repository, flows), releases_among(tags_of(repository, answer)),
     )  # fmt: skip
+
+
+def _untracked(repository: git.Repository, flows: Sequence[str]) -> list[str]:
+    listing = git.run_git(repository, "ls-files", "-z", "--others", "--exclude-standard")
+    others = set(listing.decode("utf-8", "surrogateescape").split("\0"))
+    tests = _tests(flows).values()
+    return [path for path in flows if path in others and not any(path in some for some in tests)]
+
+
+def _tests(flows: Sequence[str]) -> dict[str, list[str]]:
+    """Patterns of tests that match flow files → those files."""
+    found = {
+        pattern: [path for path in flows if GitIgnoreSpec.from_lines([pattern]).match_file(path)]
+        for pattern in ("test/", "tests/", "test_*.py", "*_test.py")
+    }
+    return {pattern: paths for pattern, paths in found.items() if paths}
 
 
 def _python(repository: git.Repository, top: Path) -> interpreter.Interpreter:
@@ -208,6 +258,8 @@ def _facts(found: Found) -> list[str]:
     lines.append(
         f"  flow files  {len(found.flows)}: {shown}" if found.flows else "  flow files  none yet: no .py builds a Flow"
     )
+    if found.untracked:
+        lines.append(f"              untracked, so no push has them yet: {listed(found.untracked, SHOWN)}")
     lines += [f"              {found.advice}"] if found.advice else []
     for storage, paths in found.storages.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -243,27 +295,53 @@ def settings_lines(found: Found) -> list[str]:
     lines = []
     if not found.clone_knows_it:
         lines.append(f"default-branch = {_quoted(found.default_branch)}")
-    excluded = [
-        pattern
-        for pattern in ("test/", "tests/", "test_*.py", "*_test.py")
-        if any(_matches(path, pattern) for path in found.flows)
-    ]
-    if excluded:
-        lines.append(f"exclude = [{', '.join(map(_quoted, excluded))}]")
+    tests = _tests(found.flows)
+    if tests:
+        paths = listed(sorted({path for some in tests.values() for path in some}), 2)
+        lines.append(f"exclude = [{', '.join(map(_quoted, tests))}]  # tests that build a flow: {paths}")
     inside = _inside(found)
     if inside:
         lines.append(f"python = {_quoted(inside)}")
     lines += _access(found)
+    if found.releases and found.releases.annotated:
+        lines.append(
+            f'companion-tag = "flows/{{tag}}"  # no agent can run an annotated tag such as {found.releases.newest}: '
+            "a lightweight one is pushed beside each"
+        )
+    return [*lines, "", *_target_lines(found)] if lines else _target_lines(found)
+
+
+def _target_lines(found: Found) -> list[str]:
+    """The targets: of releases where the repository has tags for them, of the default branch, of every other branch."""
     project, why = _repository_name(found.url), ""
     if len(found.projects) == 1:
         ((project, path),) = found.projects.items()
         why = f"  # where {path} registers itself"
-    lines += [
-        "",
+    branch = f"branch = {_quoted(found.default_branch)}"
+    first = [
         "[[target]]",
-        f"branch = {_quoted(found.default_branch)}",
+        branch,
         f"project = {_quoted(project)}{why}",
         "create-project = true",
+        "# with releases, a target with tag = \"v*\" takes this project, and this branch another one with schedule = \"off\"",
+    ]
+    if found.releases:
+        first = [
+            f"# releases, such as {found.releases.newest}",
+            "[[target]]",
+            f"tag = {_quoted(found.releases.pattern)}",
+            f"project = {_quoted(project)}{why}",
+            "create-project = true",
+            "",
+            f"# {found.default_branch}, ahead of its release: a project of its own, and schedules run in the release only",
+            "[[target]]",
+            branch,
+            f"project = {_quoted(f'{project}-{slug(found.default_branch)}')}",
+            'schedule = "off"',
+            "create-project = true",
+        ]
+    return [
+        *first,
         "",
         "# every other branch: a project of its own, and nothing runs by itself",
         "[[target]]",
@@ -272,7 +350,6 @@ def settings_lines(found: Found) -> list[str]:
         'schedule = "off"',
         "create-project = true",
     ]
-    return lines if lines[0] else lines[1:]
 
 
 def _inside(found: Found) -> str | None:
@@ -285,10 +362,6 @@ def _inside(found: Found) -> str | None:
     except ValueError:
         return None
     return inside.as_posix()
-
-
-def _matches(path: str, pattern: str) -> bool:
-    return GitIgnoreSpec.from_lines([pattern]).match_file(path)
 
 
 def _access(found: Found) -> list[str]:
@@ -319,14 +392,17 @@ def _quoted(value: str) -> str:
 
 def shown(addition: Addition, seen: Look = PLAIN) -> str:
     """The change as a diff; what is there already in a line; what has to be pasted with the reason."""
+    notes = [seen.wrap(style.whole(line)) for line in addition.note.splitlines()]
     if addition.after is not None:
-        return "\n".join(
+        changed = "\n".join(
             seen.paint("bold" if line.startswith(("---", "+++")) else DIFF.get(line[:1], ""), line)
             for line in addition.diff().splitlines()
         )
+        return "\n".join([changed, *(["", *notes] if notes else [])])
     if addition.is_there:
-        return f"{addition.name} {addition.reason}: left as it is"
-    return f"{addition.name} {addition.reason}; paste by hand:\n\n{addition.text.rstrip()}"
+        return "\n".join([f"{addition.name} {addition.reason}: left as it is", *notes])
+    pasted = f"{addition.name} {addition.reason}; paste by hand:\n\n{addition.text.rstrip()}"
+    return "\n".join([pasted, *(["", *notes] if notes else [])])
 
 
 def _agreed(names: str) -> bool:
@@ -342,9 +418,31 @@ def _agreed(names: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
-def next_steps(repository: git.Repository, files: Sequence[str]) -> str:
+def next_steps(repository: git.Repository, found: Found, files: Sequence[str]) -> str:
     """What to type from here to a registered flow, without what is done in this clone; `files` are to be committed."""
-    steps = [f"{git_prefect('validate')}  # what is broken already stops no push"]
+    steps = [
+        f"{git_prefect('validate')}  # what is broken already stops no push",
+        *_installing(repository),
+        *_committing(repository, found, files),
+        _push(repository, found),
+        git_prefect("status"),
+    ]
+    return "\n".join(["next:", *(f"  {step}" for step in steps)])
+
+
+def missing_steps(repository: git.Repository, found: Found, files: Sequence[str]) -> str:
+    """What is left to type in a repository that has settings and hooks."""
+    commits = _committing(repository, found, files)
+    unpushed = git.ask(repository, "rev-list", "--max-count=1", "HEAD", "--not", f"--remotes={found.remote}")
+    steps = [*_installing(repository), *commits, *([_push(repository, found)] if commits or unpushed else [])]
+    if not steps:
+        return f"nothing is missing; what is registered: {git_prefect('status')}"
+    return "\n".join(["missing:", *(f"  {step}" for step in steps)])
+
+
+def _installing(repository: git.Repository) -> list[str]:
+    """The commands that put the hooks in place."""
+    steps = []
     if not is_pre_commits(hooks_path.hooks_folder(repository) / "pre-push"):
         runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
         if runner is None:
@@ -354,8 +452,26 @@ def next_steps(repository: git.Repository, files: Sequence[str]) -> str:
     if not hooks_path.sees_every_ref(repository):
         # So that the push itself registers, tags and all; without it a watcher does, in the background.
         steps.append(git_prefect("install"))
-    uncommitted = [name for name in files if git.ask(repository, "status", "--porcelain", "--", f":/{name}")]
-    if uncommitted:
-        steps += [f"git add {' '.join(uncommitted)}", "git commit -m 'Register flows by git push'"]
-    steps += ["git push", git_prefect("status")]
-    return "\n".join(["next:", *(f"  {step}" for step in steps)])
+    return steps
+
+
+def _committing(repository: git.Repository, found: Found, files: Sequence[str]) -> list[str]:
+    """The commands that commit the settings, the hooks and the flow files that are in no commit."""
+    changed = [name for name in files if git.ask(repository, "status", "--porcelain", "--", f":/{name}")]
+    added = [*changed, *found.untracked]
+    if not added:
+        return []
+    paths = [shlex.quote(os.path.relpath(found.top / path)) for path in added]
+    return [f"git add {' '.join(paths)}", "git commit -m 'Register flows by git push'"]
+
+
+def _push(repository: git.Repository, found: Found) -> str:
+    """The push of the active branch, as git takes it: the first one of a branch names its upstream."""
+    active = git.ask(repository, "symbolic-ref", "--quiet", "--short", "HEAD")
+    if active is None:
+        return shlex.join(("git", "push", found.remote, f"HEAD:refs/heads/{found.default_branch}"))
+    follows = git.setting(repository, f"branch.{active}.merge") == f"refs/heads/{active}"
+    # A push to another remote than the one that is pulled from needs no upstream.
+    if follows or git.setting(repository, f"branch.{active}.remote") not in (None, found.remote):
+        return "git push"
+    return shlex.join(("git", "push", "-u", found.remote, active))

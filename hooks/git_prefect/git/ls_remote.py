@@ -36,12 +36,12 @@ class RemoteRefs(msgspec.Struct, frozen=True):
         return self.refs.get(f"{ref}^{{}}", self.refs.get(ref))
 
 
-def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
+def ask_remote(repository: Repository, remote: str, *refs: str, timeout: float = TIMEOUT) -> RemoteRefs:
     """What `git ls-remote` says of these refs (all heads and tags when none is named), without prompts.
 
     Raises:
         NotAuthorised: the remote refused the login that git has for it, or git has none.
-        OutOfReach: the remote did not answer within a minute, or not as one; or its URL is none that git can use.
+        OutOfReach: the remote did not answer within `timeout` seconds, or not as one; or its URL is none that git can use.
     """
     _refuse_unquoted(repository, remote)
     # `HEAD` brings the symref line that names the default branch.
@@ -49,7 +49,7 @@ def ask_remote(repository: Repository, remote: str, *refs: str) -> RemoteRefs:
     try:
         answer = run_git(
             repository, "ls-remote", "--symref", "--", remote, *patterns,
-            environ=without_prompts(repository), timeout=TIMEOUT,
+            environ=without_prompts(repository), timeout=timeout,
         ).decode("utf-8", "surrogateescape")  # fmt: skip
     except (GitError, subprocess.TimeoutExpired) as error:
         raise failure(
