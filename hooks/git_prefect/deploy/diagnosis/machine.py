@@ -173,7 +173,7 @@ def _packages(python: str, names: Sequence[str] = PACKAGES) -> dict[str, str]:
     )
     try:
         said = subprocess.run(
-            [python, "-c", asked, *names], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+            [python, "-E", "-c", asked, *names], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
         ).stdout
         return decode(said, dict[str, str]) or {}
     except (OSError, subprocess.TimeoutExpired):
