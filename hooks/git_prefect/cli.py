@@ -9,15 +9,18 @@ import sys
 import tempfile
 import traceback
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import IO
 
 from . import __version__
 from .core.errors import TO_PUSH_MEANWHILE, Bug, ExitCode, GitPrefectError, UsageError
 from .core.results import Report
+from .deploy import push_notices
+from .git.process import is_quiet, pushing_arguments
 from .git.refs import in_push
 from .git.remote_urls import redact
-from .git.repository import PromisorOutOfReach
+from .git.repository import PromisorOutOfReach, open_repository
 from .report.invocation import typed_here
 from .report.options import asked_for, ended, show, show_error
 
@@ -96,11 +99,22 @@ def _module(name: str) -> str:
 
 
 def _skipped(name: str, arguments: list[str]) -> int:
+    if name in CALLED_BY_GIT or in_push(os.environ):
+        return _skipped_in_push(name)
     said = f"git-prefect: {name} skipped, since GIT_PREFECT_SKIP is set"
     if not _asks_for_format(arguments):
         print(said)
         return ExitCode.OK
     return show(Report(name, ExitCode.OK, summary=(said,)), asked_for(arguments))
+
+
+def _skipped_in_push(name: str) -> int:
+    """Say once in a push that all hooks are skipped: git's own says it, or the one of pre-commit's whose output is shown."""
+    with suppress(Exception):
+        if name in ("pre-push", "register") and not is_quiet(pushing_arguments()):
+            for line in push_notices.news(open_repository(), ["git-prefect: skipped, since GIT_PREFECT_SKIP is set"]):
+                print(line)
+    return ExitCode.OK
 
 
 def _asks_for_format(arguments: list[str]) -> bool:

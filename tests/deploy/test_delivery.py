@@ -376,14 +376,14 @@ def test_a_branch_that_moves_on_while_it_is_registered_is_registered_as_it_is_th
     monkeypatch.setattr(registration, "apply_plan", bob_is_quicker)
     if inside_push:
         # Who waits at the end of the push does not wait for another look at the remote.
-        delivery.deliver(team.repository, just_pushed=frozenset([entry.id]), tell=lambda _: None)
+        delivery.deliver(team.repository, just_pushed=frozenset([entry.id]), tell=lambda _, __: None)
         assert log(team) == [("registered", head, [("etl", "created", 1)])]
         delivery.look_again(team.repository, [entry])
     delivery.deliver(team.repository, just_pushed=frozenset([entry.id]))
     assert log(team)[-1] == ("registered", theirs[0], [("etl", "updated", 2)])
 
 
-def test_what_an_update_changes_is_told_before_it_is_done(team: Clone, tmp_path: Path) -> None:
+def test_what_an_update_changes_is_reported_once(team: Clone, tmp_path: Path) -> None:
     team.commit({"etl.py": FLOW.format(name="etl")})
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
@@ -392,12 +392,11 @@ def test_what_an_update_changes_is_told_before_it_is_done(team: Clone, tmp_path:
     queue(team)
     team.git("push", "--quiet", "origin", "feature/x")
     told: list[str] = []
-    delivery.deliver(team.repository, tell=told.append)
+    delivery.deliver(team.repository, tell=lambda lines, _: told.append(lines))
     project, place = f"{tmp_path.name}-feature--x", f"origin/feature/x at {head[:7]}"
     lines = [line for line in "\n".join(told).splitlines() if "/flow/" not in line]
     assert lines[:4] == [
         f"{place}: registering",
-        f"  update: etl → {project}, version 2",
-        "    task added: one-2",
         f"  registered: etl → {project}, version 2",
+        "    task added: one-2",
     ]

@@ -49,7 +49,6 @@ def live(name: str, flows: str = "1 flow", version: int = 1, remote: str = "orig
     return [
         f"{place}: {flows} → project {project}, once {remote} has @.{STATUS if tag else ''}",
         f"{place} at @: registering",
-        *([f"  create: etl → {project}, version 1"] if version == 1 else []),
         f"  registered: etl → {project}, version {version}",
     ]
 

@@ -37,7 +37,6 @@ DOWN = (
 ONE_FLOW = "origin/feature/x: 1 flow → project P-feature--x, once origin has @."
 REGISTERED = [
     "origin/feature/x at @: registering",
-    "  create: etl → P-feature--x, version 1",
     "  registered: etl → P-feature--x, version 1",
 ]
 
@@ -68,7 +67,7 @@ class Case(NamedTuple):
 FLOW = {"flows/etl.py": flow_file()}
 LEFT_OUT = '  left out: docker (flows/docker.py) has a storage of its own; `storage = "replace"` moves it to git [other-storage]'
 CASES = [
-    Case("nothing to do", INSTALL, files={"README": "1"}),
+    Case("nothing to do", [], files={"README": "1"}),
     Case("a new flow", [ONE_FLOW + STATUS, *INSTALL], [ONE_FLOW, *REGISTERED], files=FLOW),
     Case(
         "a flow that fails", DOES_NOT_LOAD, DOES_NOT_LOAD, ["refused above, by git's own hook: 1 error"],

@@ -180,7 +180,7 @@ def test_it_answers_as_the_full_way_does_and_queues_the_push(registered: Pusher)
     # The commits of a push aside, each hook says what it said before.
     said = [one.said.replace(head, now[:7]).replace(first, head) for one in full]
     assert [one.said for one in answers] == said
-    assert answers[2].said.startswith(f"origin/main: 1 flow → project {registered.clone.path.parent.name}, once origin has {now[:7]}.")
+    assert answers[2].said == "", "it changes nothing that is registered"
     assert (registered.last()["result"], registered.last()["commit"]) == ("registered", now)
 
 
@@ -273,11 +273,10 @@ FULL: dict[str, Callable[[Pusher], None]] = {
     "an old record": lambda pusher: _record(pusher, at=time.time() - fast_path.AGE_LIMIT - 1),
     "a record of tomorrow": lambda pusher: _record(pusher, at=time.time() + 3600),
     "another interpreter": lambda pusher: _record(pusher, installed="another"),
-    "a record without its text": lambda pusher: _record(pusher, register=None, validate=None),
+    "a record without a part": lambda pusher: _record(pusher, watched=None),
     "a torn record": lambda pusher: (pusher.state / "fast-path.json").write_text("{"),
     "a record of another format": lambda pusher: (pusher.state / "fast-path.json").write_text('{"format": 0}'),
     "no record": lambda pusher: (pusher.state / "fast-path.json").unlink(),
-    "nothing was said of hidden refs": lambda pusher: (pusher.state / "unseen").write_text(""),
 }
 
 
@@ -338,7 +337,7 @@ def test_a_decision_counts_for_its_own_push_only(registered: Pusher) -> None:
     *mark, told, entry = decision.read_text().split("\0")
     head = registered.clone.head()
     assert mark[3:] == ["origin", str(registered.clone.git("remote", "get-url", "origin")), "refs/heads/main", head, ""]
-    assert told.startswith("origin/main: 1 flow → project") and json.loads("{" + entry)["commit"] == head
+    assert (told, json.loads("{" + entry)["commit"]) == ("", head)
     # Of another process, commit, or SKIP it is not believed: the hook looks for itself.
     for position in range(len(mark)):
         registered.clone.commit({"README": f"{position}\n"})
@@ -436,13 +435,11 @@ def test_where_the_branch_left_the_default_branch_counts(registered: Pusher) -> 
     clone.commit({"README": "more\n"})
     answers = registered.push("origin", "feature")
     assert [one.fast for one in answers] == [True, True, True]
-    assert answers[2].said.startswith("origin/feature: 1 flow → project")
     # Merged on the remote, and fetched: from now on the branch has no flow of its own.
     clone.git("push", "--no-verify", "origin", "feature:main")
     clone.commit({"README": "and more\n"})
     answers = registered.push("origin", "feature")
     assert not answers[0].fast
-    assert answers[2].said.startswith("origin/feature: no flow of its own; project")
 
 
 def test_a_push_that_removes_what_somebody_else_pushed_takes_the_full_way(registered: Pusher) -> None:
@@ -467,9 +464,9 @@ def test_an_output_that_lacks_a_letter_stops_no_push(registered: Pusher) -> None
     runner.write_text("import sys\nfrom git_prefect.__main__ import main\nsys.argv = sys.argv[:2]\nsys.exit(main())\n")
     hook = registered.clone.path / ".git" / "hooks" / "pre-push"
     hook.write_text(HOOK.format(python=sys.executable, runner=runner, out="").replace(" '' ", " >&2 "))
-    registered.clone.commit({"README": "ascii\n"})
+    registered.clone.commit({"flows/more.py": FLOW.replace("etl", "more")})
     printed = registered.clone.git("push", "origin", "main", PYTHONIOENCODING="ascii")
-    assert "origin/main: 1 flow \\u2192 project" in printed
+    assert "origin/main: 2 flows \\u2192 project" in printed
 
 
 def test_a_push_is_queued_once(registered: Pusher) -> None:
@@ -483,11 +480,10 @@ def test_a_push_is_queued_once(registered: Pusher) -> None:
 def test_gits_own_hook_is_answered_as_on_the_full_way(native: Pusher) -> None:
     (native.state / "fast-path.json").unlink()
     (full,) = native.idle()
-    head = native.clone.head()[:7]
     (answer,) = native.idle()
     now = native.clone.head()
     assert (full.fast, answer.fast, answer.code) == (False, True, 0)
-    assert answer.said == full.said.replace(head, now[:7]) != ""
+    assert answer.said == full.said == ""
     assert (native.last()["result"], native.last()["commit"]) == ("registered", now)
 
 

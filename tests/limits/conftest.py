@@ -115,9 +115,8 @@ def pushed(team: Team, before: str, after: str, project: str, version: int, numb
         f"To {team.remote}",
         f"   {before}..{after}  feature/x -> feature/x",
         f"origin/feature/x at {after}: registering",
-        f"  update: etl → {project}, version {version}",
-        f"    task renamed: {names[0]} → {names[1]}",
         f"  registered: etl → {project}, version {version}",
+        f"    task renamed: {names[0]} → {names[1]}",
     ])  # fmt: skip
 
 

@@ -72,7 +72,6 @@ def push_twice(team: Team) -> None:
         f"To {team.remote}",
         " * [new branch]      feature/x -> feature/x",
         f"origin/feature/x at {first}: registering",
-        f"  create: etl → {project}, version 1",
         f"  registered: etl → {project}, version 1",
     ]))  # fmt: skip
     second = change(team, 1)

@@ -157,7 +157,6 @@ def test_ten_thousand_files_and_paths_of_250_characters(begun: Team) -> None:
         f"To {begun.remote}",
         f"   {before}..{after}  feature/x -> feature/x",
         f"origin/feature/x at {after}: registering",
-        f"  create: deep → {project}, version 1",
         f"  registered: deep → {project}, version 1",
         f"  unchanged: etl → {project}, version 1: the branch's HEAD is what runs",
     ]))  # fmt: skip

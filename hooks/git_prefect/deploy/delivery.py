@@ -20,9 +20,8 @@ from ..git.ls_remote import ask_remote, fetch_commits
 from ..git.remote_urls import redact
 from ..prefect_api.ownership import is_older
 from ..prefect_api.queries import Api
-from ..report import causes, outcomes, terminal, text
+from ..report import causes, outcomes, text
 from ..report.invocation import git_prefect
-from ..report.rows import would_be
 from . import pending, second_load
 from .pending import Entry
 from .registration import Planned, confirmed, register, remote_deployment, verified
@@ -32,7 +31,11 @@ class NotOnRemote(Exception):
     """The remote does not have what was pushed; the text says why."""
 
 
-def _nobody(_: str) -> None:
+Tell = Callable[[str, bool], None]
+"""Gets lines for a person at the terminal of the push, and whether they say that something is wrong."""
+
+
+def _nobody(_: str, __: bool) -> None:
     """Where nobody watches."""
 
 
@@ -41,7 +44,7 @@ def deliver(
     just_pushed: frozenset[str] = frozenset(),
     due_only: bool = True,
     wait: bool = True,
-    tell: Callable[[str], None] = _nobody,
+    tell: Tell = _nobody,
 ) -> bool:
     """Settle the pushes that have ended, the newest of each ref first; False when another process is at it.
 
@@ -90,18 +93,17 @@ def _has_to_wait(entry: Entry, just_pushed: frozenset[str], due_only: bool) -> b
     return due_only and not pending.is_due(entry)
 
 
-def _postpone(
-    repository: git.Repository, entry: Entry, error: str, tell: Callable[[str], None], head: str = "  "
-) -> None:
+def _postpone(repository: git.Repository, entry: Entry, error: str, tell: Tell, head: str = "  ") -> None:
     """Keep an entry, to be tried again. Without a head it stands below the line that tells it is being registered."""
     pending.postpone(repository, entry, error)
     tell(
         f"{head}not registered yet: {error}\n"
-        f"  hint: it is tried again; now: {git_prefect('register', '--pending')}"
+        f"  hint: it is tried again; now: {git_prefect('register', '--pending')}",
+        True,
     )
 
 
-def _deliver_one(repository: git.Repository, entry: Entry, just_pushed: bool, tell: Callable[[str], None]) -> bool:
+def _deliver_one(repository: git.Repository, entry: Entry, just_pushed: bool, tell: Tell) -> bool:
     """Settle one push; whether it had arrived.
 
     Raises:
@@ -111,13 +113,13 @@ def _deliver_one(repository: git.Repository, entry: Entry, just_pushed: bool, te
         update = on_remote(repository, entry, just_pushed)
     except NotOnRemote as reason:
         pending.close(repository, entry, "not arrived", {"reason": str(reason)})
-        tell(f"{_place(entry)}: not arrived: {reason}")
+        tell(f"{_place(entry)}: not arrived: {reason}", True)
         return False
-    tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
+    tell(f"{text.place(update)} at {text.short(update.commit)}: registering", False)
     try:
         _register(repository, entry, update, tell)
     except UnusableCommit as error:
-        tell(outcomes.below_its_heading(pending.close(repository, entry, "refused", {"reason": error.sentence})))
+        tell(outcomes.below_its_heading(pending.close(repository, entry, "refused", {"reason": error.sentence})), True)
     except GitPrefectError as error:
         _postpone(repository, entry, error.sentence, tell)
     except Exception:
@@ -200,7 +202,7 @@ def _is_older(repository: git.Repository, commit: str, other: str) -> bool:
     return git.commit_of(repository, commit) is not None and git.is_ancestor(repository, commit, other)
 
 
-def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell: Callable[[str], None]) -> None:
+def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell: Tell) -> None:
     # A person who waits at the end of the push does not wait for a second connection.
     done = register(
         repository, remote_deployment(repository, update, entry.project), Api(), look_again=tell is _nobody,
@@ -216,7 +218,7 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     if newer:
         back = git_prefect("register", "--ref", update.name)
         reason = f"{newer} was registered while this waited; to go back to it: {back}"
-        tell(outcomes.below_its_heading(pending.close(repository, entry, "nothing to register", {"reason": reason})))
+        tell(outcomes.below_its_heading(pending.close(repository, entry, "nothing to register", {"reason": reason})), False)
         return
     waiting = [f"{row.flow}: {row.reason}" for row in failed]
     if not detail["flows"]:
@@ -230,7 +232,8 @@ def _register(repository: git.Repository, entry: Entry, update: RefUpdate, tell:
     line = pending.close(repository, entry, result, detail)
     # What stays in another storage was told before the push, and so were the flows that a first load leaves out.
     differing = [f"left out: {one}" for one in causes.remarks(one for one in planned.left_out if one.code == second_load.CODE)]
-    tell(outcomes.below_its_heading({**line, "notes": [*differing, *causes.remarks(planned.remarks)]}))
+    is_problem = bool(refused or differing or line.get("unclonable") or planned.remarks)
+    tell(outcomes.below_its_heading({**line, "notes": [*differing, *causes.remarks(planned.remarks)]}), is_problem)
 
 
 def _logged(planned: Planned, rows: Sequence[Registration], unclonable: Sequence[Finding]) -> dict[str, Any]:
@@ -278,14 +281,11 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
             pending.record(repository, now, None, None, entry.project)
 
 
-def _announce(planned: Planned, told: RefUpdate, tell: Callable[[str], None]) -> None:
-    """Tell what will be changed, before it is; with its commit, where a branch has moved on since that was told."""
+def _announce(planned: Planned, told: RefUpdate, tell: Tell) -> None:
+    """Tell which commit is registered, where a branch has moved on since that was told."""
     update = planned.deployment.update
     if update.commit != told.commit:
-        tell(f"{text.place(update)} at {text.short(update.commit)}: registering")
-    rows = [one for one in planned.plan if one.changes_something]
-    if rows:
-        tell("\n".join(terminal.registrations([would_be(one, update.ref) for one in rows], True)))
+        tell(f"{text.place(update)} at {text.short(update.commit)}: registering", False)
 
 
 def _told(row: Registration) -> dict[str, Any]:

@@ -11,21 +11,25 @@ import msgspec
 
 from .. import git
 from ..core.deployment import Deployment, NotDeployed, Resolution
-from ..core.errors import UnusableCommit
+from ..core.errors import UnusableCommit, UsageError
 from ..core.findings import finding
 from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
+from ..core.settings import FILES
 from ..flows.checker import CheckOptions
 from ..flows.interpreter import Interpreter
 from ..prefect_api.run_configs import check_runtimes
-from ..report import causes, text
+from ..report import causes, invocation, text
 from ..report.invocation import git_prefect, typed_here
 from ..report.rows import MANY
-from . import annotated_tags, push_notices, removed_flows
+from . import annotated_tags, pending, push_notices, removed_flows
 from .clonable import refuse_unclonable
-from .commit_settings import has_settings
+from .commit_settings import has_settings, settings_at
 from .selection import branch_point, count_flows, stay_elsewhere
-from .shared_code import shared_changes
-from .source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
+from .shared_code import importers, shared_changes
+from .source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit, uncommitted_flow_files
+
+SHOWN = 5
+"""So many flow files are named; the rest is counted."""
 
 SECONDS_TO_START, SECONDS_PER_FILE = 3, 0.04
 """What loading takes, about: to import Prefect and what many files share, and then for a file (benchmarks/RESULTS.md)."""
@@ -66,6 +70,12 @@ class Admission(msgspec.Struct, frozen=True):
     project_by_hand: str | None = None
     unchecked: bool = False
     """True when a flow file was not checked, so that the number of flows is not known."""
+    problems: Sequence[str] = ()
+    """Those of the remarks that say what is wrong: `git push --quiet` prints these only."""
+    existing: str = ""
+    """The one of them about errors that were there before."""
+    unchanged: bool = False
+    """True when it changes nothing that the last push of this ref has registered."""
 
 
 class NotAdmitted(msgspec.Struct, frozen=True):
@@ -73,6 +83,8 @@ class NotAdmitted(msgspec.Struct, frozen=True):
 
     update: RefUpdate
     lines: Sequence[str] = ()
+    is_problem: bool = False
+    """Whether they say what is wrong, so that `git push --quiet` prints them."""
 
 
 Decision = Union[Admission, NotAdmitted]
@@ -180,7 +192,7 @@ def admit(
     if annotated_tags.refused(ref):
         told = push_notices.is_refused(repository, update, push_notices.CHECK_PUSHED)
         line = f"{where}: nothing is queued, no agent can run an annotated tag [annotated-tag]"
-        return NotAdmitted(update, () if told else (line,))
+        return NotAdmitted(update, () if told else (line,), is_problem=True)
     if isinstance(ref, NotDeployed):
         if ref.reason.refuses_push:
             raise UnusableCommit(ref.reason.message, ref.reason.hint)
@@ -190,7 +202,7 @@ def admit(
     if found.unchecked:
         one = found.unchecked
         remark = f"{text.headline(one)}\n    hint: {typed_here(one.hint)}"
-        return Admission(update, ref.project, 0, [remark], ref.project_by_hand, unchecked=True)
+        return Admission(update, ref.project, 0, [remark], ref.project_by_hand, unchecked=True, problems=[remark])
     if ref.settings.runtime:
         commit = update.commit or ""
         check_runtimes(ref.settings.runtime, lambda path: git.read_files(repository, commit, [path]).get(path))
@@ -198,17 +210,48 @@ def admit(
         told = push_notices.is_refused(repository, update, push_notices.VALIDATE)
         errors = text.plural(len(found.refused), "error")
         line = f"{where}: nothing is queued: {errors} in what this push changes or breaks: {git_prefect('validate')}"
-        return NotAdmitted(update, () if told else (line,))
+        return NotAdmitted(update, () if told else (line,), is_problem=True)
     if update.kind == "review":
         return NotAdmitted(update, _of_review(repository, ref, found))
+    problems, notes = _problems(repository, ref, found), _notes(repository, ref, found)
     return Admission(
         update,
         ref.project,
         count_flows(repository, ref, found.files),
-        _remarks(repository, ref, found),
+        [*annotated_tags.announced(ref), *problems, *notes],
         ref.project_by_hand,
         unchecked=any(file.unchecked for file in found.files),
+        problems=problems,
+        existing=existing_errors(found),
+        unchanged=_is_unchanged(repository, ref, found),
     )
+
+
+def _is_unchanged(repository: git.Repository, ref: Deployment, found: Validation) -> bool:
+    """Whether the last push of this ref was registered, and this one changes nothing on which that registration rests."""
+    update = ref.update
+    last = pending.last_registration(repository, update)
+    if last is None or found.refused or any(one.code == "environment-broken" for one in found.remarks):
+        return False
+    before, now = last["commit"], update.commit or ""
+    if not changes_what_decides(repository, before, now):
+        return True
+    try:
+        if git.commit_of(repository, before) is None or settings_at(repository, before, update.remote).settings != ref.settings:
+            return False
+    except UsageError:
+        return False
+    listing = git.run_git(repository, "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, now)
+    changed = set(listing.decode("utf-8", "surrogateescape").split("\0")[:-1])
+    own = {file.path for file in found.files} | {flow["path"] for flow in last.get("flows", ())}
+    return not (changed & own or any(map(_may_be_read, changed)) or importers(repository, ref, before, found.files))
+
+
+def _may_be_read(path: str) -> bool:
+    """Whether a file may be one that a flow file reads, or that a run config names: not a source, settings, or hidden."""
+    parts = path.split("/")
+    is_data = path.endswith(DECIDING) and not path.endswith(".py") and parts[-1] not in FILES
+    return is_data and not any(part.startswith(".") for part in parts)
 
 
 def _of_review(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
@@ -219,36 +262,69 @@ def _of_review(repository: git.Repository, ref: Deployment, found: Validation) -
     merged = git_prefect("register", "--ref", update.review_of)
     return [
         f"{text.place(update)}: a review of {update.review_of}, not registered; once it is merged: {merged}",
-        *(f"  {one}" for one in _remarks(repository, ref, found)),
+        *(f"  {one}" for one in [*_problems(repository, ref, found), *_notes(repository, ref, found)]),
     ]
 
 
-def _remarks(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
-    """What a person should know of an admitted push before its flows are registered."""
-    update = ref.update
-    remarks = annotated_tags.announced(ref)
+def _problems(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
+    """What is wrong with an admitted push: with its flow files, or that it has none."""
+    problems = []
     if found.refused:
-        remarks.append(f"left out: {text.listed(sorted({one.path or '' for one in found.refused}), 3)}")
-    remarks += [existing_errors(found)] if found.existing else []
-    changed = git.changed_paths(repository, found.base, update.commit or "")
+        problems.append(f"left out: {text.listed(sorted({one.path or '' for one in found.refused}), 3)}")
+    problems += [existing_errors(found)] if found.existing else []
+    changed = git.changed_paths(repository, found.base, ref.update.commit or "")
     concerned = [
         one
         for one in found.remarks
         if one.code == "environment-broken" or (one.path in changed and one.severity == WARNING)
     ]
-    remarks += map(typed_here, causes.remarks(concerned))
-    all_are_new = ref.source.origin in changed and not has_settings(repository, found.base, update.remote)
-    if all_are_new and not found.files:
-        advice = how_to_name_flow_files(tree_of_commit(repository, update.commit or ""), ref.settings)
-        remarks += [f"no flow files in this commit: {advice}"] if advice else []
-    remarks += stay_elsewhere([file for file in found.files if all_are_new or file.path in changed], ref.settings)
-    remarks += shared_changes(repository, ref, found.base, found.files)
+    problems += map(typed_here, causes.remarks(concerned))
+    problems += [] if found.files else _no_flow_files(repository, ref, found.base)
+    return problems if ref.target.prune else [*problems, *_removed(repository, ref, found)]
+
+
+def _notes(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
+    """What else a person should know of an admitted push before its flows are registered."""
+    changed = git.changed_paths(repository, found.base, ref.update.commit or "")
+    all_are_new = _are_settings_new(repository, ref, found.base)
+    notes = stay_elsewhere([file for file in found.files if all_are_new or file.path in changed], ref.settings)
+    notes += shared_changes(repository, ref, found.base, found.files)
+    return [*notes, *_removed(repository, ref, found)] if ref.target.prune else notes
+
+
+def _removed(repository: git.Repository, ref: Deployment, found: Validation) -> list[str]:
     names = {flow.name for file in found.files for flow in file.flows}
-    return remarks + removed_flows.by_change(repository, update, ref.target, names)
+    return removed_flows.by_change(repository, ref.update, ref.target, names)
 
 
-def promise(admitted: Admission, told_live: bool, commit: str = "") -> str:
-    """What is said of a ref that is queued; `commit` stands in for the one that is pushed."""
+def _are_settings_new(repository: git.Repository, ref: Deployment, base: str | None) -> bool:
+    """Whether the push adds the settings, so that every flow is new to it."""
+    changed = git.changed_paths(repository, base, ref.update.commit or "")
+    return ref.source.origin in changed and not has_settings(repository, base, ref.update.remote)
+
+
+def _no_flow_files(repository: git.Repository, ref: Deployment, base: str | None) -> list[str]:
+    """What to do about a commit without flow files, if there is something; empty for a push that changes nothing of that."""
+    commit = ref.update.commit or ""
+    at_work = commit == git.commit_of(repository, "HEAD")
+    if at_work and (base is None or changes_what_decides(repository, base, commit)):
+        paths, untracked = uncommitted_flow_files(repository, ref.settings)
+        if paths:
+            verb = "is" if len(paths) == 1 else "are"
+            state = "untracked" if untracked else "not committed"
+            add = invocation.git("add", *paths)
+            return [
+                f"no flow files in this commit; {len(paths)} in your work tree {verb} {state}: {text.listed(paths, SHOWN)}\n"
+                f"    hint: {add} && git commit, then push again"
+            ]
+    if not _are_settings_new(repository, ref, base):
+        return []
+    advice = how_to_name_flow_files(tree_of_commit(repository, commit), ref.settings)
+    return [f"no flow files in this commit: {advice}"] if advice else []
+
+
+def promise(admitted: Admission, told_live: bool) -> str:
+    """What is said of a ref that is queued."""
     update, flows, project = admitted.update, admitted.flows, admitted.project
     what = (
         f"{text.plural(flows, 'flow')} → project {project}"
@@ -257,7 +333,7 @@ def promise(admitted: Admission, told_live: bool, commit: str = "") -> str:
         if admitted.unchecked
         else f"no flow of its own; project {project} is compared"
     )
-    once = f"{text.place(update)}: {what}, once {update.remote} has {commit or text.short(update.commit)}."
+    once = f"{text.place(update)}: {what}, once {update.remote} has {text.short(update.commit)}."
     if in_ci():
         return f"{once} CI is set, so nothing waits for that: {git_prefect('register', '--ref', update.name)}"
     return once if told_live else f"{once} What became of it: {git_prefect('status')}"

@@ -38,16 +38,21 @@ MANY = {
 ANY_TAG = "a push of a tag alone, and a new branch without new commits"
 
 
-def is_silent(repository: git.Repository, ref: ResolvedRef) -> bool:
-    """Whether there is nothing left to say of a push: it has no other refs, and the rest was said, or does not concern it."""
+def is_silent(repository: git.Repository, ref: ResolvedRef, is_announced: bool) -> bool:
+    """Whether there is nothing left to say of a push: it has no other refs, and the rest was said, or does not concern it.
+
+    The rest, which is about any push, waits for one that is announced, and of which something is printed.
+    """
+    if process.is_quiet(process.pushing_arguments()):
+        return True
     told = _told(repository)
-    return not _unsaid(ref.update, told) and (ANY_TAG in told or _looked_at(repository, ref) in told)
+    return not _unsaid(ref.update, told) and (not is_announced or ANY_TAG in told or _looked_at(repository, ref) in told)
 
 
-def news(repository: git.Repository, ref: ResolvedRef) -> list[str]:
+def news(repository: git.Repository, ref: ResolvedRef, is_announced: bool) -> list[str]:
     """The lines that tell what a push through pre-commit leaves out, each of its refs only once in a clone."""
     shown = ref.update
-    if is_silent(repository, ref) or hooks_path.sees_every_ref(repository):
+    if is_silent(repository, ref, is_announced) or hooks_path.sees_every_ref(repository):
         return []
     told = _told(repository)
     others = _unsaid(shown, told)
@@ -56,8 +61,10 @@ def news(repository: git.Repository, ref: ResolvedRef) -> list[str]:
         for name, typed in others
         if typed is None or any(target_for(ref.settings, one) for one in _either(shown, typed))
     ]
-    general = ANY_TAG not in told and any(target.tag for target in ref.settings.target)
-    new = {*(name for name, _ in others), ANY_TAG if general else _looked_at(repository, ref)}
+    general = is_announced and ANY_TAG not in told and any(target.tag for target in ref.settings.target)
+    new = {name for name, _ in others}
+    if is_announced:
+        new.add(ANY_TAG if general else _looked_at(repository, ref))
     # Where it cannot be written it is said again.
     with suppress(OSError):
         state_files.replace(_marker(repository), "\n".join(sorted({*told, *new})))

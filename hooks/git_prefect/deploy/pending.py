@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from ..core import state_files
+from ..core.fingerprints import of_prefect_configuration
 from ..core.json_input import Name, Seconds, checked, decode
 from ..core.model import RefUpdate
 from ..git import Repository
@@ -205,6 +206,20 @@ def log_lines(repository: Repository) -> list[dict[str, Any]]:
         return []
     lines = (checked(line, LogLine) for line in content.splitlines())
     return [line for line in lines if line and line["format"] == FORMAT]
+
+
+def last_registration(repository: Repository, update: RefUpdate) -> dict[str, Any] | None:
+    """The last line of the log of a ref, if it was registered then with the API that Prefect is set to now.
+
+    None also while a push of the ref waits: what it registers is not known yet.
+    """
+    ref = (update.remote, update.ref)
+    if any((one.remote, one.ref) == ref for one in entries(repository)):
+        return None
+    mine = [one for one in log_lines(repository) if (one["remote"], one["ref"]) == ref]
+    if not mine or mine[-1]["result"] not in ("registered", "nothing to register"):
+        return None
+    return mine[-1] if mine[-1].get("api") == of_prefect_configuration() else None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from ..git import process, remotes, trigger
 from ..report import text
 from ..report.invocation import executable, git_prefect, typed_here
 from . import pending, push_notices, watcher_process
-from .gate import Admission, Decision, changes_what_decides, in_ci, promise
+from .gate import Admission, Decision, in_ci, promise
 from .pending import Entry
 
 
@@ -41,12 +41,11 @@ def enqueue(repository: git.Repository, decisions: Sequence[Decision], inside_pu
     for decision in decisions:
         update = decision.update
         if not isinstance(decision, Admission):
-            lines += decision.lines
+            lines += announcement(repository, decision)
             continue
         tracking = git.tracking_ref(repository, update.remote, update.ref)
         before = git.commit_of(repository, tracking) if tracking else None
         told_live = bool(inside_push and tracking and before != update.commit and _is_worth_a_line(repository, decision))
-        told_live = told_live and not _is_registered(repository, update)
         # With several, what the first of them moves proves nothing: the remote is asked once the push has ended.
         told_live = told_live and len(remotes.push_urls(repository, update.remote)) <= 1
         if told_live and tracking:
@@ -68,11 +67,20 @@ def enqueue(repository: git.Repository, decisions: Sequence[Decision], inside_pu
     return ExitCode.OK
 
 
-def announcement(repository: git.Repository, admitted: Admission, told_live: bool = False) -> list[str]:
-    """What is said of a ref that is queued; nothing where it has no flow of its own and never had one."""
-    if not _is_worth_a_line(repository, admitted):
+def announcement(repository: git.Repository, decision: Decision, told_live: bool = False) -> list[str]:
+    """What is said of a ref: nothing where it has no flow of its own and never had one, or where nothing changes.
+
+    `git push --quiet` is told what is wrong only.
+    """
+    quiet = process.is_quiet(process.pushing_arguments())
+    if not isinstance(decision, Admission):
+        return [] if quiet and not decision.is_problem else list(decision.lines)
+    if decision.unchanged:
+        return [f"{text.place(decision.update)}: {decision.existing}"] if decision.existing else []
+    remarks = decision.problems if quiet else decision.remarks
+    if not _is_worth_a_line(repository, decision) or (quiet and not remarks):
         return []
-    return [promise(admitted, told_live), *(f"  {one}" for one in admitted.remarks)]
+    return [promise(decision, told_live), *(f"  {one}" for one in remarks)]
 
 
 def has_news(repository: git.Repository) -> bool:
@@ -81,6 +89,8 @@ def has_news(repository: git.Repository) -> bool:
 
 
 def _is_worth_a_line(repository: git.Repository, admitted: Admission) -> bool:
+    if admitted.unchanged:
+        return False
     return bool(admitted.flows or admitted.remarks or _has_registered(repository, admitted.update))
 
 
@@ -88,17 +98,6 @@ def _has_registered(repository: git.Repository, update: RefUpdate) -> bool:
     """Whether this clone has registered a flow from the ref before, which may be gone now."""
     ref = (update.remote, update.ref)
     return any((one["remote"], one["ref"]) == ref and one.get("flows") for one in pending.log_lines(repository))
-
-
-def _is_registered(repository: git.Repository, update: RefUpdate) -> bool:
-    """Whether the last push of this ref was registered, and this one changes nothing of that: there is no news."""
-    ref = (update.remote, update.ref)
-    mine = [one for one in pending.log_lines(repository) if (one["remote"], one["ref"]) == ref]
-    if any((one.remote, one.ref) == ref for one in pending.entries(repository)):
-        return False
-    if not mine or mine[-1]["result"] not in ("registered", "nothing to register"):
-        return False
-    return not changes_what_decides(repository, mine[-1]["commit"], update.commit or "")
 
 
 def _failures(waiting: Sequence[Entry]) -> list[str]:

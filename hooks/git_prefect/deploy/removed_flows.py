@@ -18,13 +18,21 @@ from . import pending
 
 def by_deletion(repository: git.Repository, update: RefUpdate) -> str:
     """What the deletion of a branch or tag leaves behind, as far as this clone has registered it."""
+    flows = left_by_deletion(repository, update)
+    if flows:
+        return f"{', '.join(flows)}: active in Prefect still, and each run fails. {_archive_it()}"
+    return "flows registered from it cannot be loaded any more"
+
+
+def left_by_deletion(repository: git.Repository, update: RefUpdate) -> list[str]:
+    """The flows, each with its project, that this clone has registered from a branch or tag and that stay active."""
     for line in reversed(pending.log_lines(repository)):
         if (line["remote"], line["ref"]) == (update.remote, update.ref) and line.get("flows"):
             gone = ("archived", "failed", "skipped")
             flows = sorted({f"{one['flow']} → {one['project']}" for one in line["flows"] if one["action"] not in gone})
             if flows:
-                return f"{', '.join(flows)}: active in Prefect still, and each run fails. {_archive_it()}"
-    return "flows registered from it cannot be loaded any more"
+                return flows
+    return []
 
 
 def _archive_it() -> str:

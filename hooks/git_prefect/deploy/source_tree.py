@@ -14,7 +14,7 @@ from ..core.model import CheckedFile, TreeEntry
 from ..core.settings import Settings
 from ..flows import interpreter
 from ..flows.checker import CheckOptions, check_flow_files
-from ..flows.discovery import Packages, Tree, closest_to_flow_files, flow_files
+from ..flows.discovery import Packages, Tree, closest_to_flow_files, flow_files, flow_paths
 from ..flows.imports import Imports
 from ..flows.interpreter import Interpreter
 from ..flows.source_memory import Memory
@@ -111,6 +111,22 @@ def importers_of(repository: git.Repository, tree: Tree, settings: Settings, pat
     files = flow_files(tree, settings, memory, Packages(python.folders, python.fingerprint))
     memory.save()
     return set(Imports(tree, settings.import_roots, state).importers(paths, [file.path for file in files]))
+
+
+def uncommitted_flow_files(repository: git.Repository, settings: Settings) -> tuple[list[str], bool]:
+    """Flow files of the work tree that are new there: paths that no commit has yet; whether all of them are untracked."""
+    if repository.top is None:
+        return [], False
+    status = git.run_git(
+        repository, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", "*.py"
+    ).decode("utf-8", "surrogateescape")  # fmt: skip
+    new = {line[3:]: line[:2] == "??" for line in status.split("\0")[:-1] if line[:2] in ("??", "A ", "AM")}
+    if not new:
+        return [], False
+    python = interpreter_for(repository, settings)
+    packages = Packages(python.folders, python.fingerprint)
+    paths = [path for path in flow_paths(tree_of_work_tree(repository), settings, packages) if path in new]
+    return paths, all(new[path] for path in paths)
 
 
 def how_to_name_flow_files(tree: Tree, settings: Settings) -> str:

@@ -82,8 +82,8 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
             return tried
         began = time.monotonic()
         with connection:
-            audience = Audience(connection)
-            audience.tell(f"{left:.3f}")
+            audience = Audience(connection, quiet=process.is_quiet(process.arguments_of(pusher)))
+            audience.send(f"{left:.3f}\n".encode())
             arrived = frozenset(entry.id for entry in entries if _has_arrived(repository, entry))
             if len(arrived) == len(entries):
                 # It has no more to tell. Once the push has ended, another git may have looked it up, and fail without it.
@@ -125,13 +125,21 @@ def _has_arrived(repository: git.Repository, entry: Entry) -> bool:
 class Audience:
     """Whoever watches at the terminal of the push; it may leave at any time."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, quiet: bool) -> None:
         self._connection = connection
+        self._quiet = quiet
+        self._heading = ""
         self.listens = True
 
-    def tell(self, lines: str) -> None:
-        """Have lines shown, while somebody listens."""
-        self.send(f"{lines}\n".encode())
+    def tell(self, lines: str, is_problem: bool) -> None:
+        """Have lines shown, while somebody listens; of a push that is quiet only what is wrong, below its heading."""
+        if not self._quiet:
+            self.send(f"{lines}\n".encode())
+        elif is_problem:
+            self.send(f"{self._heading}{lines}\n".encode())
+            self._heading = ""
+        else:
+            self._heading = f"{lines}\n"
 
     def send(self, content: bytes) -> None:
         """Send bytes as they are, while somebody listens."""

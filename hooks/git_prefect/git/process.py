@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -69,6 +70,43 @@ def pushing_process() -> Process | None:
 def pushing_arguments() -> list[str]:
     """Its command line; empty when there is none."""
     return next((arguments for _, arguments in ancestors() if _is_git(arguments)), [])
+
+
+def arguments_of(process: Process) -> list[str]:
+    """The command line of a process; empty when it has ended."""
+    seen = _look(process.pid)
+    return seen.arguments if seen is not None and seen.started == process.started else []
+
+
+WITH_VALUE = ("-o", "--push-option", "--repo", "--receive-pack", "--exec")
+"""Options of `git push` whose value is an argument of its own."""
+
+
+def is_quiet(arguments: Sequence[str]) -> bool:
+    """Whether the command line of a `git push` asks for no output but errors; of `--quiet` and `--verbose` the last counts.
+
+    git passes this on to its hooks in no other way, and pre-commit neither.
+    """
+    quiet = False
+    words = iter(arguments[arguments.index("push") + 1 :] if "push" in arguments else ())
+    for word in words:
+        if word == "--":
+            break
+        if word in WITH_VALUE:
+            next(words, None)
+        elif word.startswith("--"):
+            # git takes the beginning of an option for the option.
+            if word in ("--no-quiet", "--no-verbose") or (len(word) > 5 and "--verbose".startswith(word)):
+                quiet = False
+            elif "--quiet".startswith(word):
+                quiet = True
+        elif word.startswith("-"):
+            # `-uq`; what follows an `o` is its value.
+            for letter in word[1:].partition("o")[0]:
+                quiet = letter == "q" or (quiet and letter != "v")
+            if word.endswith("o"):
+                next(words, None)
+    return quiet
 
 
 def asked_for_stage(stage: str) -> bool:

@@ -63,9 +63,6 @@ WORKER_VARIABLES = (
 )  # fmt: skip
 """Variables that reach the process which loads flow files, decide which interpreter that is, or how hints are typed."""
 
-COMMIT = "{commit}"
-"""Stands for the short name of the pushed commit in what is kept of a record."""
-
 
 class Unanswered(Exception):
     """The full way has to be taken."""
@@ -163,9 +160,11 @@ def _answer(hook: str, pushed: Pushed, environ: Mapping[str, str]) -> str:
     decision = _read_decision(place, pusher, environ) if hook == "register" else None
     validated = ""
     if decision is None:
-        validated, *decision = _decide(place, pusher, before, known)
-        if hook != NATIVE and _may_hide_refs(place, pusher[2]):
+        validated, entry = _decide(place, pusher, before, known)
+        if hook != NATIVE and _may_hide_refs(pusher[2]):
             raise Unanswered
+        # What changes nothing that is registered says nothing.
+        decision = ["", entry]
         _write_decision(place, pusher, environ, decision)
     if hook == "validate":
         return validated
@@ -178,8 +177,8 @@ def _answer(hook: str, pushed: Pushed, environ: Mapping[str, str]) -> str:
     return told
 
 
-def _decide(place: Place, pusher: Process, before: str, known: str) -> tuple[str, str, str]:
-    """For a push that changes nothing on which its registration rests: what validate and register say, and the entry.
+def _decide(place: Place, pusher: Process, before: str, known: str) -> tuple[str, str]:
+    """For a push that changes nothing on which its registration rests: what validate says, and the entry.
 
     `before` is the commit of the tracking ref, `known` what git says that the remote has, if it does.
 
@@ -191,18 +190,13 @@ def _decide(place: Place, pusher: Process, before: str, known: str) -> tuple[str
     record = _read(place)["records"][key]
     if not -60 < time.time() - float(record["at"]) < AGE_LIMIT or record["installed"] != _installed(record["watched"]):
         raise Unanswered
-    registered, had_flows = _last_registered(place)
-    others = {registered, before, known or before} - {place.commit}
+    others = {_last_registered(place), before, known or before} - {place.commit}
     if any(_key(place, commit, configuration) != key for commit in others):
         raise Unanswered
     if _left_default_branch(place, record["default_branch"]) != record["left_at"]:
         # Another set of flows is registered from the branch.
         raise Unanswered
-    # Where a branch has no flow of its own, and never had one, its queue entry is not worth a line.
-    promise = record["register"] if record["flows"] or had_flows else ""
-    if is_queued(place, pusher):
-        return record["validate"], "", ""
-    return record["validate"], promise.replace(COMMIT, place.commit[:7]), _entry(place, pusher, before)
+    return record["validate"], "" if is_queued(place, pusher) else _entry(place, pusher, before)
 
 
 def _mark(place: Place, pusher: Process, environ: Mapping[str, str]) -> list[str]:
@@ -231,8 +225,8 @@ def _read_decision(place: Place, pusher: Process, environ: Mapping[str, str]) ->
     return parts[len(mark) :] if known else None
 
 
-def _last_registered(place: Place) -> tuple[str, bool]:
-    """The commit of the branch that was registered last, at the API that Prefect is set to; whether a flow ever was.
+def _last_registered(place: Place) -> str:
+    """The commit of the branch that was registered last, at the API that Prefect is set to.
 
     Raises:
         Unanswered: the last push of the branch ended otherwise, or a push was refused and that was not told yet.
@@ -253,7 +247,8 @@ def _last_registered(place: Place) -> tuple[str, bool]:
         raise Unanswered
     if last["api"] != fingerprints.of_prefect_configuration():
         raise Unanswered
-    return last["commit"], any(line.get("flows") for line in mine)
+    commit: str = last["commit"]
+    return commit
 
 
 def _has_untold_refusal(place: Place, lines: Sequence[bytes]) -> bool:
@@ -306,47 +301,17 @@ def _left_default_branch(place: Place, default: str) -> str:
     return place.git("merge-base", f"refs/remotes/{place.remote}/{default}", place.commit).decode().strip()
 
 
-def _may_hide_refs(place: Place, arguments: Sequence[str]) -> bool:
-    """Whether a push may have refs that pre-commit does not show, and of which nothing was said yet (`hidden_refs`)."""
+def _may_hide_refs(arguments: Sequence[str]) -> bool:
+    """Whether a push may have refs that pre-commit does not show, of which something may have to be said (`hidden_refs`)."""
     words = arguments[arguments.index("push") + 1 :] if "push" in arguments else None
     if words is None or any(word.startswith("-") and word not in QUIET for word in words):
         return True
     refspecs = [word for word in words if not word.startswith("-")][1:]
-    if len(refspecs) > 1 or any("*" in word for word in refspecs):
-        return True
-    try:
-        with open(os.path.join(place.state_dir, "unseen"), encoding="utf-8") as file:
-            told = file.read().split("\n")
-    except FileNotFoundError:
-        # With git's own hook in place there is nothing to say, and nothing is marked.
-        return not _is_native_hook_there(place)
-    return ANY_TAG not in told and _looked_at(place) not in told and not _is_native_hook_there(place)
-
-
-def _looked_at(place: Place) -> str:
-    """The mark of settings that were looked at, and have no target for tags."""
-    listed = place.git("ls-tree", "--full-tree", "--object-only", place.commit, "pyproject.toml", ".git-prefect.toml")
-    return f"settings {' '.join(listed.decode().split())}"
-
-
-def _is_native_hook_there(place: Place) -> bool:
-    """Whether git's own hook sees every ref of a push, where git looks for hooks by default."""
-    folder = os.path.join(place.common_dir, "hooks")
-    for name in ("pre-push", "pre-push.legacy"):
-        try:
-            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                if "git-prefect pre-push" in file.read().replace("'", ""):
-                    return True
-        except OSError:
-            continue
-    return False
+    return len(refspecs) > 1 or any("*" in word for word in refspecs)
 
 
 QUIET = ("-q", "--quiet", "-v", "--verbose", "-u", "--set-upstream", "--progress", "--no-progress", "-f", "--force")
 """Options of `git push` that add no ref to it."""
-
-ANY_TAG = "a push of a tag alone, and a new branch without new commits"
-"""As `deploy/hidden_refs.py` marks that it was said."""
 
 
 def _what_it_does(place: Place, where: str, old: str) -> str:
@@ -417,10 +382,8 @@ def place_of(repository: Repository, update: RefUpdate) -> Place:
     return Place(folders, (update.remote, update.url), update.ref, update.commit or "")
 
 
-def remember(
-    place: Place, interpreter: Interpreter, default_branch: str | None, said: tuple[str, str], flows: int
-) -> None:
-    """Keep what `validate` and `register` said of a push that was checked without a remark, and how many flows it has.
+def remember(place: Place, interpreter: Interpreter, default_branch: str | None, said: str) -> None:
+    """Keep what `validate` said of a push that was checked without a remark.
 
     Only of files that nothing but themselves, the settings of the commit and the interpreter decide.
 
@@ -432,9 +395,8 @@ def remember(
     key = _key(place, place.commit, place.git("config", "-z", "--list"))
     watched = {"folders": list(interpreter.folders), "files": list(interpreter.looked_at)}
     record = {
-        "at": time.time(), "watched": watched, "installed": _installed(watched), "validate": said[0], "register": said[1],
-        "flows": flows, "default_branch": default_branch or "",
-        "left_at": _left_default_branch(place, default_branch or ""),
+        "at": time.time(), "watched": watched, "installed": _installed(watched), "validate": said,
+        "default_branch": default_branch or "", "left_at": _left_default_branch(place, default_branch or ""),
     }  # fmt: skip
     kept = _read(place)
     newest = sorted(kept["records"].items(), key=lambda item: -float(item[1]["at"]))[: MOST - 1]

@@ -18,9 +18,10 @@ from ..core.errors import ExitCode, UsageError
 from ..deploy import annotated_tags, gate, queue
 from ..deploy.push_notices import CHECK_PUSHED, VALIDATE
 from ..deploy.remote_state import what_it_does
+from ..deploy.removed_flows import left_by_deletion
 from ..deploy.resolver import resolve
 from ..deploy.selection import newest_tags
-from ..git import refs
+from ..git import process, refs
 from ..report import text
 from ..report.invocation import git_prefect
 from .check_pushed import refuse_tag
@@ -46,15 +47,16 @@ def main(argv: Sequence[str]) -> int:
         queue.resume(repository)
         return ExitCode.OK
     updates = refs.from_stdin(repository, content.split("\n"), *argv)
+    quiet = process.is_quiet(process.pushing_arguments())
     for update in updates:
-        if update.commit is None and update.kind != "other":
+        if update.commit is None and update.kind != "other" and (not quiet or left_by_deletion(repository, update)):
             print(text.fitted(what_it_does(repository, update)))
     skipped = os.environ.get("SKIP", "").split(",")
     if {VALIDATE, CHECK_PUSHED, "prefect-register"} <= set(skipped):
         return ExitCode.OK
     pushed = [update for update in updates if update.commit is not None and update.kind != "other"]
     registered, older = newest_tags([resolve(repository, update) for update in pushed])
-    for ref in older:
+    for ref in [] if quiet else older:
         again = git_prefect("register", "--ref", ref.update.name)
         print(text.fitted(f"{text.place(ref.update)}: not registered, this push has a newer tag; {again}"))
     checked = [_check(repository, ref, skipped) for ref in registered]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..core.errors import ExitCode, UsageError
 from ..deploy.trigger_call import DONE, HOLD
+from ..git import process
 from ..git.trigger import in_folder
 from ..report import text
 from ..report.invocation import git_prefect
@@ -43,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     if not done:
         # Further branches of this push are not waited for.
         place.unlink(missing_ok=True)
+    if not done and not process.is_quiet(process.pushing_arguments()):
         print(f"git-prefect: it goes on in the background; what became of it: {git_prefect('status')}", file=sys.stderr)
     return ExitCode.OK
 

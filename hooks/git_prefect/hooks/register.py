@@ -22,9 +22,11 @@ def main(argv: Sequence[str]) -> int:
         return queue.enqueue(repository, [])
     ref = resolve(repository, update, project)
     skipped = os.environ.get("SKIP", "").split(",")
-    code = queue.enqueue(repository, [] if update.kind == "other" else [gate.admit(repository, ref, skipped)])
+    decisions = [] if update.kind == "other" else [gate.admit(repository, ref, skipped)]
+    is_announced = any(queue.announcement(repository, one) for one in decisions)
+    code = queue.enqueue(repository, decisions)
     if not push_notices.is_refused(repository, update, push_notices.VALIDATE, push_notices.CHECK_PUSHED):
-        hidden = hidden_refs.news(repository, ref)
+        hidden = hidden_refs.news(repository, ref, is_announced)
         if hidden:
             print(text.fitted("\n".join(hidden)))
     return code

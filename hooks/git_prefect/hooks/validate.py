@@ -62,18 +62,16 @@ def keep_record(
     # What else is said of an admission is about what this push changes; the next one that changes nothing has none of it.
     quiet = not found.remarks and not found.existing and _rests_on_files_alone(ref, found)
     if quiet and isinstance(decision, gate.Admission) and ref.update.kind == "branch":
-        said = (_in_words(found), gate.promise(decision, told_live=False, commit=fast_path.COMMIT))
         place = fast_path.place_of(repository, ref.update)
-        fast_path.remember(place, found.interpreter, ref.default_branch, said, decision.flows)
+        fast_path.remember(place, found.interpreter, ref.default_branch, _in_words(found))
 
 
 def _leave(repository: git.Repository, ref: Resolution, decision: gate.Decision) -> None:
     """Leave the gate's decision to the register hook of this push, where that would say no more."""
     update = ref.update
-    if update.kind != "branch" or gate.in_ci() or not hidden_refs.is_silent(repository, ref):
+    lines = queue.announcement(repository, decision)
+    if update.kind != "branch" or gate.in_ci() or not hidden_refs.is_silent(repository, ref, bool(lines)):
         return
-    announced = decision.lines if isinstance(decision, gate.NotAdmitted) else queue.announcement(repository, decision)
-    lines = list(announced)
     if lines == push_notices.unsaid(repository, lines) and not queue.has_news(repository):
         place, queued = fast_path.place_of(repository, update), isinstance(decision, gate.Admission)
         # What pre-commit tells of the remote is what its tracking ref is.

@@ -32,11 +32,11 @@ def remarks(line: Mapping[str, Any]) -> list[str]:
 def below_its_heading(line: Mapping[str, Any]) -> str:
     """What became of the flows of a push, below the line that told it is being registered (`deploy/delivery.py`).
 
-    Without what was told before it was done, and without what the push was told before it was sent: flows that are left out.
+    Without what the push was told before it was sent: flows that are left out.
     """
     if line.get("reason"):
         return f"  {line['result']}: {line['reason']}"
-    told = registrations([announced(row) for row in rows(line)], plan=False) or [f"  {line['result']}"]
+    told = registrations(rows(line), plan=False) or [f"  {line['result']}"]
     return "\n".join([*told, *remarks({**line, "left_out": ()})])
 
 
