@@ -57,7 +57,7 @@ def pushed(team: Team, files: dict[str, str]) -> str:
 
 def test_a_flow_that_an_upgrade_finds_waits_for_a_commit_that_changes_it(upgraded: Team) -> None:
     printed = pushed(upgraded, {"README.md": "one"})
-    assert f"create: late → {upgraded.project}-feature--x, version 1\n    {WHY}" in printed
+    assert f"registered: late → {upgraded.project}-feature--x, version 1\n    {WHY}" in printed
     assert schedules(upgraded) == {"etl": True, "late": False}
     pushed(upgraded, {"README.md": "two"})
     assert schedules(upgraded) == {"etl": True, "late": False}
