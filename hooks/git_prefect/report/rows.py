@@ -65,7 +65,8 @@ def files_in_words(files: Sequence[CheckedFile], errors: int, interpreter: str) 
     elsewhere = {(file.path, one.flow) for file in files for one in file.findings if one.code == "other-storage"}
     loaded = {(file.path, flow.name) for file in good for flow in file.sound_flows}
     if stay := len(elsewhere & loaded):
-        lines.append(f"{count - stay} of them can be registered, {stay} have a storage of their own [other-storage]")
+        own = "has a storage of its own" if stay == 1 else "have a storage of their own"
+        lines.append(f"{count - stay} of them can be registered, {stay} {own} [other-storage]")
     return "\n".join(lines)
 
 
