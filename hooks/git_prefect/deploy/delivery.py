@@ -268,8 +268,10 @@ def look_again(repository: git.Repository, entries: Sequence[Entry]) -> None:
     Whoever moved them may have registered before us, and have been overwritten.
     """
     last = {(line["remote"], line["ref"]): line for line in pending.log_lines(repository)}
+    waiting = {one.id for one in pending.entries(repository)}
     for entry in entries:
-        line = last.get((entry.remote, entry.ref))
+        # The last line of one that waits is of an earlier push.
+        line = None if entry.id in waiting else last.get((entry.remote, entry.ref))
         if line is None or not any(flow.get("action") in CHANGES for flow in line.get("flows", ())):
             continue
         update = RefUpdate(entry.remote, entry.url, entry.ref, line["commit"], line["commit"], None, "push")
