@@ -3,7 +3,7 @@
 import os
 import sys
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.1.0"
 
 
 def _leave_out_modules_of_others() -> None:
