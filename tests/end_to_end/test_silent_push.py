@@ -195,6 +195,23 @@ def test_a_quiet_push_prints_what_is_wrong(native: Team) -> None:
     assert deleted == ["origin/feature/y: deleted; broken → P-feature--y: active in Prefect still, and each run fails. Archive with git prefect prune"]
 
 
+def test_a_deletion_is_reported_where_flows_may_stay(native: Team) -> None:
+    clone = native.clone
+
+    def delete(branch: str) -> list[str]:
+        return [line for line in push(native, "origin", "--delete", branch) if "[deleted]" not in line]
+
+    clone.commit({"flows/etl.py": flow_file()})
+    clone.git("push", "--quiet", "--no-verify", "origin", "HEAD:refs/heads/elsewhere", "HEAD:refs/heads/feature/theirs")
+    assert delete("elsewhere") == [], "no target takes it"
+    assert delete("feature/theirs") == [
+        "origin/feature/theirs: deleted; flows registered from it cannot be loaded any more"
+    ]
+    assert push(native, "origin", "main:refs/heads/feature/none") == []
+    assert native.log()[-1]["result"] == "nothing to register"
+    assert delete("feature/none") == [], "this clone has registered none from it"
+
+
 def test_a_quiet_push_through_pre_commit(team: Team) -> None:
     """What pre-commit itself prints it prints all the same."""
     team.clone.commit({"flows/etl.py": flow_file()})

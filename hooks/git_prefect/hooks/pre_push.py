@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
+from msgspec.structs import replace
 
 from .. import git
-from ..core.deployment import Resolution
-from ..core.errors import ExitCode, UsageError
-from ..deploy import annotated_tags, gate, queue
+from ..core.deployment import Deployment, Resolution
+from ..core.errors import ExitCode, GitPrefectError, UsageError
+from ..core.model import RefUpdate
+from ..deploy import annotated_tags, gate, pending, queue
 from ..deploy.push_notices import CHECK_PUSHED, VALIDATE
 from ..deploy.remote_state import what_it_does
 from ..deploy.removed_flows import left_by_deletion
@@ -49,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     updates = refs.from_stdin(repository, content.split("\n"), *argv)
     quiet = process.is_quiet(process.pushing_arguments())
     for update in updates:
-        if update.commit is None and update.kind != "other" and (not quiet or left_by_deletion(repository, update)):
+        if update.commit is None and update.kind != "other" and _may_leave_flows(repository, update, quiet):
             print(text.fitted(what_it_does(repository, update)))
     skipped = os.environ.get("SKIP", "").split(",")
     if {VALIDATE, CHECK_PUSHED, "prefect-register"} <= set(skipped):
@@ -76,6 +78,23 @@ def main(argv: Sequence[str]) -> int:
             if one.found and decision.update == ref.update:
                 keep_record(repository, ref, one.found, decision)
     return code
+
+
+def _may_leave_flows(repository: git.Repository, update: RefUpdate, quiet: bool) -> bool:
+    """Whether flows may stay registered from a ref that is deleted; with `quiet`, whether this clone has registered some."""
+    flows = left_by_deletion(repository, update)
+    if flows or quiet:
+        return bool(flows)
+    if any((line["remote"], line["ref"]) == (update.remote, update.ref) for line in pending.log_lines(repository)):
+        return False
+    before = update.remote_commit and git.commit_of(repository, update.remote_commit)
+    if not before:
+        return True
+    try:
+        # Others may have registered it, where a target takes it.
+        return isinstance(resolve(repository, replace(update, commit=before, pushed_object=before)), Deployment)
+    except GitPrefectError:
+        return True
 
 
 class _Checked(msgspec.Struct, frozen=True):
