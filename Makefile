@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo check test test-all coverage fuzz mutations soak docs pictures servers lint bench clean
+.PHONY: demo check test test-all coverage fuzz mutations soak docs pictures servers tools lint bench clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -66,9 +66,20 @@ servers:
 	sudo=; if [ "$$(id -u)" -ne 0 ]; then sudo=sudo; fi; set -x; \
 	$$sudo apt-get update && $$sudo apt-get install --yes --no-install-recommends $$missing
 
+# The hook managers that some tests push through: husky and lefthook by npm, below .tools, and git-lfs (Debian, Ubuntu).
+TOOLS := husky@9.1.7 lefthook@1.13.6
+tools: .tools/$(subst @,-,$(subst $() ,_,$(TOOLS)))
+	@if command -v git-lfs >/dev/null; then echo "all tools are installed"; exit; fi; \
+	sudo=; if [ "$$(id -u)" -ne 0 ]; then sudo=sudo; fi; set -x; \
+	$$sudo apt-get update && $$sudo apt-get install --yes --no-install-recommends git-lfs
+
+.tools/$(subst @,-,$(subst $() ,_,$(TOOLS))):
+	npm install --no-audit --no-fund --no-save --ignore-scripts --prefix .tools $(TOOLS)
+	touch $@
+
 # About a quarter of an hour on two cores that do nothing else. BENCH=--keep writes benchmarks/RESULTS.md.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/all.py $(BENCH)
 
 clean:
-	rm -rf $(VENV) build hooks/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .tools build hooks/*.egg-info .mypy_cache .pytest_cache .ruff_cache

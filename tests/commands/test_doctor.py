@@ -411,7 +411,10 @@ def test_hooks_of_others_and_elsewhere(work: Clone, tmp_path: Path, with_command
     shared = tmp_path / "shared"
     work.git("config", "core.hooksPath", str(shared))
     elsewhere = (f"core.hooksPath is {shared}", "pre-push: none")
-    remedy = f'add to {shared / "pre-push"}: {executable()} pre-push "$@"'
+    hook = shared / "pre-push"
+    remedy = (
+        f'add this line to {hook}: git prefect pre-push "$@" (after a first line #!/bin/sh; then chmod +x {hook})'
+    )
     assert machine.hooks(work.repository) == Check("hooks", elsewhere, NOTHING, remedy)
     shared.mkdir()
     (shared / "pre-push").write_text(f'#!/bin/sh\n{executable()} pre-push "$@"\n')

@@ -22,6 +22,11 @@ def hooks(work: Clone) -> Hooks:
     return {path.name: (path.read_text(), path.stat().st_mode) for path in found if path.suffix != ".sample"}
 
 
+def changes(printed: str) -> list[str]:
+    """What is done, without what is explained or left."""
+    return [line for line in printed.splitlines() if not line.startswith(("left: ", "pre-commit runs "))]
+
+
 def pre_commit(work: Clone) -> None:
     (work.path / ".pre-commit-config.yaml").write_text("repos: []\n")
     command = ["pre-commit", "install", "--hook-type", "pre-push"]
@@ -56,7 +61,7 @@ def test_what_was_there_is_restored_exactly(work: Clone, shell: None, before: Ca
     would = work.git("prefect", "install", "--dry-run")
     assert hooks(work) == was
     did = work.git("prefect", "install")
-    assert would.splitlines() == [f"would {line}" for line in did.splitlines()]
+    assert changes(would) == [f"would {line}" for line in changes(did)]
     installed = hooks(work)
     assert installed != was
     assert work.git("prefect", "install") == NOTHING_TO_DO
@@ -68,9 +73,17 @@ def test_what_was_there_is_restored_exactly(work: Clone, shell: None, before: Ca
     would = work.git("prefect", "uninstall", "--dry-run")
     assert hooks(work) == installed
     did = work.git("prefect", "uninstall")
-    assert would.splitlines() == [f"would {line}" for line in did.splitlines()]
+    assert changes(would) == [f"would {line}" for line in changes(did)]
     assert hooks(work) == was
-    assert work.git("prefect", "uninstall") == NOTHING_THERE
+    assert changes(work.git("prefect", "uninstall")) == [NOTHING_THERE]
+    state = work.path / ".git" / "git-prefect"
+    assert state.exists()
+    left = f"left: {state} (log, records, verdicts); git prefect uninstall --purge removes it"
+    assert work.git("prefect", "uninstall").splitlines()[1:] == [left]
+    assert work.git("prefect", "uninstall", "--purge", "--dry-run") == f"{NOTHING_THERE}\nwould remove {state}"
+    assert state.exists()
+    assert work.git("prefect", "uninstall", "--purge") == f"{NOTHING_THERE}\nremove {state}"
+    assert not state.exists()
 
 
 @pytest.mark.parametrize("before", [nothing, theirs])

@@ -180,7 +180,10 @@ def test_beside_pre_commit_each_ref_is_registered_once(team: Team, ours_first: b
         team.prefect("install")
         team.clone.git("-c", "alias.pc=!pre-commit", "pc", "install", "--hook-type", "pre-push")
     else:
-        assert team.prefect("install") == f"write {team.clone.path}/.git/hooks/pre-push.legacy"
+        assert team.prefect("install") == (
+            f"write {team.clone.path}/.git/hooks/pre-push.legacy\n"
+            "pre-commit runs pre-push.legacy at every push, before the hooks of its configuration, with every ref"
+        )
     assert team.prefect("install") == "the pre-push hook is in place already"
     team.clone.commit({"flows/etl.py": flow_file()})
     team.clone.git("tag", "v1")
@@ -215,7 +218,11 @@ def test_a_hook_of_others_is_run_first_and_restored(team: Team) -> None:
     assert hooks(team)["pre-push"].startswith('#!/bin/sh\necho "theirs')
     assert os.access(folder / "pre-push", os.X_OK)
     assert set(hooks(team)) == {*before, "pre-push"}
-    assert team.prefect("uninstall") == "there is no pre-push hook of git-prefect's here"
+    assert team.prefect("uninstall").splitlines()[:2] == [
+        "there is no pre-push hook of git-prefect's here",
+        "left: prefect-validate, prefect-check-pushed, prefect-register in .pre-commit-config.yaml, which run at each push; "
+        "delete their lines",
+    ]
 
 
 def test_hooks_that_belong_to_another_tool_are_left_alone(team: Team) -> None:

@@ -20,7 +20,7 @@ from ..core.errors import ExitCode, NotAuthorised, OutOfReach, UsageError
 from ..core.model import GitStorage
 from ..core.targets import slug
 from ..deploy.commit_settings import settings_at
-from ..deploy.native_hook import is_pre_commits
+from ..deploy.native_hook import is_pre_commits, sees_every_ref
 from ..deploy.source_tree import how_to_name_flow_files, tree_of_work_tree
 from ..flows import interpreter
 from ..flows.discovery import Packages, flow_paths
@@ -449,7 +449,7 @@ def _installing(repository: git.Repository) -> list[str]:
             steps.append("pipx install pre-commit")
         environments = "--prepare-hooks" if runner == "prek" else "--install-hooks"
         steps.append(f"{runner or 'pre-commit'} install {environments} --hook-type pre-push")
-    if not hooks_path.sees_every_ref(repository):
+    if not sees_every_ref(repository):
         # So that the push itself registers, tags and all; without it a watcher does, in the background.
         steps.append(git_prefect("install"))
     return steps

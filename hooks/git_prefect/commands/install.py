@@ -7,28 +7,35 @@ from collections.abc import Sequence
 
 from .. import git
 from ..core.errors import ExitCode
-from ..deploy.native_hook import Step, installing, own_hooks_folder
+from ..deploy import hook_managers
+from ..deploy.native_hook import LEGACY, Step, installing, own_hooks_folder
 
 
 def main(argv: Sequence[str]) -> int:
     """Install the hook.
 
     Raises:
-        UsageError: the hooks folder is not git's own (`core.hooksPath`), or two hooks of others are in the way.
+        UsageError: the hooks belong to another tool, or two hooks of others are in the way.
     """
-    dry_run = arguments(
-        argv, "install", "Let every ref of a push be seen: several branches, tags, refs without commits."
-    )
+    description = "Let every ref of a push be seen: several branches, tags, refs without commits."
+    dry_run: bool = parser("install", description).parse_args(argv).dry_run
     repository = git.open_repository()
-    return carry_out(installing(own_hooks_folder(repository)), dry_run, "the pre-push hook is in place already")
+    manager = hook_managers.manager_of(repository)
+    if manager and manager.calls_us:
+        print(f"{manager.file} calls git-prefect already")
+        return ExitCode.OK
+    steps = installing(own_hooks_folder(repository))
+    code = carry_out(steps, dry_run, "the pre-push hook is in place already")
+    if any(step.path.name == LEGACY and step.content for step in steps):
+        print(f"pre-commit runs {LEGACY} at every push, before the hooks of its configuration, with every ref")
+    return code
 
 
-def arguments(argv: Sequence[str], name: str, description: str) -> bool:
-    """The command line of install and uninstall: whether it is only to say what would be done."""
-    parser = ArgumentParser(prog=f"git prefect {name}", description=description)
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    dry_run: bool = parser.parse_args(argv).dry_run
-    return dry_run
+def parser(name: str, description: str) -> ArgumentParser:
+    """What install and uninstall take."""
+    made = ArgumentParser(prog=f"git prefect {name}", description=description)
+    made.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    return made
 
 
 def carry_out(steps: Sequence[Step], dry_run: bool, nothing: str) -> int:

@@ -19,8 +19,9 @@ from ..core import state_files
 from ..core.deployment import ResolvedRef
 from ..core.model import RefUpdate
 from ..core.settings import FILES
-from ..git import hooks_path, process
+from ..git import process
 from ..report.invocation import git_prefect
+from .native_hook import sees_every_ref
 from .resolver import target_for
 
 WITH_VALUE = {"-o", "--push-option", "--repo", "--receive-pack", "--exec"}
@@ -52,7 +53,7 @@ def is_silent(repository: git.Repository, ref: ResolvedRef, is_announced: bool) 
 def news(repository: git.Repository, ref: ResolvedRef, is_announced: bool) -> list[str]:
     """The lines that tell what a push through pre-commit leaves out, each of its refs only once in a clone."""
     shown = ref.update
-    if is_silent(repository, ref, is_announced) or hooks_path.sees_every_ref(repository):
+    if is_silent(repository, ref, is_announced) or sees_every_ref(repository):
         return []
     told = _told(repository)
     others = _unsaid(shown, told)

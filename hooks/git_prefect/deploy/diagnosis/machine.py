@@ -17,7 +17,8 @@ from ...core.results import Check
 from ...flows.interpreter import Interpreter
 from ...git.hooks_path import hooks_folder, is_gits_own
 from ...report.invocation import executable, git_prefect
-from ..native_hook import BEFORE, is_ours, is_pre_commits
+from .. import hook_managers
+from ..native_hook import BEFORE, is_ours, is_pre_commits, sees_every_ref
 
 OLDEST_GIT = (2, 28)
 """The first with `reference-transaction` hooks and `init.defaultBranch`."""
@@ -51,14 +52,18 @@ def git_version() -> Check:
 def hooks(repository: git.Repository) -> Check:
     """Who runs at a push, and whether that leads to us."""
     folder = hooks_folder(repository)
-    own = is_gits_own(repository, folder)
+    manager = hook_managers.manager_of(repository)
+    delegated = hook_managers.delegated_folder(repository)
+    facts = [] if is_gits_own(repository, folder) else [f"core.hooksPath is {folder}"]
+    if delegated:
+        facts.append(f"its pre-push runs the hooks in {delegated}")
+        folder = delegated
     hook = folder / "pre-push"
-    facts = [] if own else [f"core.hooksPath is {folder}"]
     facts.append(f"pre-push: {_whose(hook)}")
     others = [place for place in (folder / "pre-push.legacy", folder / BEFORE) if place.exists()]
     facts += [f"{place.name}: {_whose(place)}" for place in others]
-    native = any(is_ours(place) for place in (hook, *others)) or "git-prefect" in _content(hook)
-    configured = _configured(repository)
+    native = sees_every_ref(repository)
+    configured = configured_hooks(repository)
     by_pre_commit = is_pre_commits(hook) and bool(configured)
     if by_pre_commit:
         facts.append(f"in .pre-commit-config.yaml: {', '.join(configured)}")
@@ -83,8 +88,8 @@ def hooks(repository: git.Repository) -> Check:
     problem = "no flow is checked and nothing is registered at a push"
     if configured:
         return Check("hooks", tuple(facts), problem, "pre-commit install --hook-type pre-push")
-    if not own:
-        return Check("hooks", tuple(facts), problem, f'add to {hook}: {executable()} pre-push "$@"')
+    if manager:
+        return Check("hooks", tuple(facts), problem, manager.hint)
     return Check("hooks", tuple(facts), problem, f"{install}, or the hooks of pre-commit: {git_prefect('init')}")
 
 
@@ -132,7 +137,7 @@ def _whose(path: Path) -> str:
     return f"{generated[1]}'s" if generated else "somebody else's"
 
 
-def _configured(repository: git.Repository) -> list[str]:
+def configured_hooks(repository: git.Repository) -> list[str]:
     """Our hooks in the configuration of pre-commit."""
     import yaml
 
