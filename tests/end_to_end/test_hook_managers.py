@@ -196,3 +196,25 @@ def test_hooks_that_others_share(bare: Team, owner: Callable[[Team], tuple[Path,
     hook.write_text('#!/bin/sh\ngit prefect pre-push "$@"\n')
     assert bare.prefect("install") == f"{hook} calls git-prefect already"
     refuses_and_registers(bare)
+
+
+def test_purge_keeps_what_is_not_registered_yet(native: Team) -> None:
+    native.clone.commit({"flows/etl.py": flow_file()})
+    native.push("origin", "feature/x", CI="1")
+    state = native.clone.path / ".git" / "git-prefect"
+    was = hooks(native)
+    assert native.prefect("uninstall", "--purge", check=False) == (
+        f"git-prefect: {state} has 1 pending registration, which would never be registered\n"
+        "hint: git prefect register --pending, then run this again"
+    )
+    assert hooks(native) == was
+    assert state.exists()
+
+
+def test_a_missing_tool_skips_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "IN_CI", False)
+    with pytest.raises(pytest.skip.Exception, match="no-such-tool is missing: make tools"):
+        tool("no-such-tool")
+    monkeypatch.setitem(globals(), "IN_CI", True)
+    with pytest.raises(pytest.fail.Exception, match="no-such-tool is missing: make tools"):
+        tool("no-such-tool")
