@@ -204,7 +204,8 @@ def test_a_module_that_the_hooks_own_environment_lacks_refuses_nothing(work: Clo
     assert (code, err) == (1, ""), "by hand, nothing checked is no success"
     assert out.startswith(
         f"warning: Python {sys.version.split()[0]} with Prefect {prefect.__version__}, {sys.executable}: 'no_such_module' is not installed in the hook's own environment; "
-        "1 flow file is unchecked [environment-broken]\n  hint: set `python` in the settings"
+        "1 flow file is unchecked [environment-broken]\n  hint: install prefect<2, marshmallow<4 and what the flows import there, or let "
+        "the setting `python` name another interpreter\n"
     )
     assert git_prefect(work.path, "validate", **in_push(work))[0] == 0
 

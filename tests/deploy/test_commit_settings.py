@@ -50,7 +50,8 @@ def validate(work: Clone, *arguments: str, **environ: str) -> tuple[int, str, st
 
 
 def test_every_path_and_pattern_is_taken_from_the_folder(work: Clone) -> None:
-    commit = work.commit({f"{FOLDER}/pyproject.toml": OF_A_FOLDER, "pyproject.toml": "[project]\nname = 'x'\n"})
+    folders = {f"{FOLDER}/lib/a.py": "", "teams/shared/b.py": ""}
+    commit = work.commit({f"{FOLDER}/pyproject.toml": OF_A_FOLDER, "pyproject.toml": "[project]\nname = 'x'\n", **folders})
     work.git("push", "--quiet", "origin", "main")
     for where in (commit, None):
         source = settings_at(work.repository, where, "origin")
@@ -140,3 +141,53 @@ def test_a_wrong_value_is_named_by_its_file(work: Clone, content: str, said: str
     with pytest.raises(UnusableCommit) as raised:
         settings_at(work.repository, work.head(), "origin")
     assert str(raised.value).startswith(said)
+
+
+MISSING = {
+    "nowhere": "src", "a file": "README", "data of a file": "README/x", "a dangling link": "dangling", "in a link that leads out": "out/x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", MISSING)
+def test_an_import_root_that_does_not_exist_is_an_error_of_the_settings(work: Clone, way: str) -> None:
+    root = MISSING[way]
+    (work.path / "dangling").symlink_to("nowhere")
+    (work.path / "out").symlink_to("../nowhere")
+    work.git("add", "dangling", "out")
+    work.commit({".git-prefect.toml": f'import-roots = ["lib", "{root}"]\n', "lib/a.py": "", "flow.py": FLOW.format(name="x")})
+    for arguments, where in (("--ref", "main"), "this commit"), ((), "the work tree"):
+        assert validate(work, *arguments) == (
+            2, "", f"git-prefect: .git-prefect.toml: import-roots: {root!r} is no folder of {where}, so what flow files import "
+            "from it is not found\nhint: correct import-roots in .git-prefect.toml, or add and commit the folder\n",
+        )  # fmt: skip
+
+
+def test_import_roots_that_exist(work: Clone) -> None:
+    """A link to a folder, a submodule, what is below one, and a folder of the settings' own."""
+    (work.path / "link").symlink_to("lib")
+    work.git("add", "link")
+    sub = work.path.parent / "sub"
+    subprocess.run(["git", "init", "-q", str(sub)], check=True)
+    subprocess.run(["git", "-C", str(sub), "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    work.git("submodule", "add", "--quiet", str(sub), "vendor/sub")
+    work.commit({"pyproject.toml": '[tool.git-prefect]\nimport-roots = [".", "./lib/", "link", "link/deep", "vendor/sub"]\n', "lib/deep/a.py": "", "flow.py": FLOW.format(name="x")})
+    assert [validate(work, *arguments)[::2] for arguments in (("--ref", "main"), ())] == [(0, "")] * 2
+    work.commit({"pyproject.toml": '[tool.git-prefect]\nimport-roots = ["vendor/sub/src"]\n'})
+    assert validate(work, "--ref", "main")[0] == 0
+
+
+def test_an_import_root_of_a_folder_is_named_as_it_is_written(work: Clone) -> None:
+    work.commit({"etl/pyproject.toml": '[tool.git-prefect]\nimport-roots = ["lib", "../shared"]\n', "etl/lib/a.py": "", "flow.py": FLOW.format(name="x")})
+    code, out, err = validate(work, "--ref", "main")
+    assert (code, out, err.splitlines()[0]) == (
+        2, "", "git-prefect: etl/pyproject.toml: tool.git-prefect.import-roots: '../shared' is no folder of this commit, so what flow "
+        "files import from it is not found",
+    )  # fmt: skip
+
+
+def test_borrowed_settings_need_no_folder_in_an_old_tag(work: Clone) -> None:
+    work.commit({"flow.py": FLOW.format(name="x")})
+    work.git("tag", "old")
+    work.commit({".git-prefect.toml": 'import-roots = ["src"]\n', "src/a.py": ""})
+    work.git("push", "--quiet", "origin", "main", "old")
+    assert validate(work, "--ref", "old")[0] == 0

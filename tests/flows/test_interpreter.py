@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from git_prefect.core.errors import UsageError
 from git_prefect.core.settings import Settings
+from git_prefect.deploy.diagnosis import machine
 from git_prefect.flows import interpreter
 
 from .conftest import FLOW, Checked, make_venv, site_of
@@ -159,7 +160,24 @@ def test_what_the_hooks_own_environment_lacks(repository: Checked) -> None:
         "'pandas_of_the_team', 'spark_of_the_team' are not installed in the hook's own environment"
         in files[0].findings[0].message
     )
-    assert "`python`" in files[0].findings[0].hint
+    assert files[0].findings[0].hint == IS_CHOSEN
+
+
+IS_CHOSEN = "install prefect<2, marshmallow<4 and what the flows import there, or let the setting `python` name another interpreter"
+
+
+@pytest.mark.parametrize(
+    ("origin", "hint"),
+    [("setting python", IS_CHOSEN), (".venv of the repository", IS_CHOSEN), ("PATH", "set `python` in the"), ("the hook's own", "set `python` in the")],
+)
+def test_no_hint_proposes_the_python_that_is_set(repository: Checked, origin: str, hint: str) -> None:
+    lacking = replace(repository.python, own=True, origin=origin)
+    without = replace(lacking, problem="Prefect is not installed there, so no flow can be loaded")
+    for python in lacking, without:
+        (file,) = repository.check({"a.py": "import pandas_of_the_team\n" + FLOW}, python=python)
+        assert [one.hint.startswith(hint) for one in file.findings] == [True]
+    said = machine.interpreter(without).remedy
+    assert ("let the setting `python` name another interpreter" in said) is (origin == "setting python")
 
 
 def test_answers_are_kept_until_the_environment_changes(

@@ -115,6 +115,16 @@ def read(files: Mapping[str, bytes], machine: Mapping[str, str] | None = None, f
     return Source(_with_machine(settings, machine or {}, os.environ), origin, folder)
 
 
+def missing_import_root(source: Source, root: str, where: str) -> UnusableCommit:
+    """The refusal of settings that name an import root, a path from the root of the repository, which is no folder there."""
+    prefix = "tool.git-prefect." if posixpath.basename(source.origin) == "pyproject.toml" else ""
+    written = posixpath.relpath(root, source.folder or ".")
+    return UnusableCommit(
+        f"{source.origin}: {prefix}import-roots: {written!r} is no folder of {where}, so what flow files import from it is not found",
+        f"correct {prefix}import-roots in {source.origin}, or add and commit the folder",
+    )
+
+
 LARGEST_FILE, MOST_PARTS = 500_000, 32
 """Bytes of a settings file, and parts of a dotted key: what a parser of TOML needs grows with their product, and beyond."""
 

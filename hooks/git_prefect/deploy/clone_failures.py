@@ -114,7 +114,9 @@ def _explained(
         ),
         "no-tls": (
             f"{at}: what answers there does not speak TLS, and agents clone over https",
-            "name the host's https port in the remote's URL, or set `clone-url-secret`",
+            f"correct the URL in {secret}"
+            if where.git_clone_url_secret_name
+            else "name the host's https port in the remote's URL, or set `clone-url-secret`",
         ),
         "no-host": (
             f"{at}: there is no host {host}, so no agent could clone",
@@ -123,7 +125,9 @@ def _explained(
         ),
         "no-answer": (
             f"{at}: {host} does not answer, so no agent could clone",
-            "is the port right? A remote over ssh does not tell the port of https: `clone-url-secret` holds a whole URL",
+            f"is the port of the URL in {secret} right?"
+            if where.git_clone_url_secret_name
+            else "is the port right? A remote over ssh does not tell the port of https: `clone-url-secret` holds a whole URL",
         ),
         "ssh-key": (
             f"{at}: {host} accepts no key that ssh has here: an agent with these keys could not clone",

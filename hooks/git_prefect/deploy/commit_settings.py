@@ -11,7 +11,8 @@ from .. import git
 from ..core import settings
 from ..core.errors import UnusableCommit, UsageError
 from ..core.model import RefUpdate
-from ..core.settings import Source
+from ..core.settings import Source, missing_import_root
+from ..flows.discovery import SUBMODULE
 
 
 def settings_at(repository: git.Repository, commit: str | None, remote: str) -> Source:
@@ -26,6 +27,7 @@ def settings_at(repository: git.Repository, commit: str | None, remote: str) -> 
     """
     machine = git.machine_settings(repository)
     source = _of_tree(repository, commit, machine)
+    _check_import_roots(repository, commit, source)
     if source.origin != "defaults" or commit is None:
         return source
     default = git.default_branch(repository, remote)
@@ -55,6 +57,31 @@ def _of_tree(repository: git.Repository, commit: str | None, machine: Mapping[st
             "keep one of them, or write the settings of all into .git-prefect.toml in the root",
         )
     return found[0] if found else root
+
+
+def _check_import_roots(repository: git.Repository, commit: str | None, source: Source) -> None:
+    """Refuse settings with an import root that their own commit (None: the work tree) does not have.
+
+    Raises:
+        UnusableCommit: one is no folder there, as git has it: symlinks are followed, submodules are left to their images.
+    """
+    roots = [root for root in source.settings.import_roots if posixpath.normpath(root) != "."]
+    if commit is None:
+        missing = [root for root in roots if not os.path.isdir(os.path.join(repository.top or ".", root))]
+    else:
+        missing = [root for root in roots if not _is_folder(repository, commit, posixpath.normpath(root))]
+    if missing:
+        where = "the work tree" if commit is None else "this commit"
+        raise missing_import_root(source, missing[0], where)
+
+
+def _is_folder(repository: git.Repository, commit: str, path: str) -> bool:
+    asked = f"{commit}:{path}\n".encode("utf-8", "surrogateescape")
+    kind = git.run_git(repository, "cat-file", "--batch-check=%(objecttype)", "--follow-symlinks", stdin=asked).strip()
+    if kind == b"tree":
+        return True
+    submodules = [one.path for one in git.tree_entries(repository, commit) if one.mode == SUBMODULE]
+    return any(f"{path}/".startswith(f"{one}/") for one in submodules)
 
 
 def _below_root(repository: git.Repository, commit: str | None) -> list[str]:

@@ -389,7 +389,7 @@ def _unchecked(files: Sequence[Attributed], interpreter: Interpreter) -> Finding
     modules = sorted({repr(one.known.verdict.missing) for one in files})
     verb = "is" if len(modules) == 1 else "are"
     problem = f"{', '.join(modules)} {verb} not installed in the hook's own environment"
-    return broken_environment(problem, interpreter.describe(), len(files))
+    return broken_environment(problem, interpreter, len(files))
 
 
 def _checked(one: Attributed, findings: Sequence[Finding]) -> CheckedFile:
@@ -403,7 +403,7 @@ def _checked(one: Attributed, findings: Sequence[Finding]) -> CheckedFile:
 def _none_checked(
     files: Sequence[FlowFile], problem: str, interpreter: Interpreter, detail: str = ""
 ) -> list[CheckedFile]:
-    one = replace(broken_environment(problem, interpreter.describe(), len(files)), detail=detail)
+    one = replace(broken_environment(problem, interpreter, len(files)), detail=detail)
     return [
         CheckedFile(file.path, file.blob, (), (one,) if number == 0 else (), False, True)
         for number, file in enumerate(files)

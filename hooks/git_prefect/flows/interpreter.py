@@ -52,6 +52,11 @@ class Interpreter(msgspec.Struct, frozen=True):
     """Files that decided which interpreter it is: candidates that come before it, and its own."""
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether the setting `python`, or an environment in the repository, says that it is this one."""
+        return self.origin not in ("PATH", "the hook's own")
+
+    @property
     def shown(self) -> str:
         """Its path, from the root of the repository where it is in there."""
         inside = os.path.relpath(self.path, self.repository)

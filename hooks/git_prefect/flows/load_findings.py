@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
 from .import_findings import Sources, failed_import, not_on_agent, nowhere, relative_import
+from .interpreter import Interpreter
 from .modules import TreeModules
 from .prefect_config import MOST_NAMED, keys_here, missing_keys, variable
 from .prefect_names import of_error
@@ -418,12 +419,15 @@ def no_flow(path: str, builds: bool, named: bool = False) -> Finding:
     )
 
 
-def broken_environment(problem: str, python: str, count: int) -> Finding:
+def broken_environment(problem: str, python: Interpreter, count: int) -> Finding:
     """The one finding for all files that an interpreter cannot load."""
     files = "1 flow file is" if count == 1 else f"{count} flow files are"
-    return finding(
-        "environment-broken",
-        f"{python}: {problem}; {files} unchecked",
-        "set `python` in the settings to the interpreter that has the flows' dependencies, such as "
-        '".venv/bin/python", with prefect<2 and marshmallow<4',
-    )
+    needs = "prefect<2, marshmallow<4 and what the flows import"
+    if python.is_chosen:
+        hint = f"install {needs} there, or let the setting `python` name another interpreter"
+    else:
+        hint = (
+            "set `python` in the settings to the interpreter that has the flows' dependencies, such as "
+            '".venv/bin/python", with prefect<2 and marshmallow<4'
+        )
+    return finding("environment-broken", f"{python.describe()}: {problem}; {files} unchecked", hint)

@@ -159,6 +159,8 @@ def interpreter(found: Interpreter | GitPrefectError) -> Check:
         ", ".join(f"{name} {version}" for name, version in packages.items()) or "no packages",
     ]
     set_python = "set `python` to the interpreter that has the flows' dependencies"
+    if found.origin == "setting python":
+        set_python = "let the setting `python` name another interpreter, which has the flows' dependencies"
     if found.problem:
         return Check(
             "interpreter", tuple(facts), found.problem, f"pip install 'prefect[git]<2' 'marshmallow<4', or {set_python}"
