@@ -6,7 +6,7 @@ import pytest
 
 from git_prefect.core.model import RefUpdate
 from git_prefect.core.settings import Target
-from git_prefect.core.targets import matches, project_of, slug, target_of
+from git_prefect.core.targets import matches, pattern_like, project_of, slug, target_of
 
 
 def update(ref: str) -> RefUpdate:
@@ -32,6 +32,18 @@ def update(ref: str) -> RefUpdate:
 )
 def test_patterns_are_gits_own(pattern: str, name: str, expected: bool) -> None:
     assert matches(pattern, name) is expected
+
+
+@pytest.mark.parametrize(
+    ("ref", "pattern"),
+    [
+        ("refs/tags/v1.4", "v*"), ("refs/tags/1.4", "[0-9]*"), ("refs/tags/release-7", "release-*"), ("refs/tags/build-7", "build-7"),
+        ("refs/tags/7", "7"), ("refs/heads/v1", "v1"),
+    ],
+)  # fmt: skip
+def test_a_target_for_a_release_takes_its_like(ref: str, pattern: str) -> None:
+    assert pattern_like(update(ref)) == pattern
+    assert matches(pattern, ref.split("/", 2)[2])
 
 
 def test_the_first_target_that_matches_wins() -> None:

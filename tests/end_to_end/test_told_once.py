@@ -42,10 +42,12 @@ REGISTERED = [
 
 
 def no_target(place: str, kind: str, name: str) -> list[str]:
+    paste = ["    [[tool.git-prefect.target]]", f'    tag = "{name}"', '    project = "production"'] if kind == "tag" else []
     return [
         f"{place}: not registered, no target takes it [no-target]",
         f'  hint: add a target with {kind} = "{name}" and a project to the settings; which target takes what: '
         f"git prefect register --explain --ref {name}",
+        *paste,
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -10,10 +9,8 @@ import msgspec
 from packaging.version import InvalidVersion, Version
 
 from .. import git
+from ..core.targets import RELEASE
 from ..git.ls_remote import RemoteRefs
-
-TAG = re.compile(r"(?P<prefix>|[vVr]|(?:release|rel|version)[-_/]?v?)(?P<version>\d[\w.+-]*)")
-"""Names that people give to releases: `v1.2`, `1.2.3`, `release-1.2`."""
 
 
 class Releases(msgspec.Struct, frozen=True):
@@ -40,7 +37,7 @@ def releases_among(tags: Mapping[str, bool]) -> Releases | None:
     """The releases among tags: those with the prefix that most versions have; None where no tag is a version."""
     versions: dict[str, tuple[str, Version]] = {}
     for name in tags:
-        found = TAG.fullmatch(name)
+        found = RELEASE.fullmatch(name)
         # A number alone may be anything: a build, a ticket.
         if found and (found["prefix"] or "." in name):
             try:

@@ -15,6 +15,19 @@ LONGEST_NAME = 60
 """Characters of a branch, user or repository name inside a project name."""
 
 
+RELEASE = re.compile(r"(?P<prefix>|[vVr]|(?:release|rel|version)[-_/]?v?)(?P<version>\d[\w.+-]*)")
+"""Names that people give to the tags of releases: `v1.2`, `1.2.3`, `release-1.2`."""
+
+
+def pattern_like(update: RefUpdate) -> str:
+    """A pattern that takes a ref, and where it is the tag of a release, its like: `v*` for `v1.4`."""
+    found = RELEASE.fullmatch(update.name) if update.kind == "tag" else None
+    # A number alone may be anything: a build, a ticket.
+    if not found or not (found["prefix"] or "." in update.name):
+        return update.name
+    return f"{found['prefix']}*" if found["prefix"] else "[0-9]*"
+
+
 def matches(pattern: str, name: str) -> bool:
     """Whether a ref's short name matches, as git's own patterns do: `*` stops at `/`, `**` does not."""
     # Anchored, and a name below a matching "folder" does not count: `main` is not `main/old`.

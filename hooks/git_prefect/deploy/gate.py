@@ -24,6 +24,7 @@ from ..report.rows import MANY
 from . import annotated_tags, pending, push_notices, removed_flows
 from .clonable import refuse_unclonable
 from .commit_settings import has_settings, settings_at
+from .resolver import target_to_paste
 from .selection import branch_point, count_flows, stay_elsewhere
 from .shared_code import importers, shared_changes
 from .source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit, uncommitted_flow_files
@@ -352,10 +353,9 @@ def _no_target(repository: git.Repository, ref: NotDeployed) -> list[str]:
     if update.remote_commit and not changes_what_decides(repository, update.remote_commit, update.commit or ""):
         return []
     explained = git_prefect("register", "--explain", "--ref", update.name)
-    return [
-        f"{text.place(update)}: not registered, no target takes it [no-target]\n"
-        f"  hint: {ref.reason.remedy}; which target takes what: {explained}"
-    ]
+    hint = f"  hint: {ref.reason.remedy}; which target takes what: {explained}"
+    paste = [f"    {line}" for line in target_to_paste(ref)]
+    return ["\n".join([f"{text.place(update)}: not registered, no target takes it [no-target]", hint, *paste])]
 
 
 DECIDING = (".py", ".toml", ".yaml", ".yml", ".json")

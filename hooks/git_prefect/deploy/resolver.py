@@ -9,7 +9,7 @@ from ..core.deployment import Deployment, NotDeployed, Reason, Resolution
 from ..core.errors import UnusableCommit
 from ..core.model import GitStorage, RefUpdate
 from ..core.settings import Settings, Source, Target, with_project
-from ..core.targets import project_of, reserved_project, target_of
+from ..core.targets import pattern_like, project_of, reserved_project, target_of
 from ..git.clone_url import storage_of
 from ..git.remotes import fetch_url
 from .commit_settings import settings_at, uncommitted_settings
@@ -105,7 +105,16 @@ def add_target(repository: git.Repository, update: RefUpdate) -> str:
     here: Source | None = uncommitted_settings(repository, update)
     if here and target_for(here.settings, update):
         return f"commit and push {here.origin}: as it is here it has a target for {update.name}"
-    return f'add a target with {update.kind} = "{update.name}" and a project to the settings'
+    return f'add a target with {update.kind} = "{pattern_like(update)}" and a project to the settings'
+
+
+def target_to_paste(ref: NotDeployed) -> list[str]:
+    """The lines of a target for a tag that no target takes, as the file of the settings has to have them."""
+    update = ref.update
+    if update.kind != "tag" or not ref.reason.remedy.startswith("add "):
+        return []
+    table = "[[tool.git-prefect.target]]" if ref.source.origin.endswith("pyproject.toml") else "[[target]]"
+    return [table, f'tag = "{pattern_like(update)}"', 'project = "production"']
 
 
 def user_of(repository: git.Repository) -> str:
