@@ -82,13 +82,26 @@ def test_a_database_that_cannot_be(environment, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
 
 
+MISSING = """
+import importlib.abc, sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            raise ModuleNotFoundError("No module named '{missing}'", name="{missing}")
+
+sys.meta_path.insert(0, Missing())
+"""
+"""A module on PYTHONPATH would not do: it takes the place of none that git-prefect needs."""
+
+
 @pytest.mark.parametrize("module", ["graphql", "starlette", "uvicorn"])
 def test_without_the_extra(environment, tmp_path, module):
     blocked = tmp_path / "blocked"
     blocked.mkdir()
-    (blocked / f"{module}.py").write_text(f"raise ModuleNotFoundError('No module', name='{module}')\n")
+    (blocked / "sitecustomize.py").write_text(MISSING.format(module=module, missing=module))
     environment["PYTHONPATH"] = f"{blocked}:{environment['PYTHONPATH']}"
-    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True)
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=60)
     message = (
         f"git-prefect: the development API needs {module}, which is not part of the base install, "
         "because only demos and tests use it. "
@@ -100,9 +113,9 @@ def test_without_the_extra(environment, tmp_path, module):
 def test_a_module_that_is_missing_elsewhere_is_told_as_it_is(environment, tmp_path):
     blocked = tmp_path / "blocked"
     blocked.mkdir()
-    (blocked / "uvicorn.py").write_text("import no_such_module_of_uvicorns\n")
+    (blocked / "sitecustomize.py").write_text(MISSING.format(module="uvicorn", missing="no_such_module_of_uvicorns"))
     environment["PYTHONPATH"] = f"{blocked}:{environment['PYTHONPATH']}"
-    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True)
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "ModuleNotFoundError: No module named 'no_such_module_of_uvicorns'")
 
 

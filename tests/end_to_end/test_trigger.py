@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -210,7 +211,7 @@ def test_the_hook_of_others_sees_every_transaction_and_is_put_back(native: Team,
 
 def test_where_the_hooks_belong_to_another_tool_the_watcher_serves(native: Team) -> None:
     native.clone.git("config", "core.hooksPath", ".husky")
-    line = native.prefect("install", check=False).partition("on: ")[2]
+    (line,) = re.findall(r"git prefect pre-push \S+", native.prefect("install", check=False))
     husky = native.clone.path / ".husky" / "pre-push"
     husky.parent.mkdir()
     husky.write_text(f"#!/bin/sh\n{line}\n")
