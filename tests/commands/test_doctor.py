@@ -448,5 +448,5 @@ def test_an_interpreter_that_cannot_load_flows(tmp_path: Path) -> None:
     assert machine.interpreter(found) == Check(
         "interpreter", (found.describe() + " (setting python)", "no packages"),
         "Prefect is not installed there, so no flow can be loaded",
-        "pip install 'prefect[git]<2' 'marshmallow<4', or set `python` to the interpreter that has the flows' dependencies",
+        "pip install 'prefect[git]<2' 'marshmallow<4', or let the setting `python` name another interpreter, which has the flows' dependencies",
     )  # fmt: skip
