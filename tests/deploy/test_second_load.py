@@ -11,6 +11,8 @@ import pytest
 from ..repository import Clone
 from ..test_cli import FLOW, git_prefect
 
+pytestmark = pytest.mark.slow
+
 IMPORTS = "import datetime, itertools, random, time, uuid\nimport pendulum\nfrom prefect import Flow, Parameter, task\n"
 MADE = IMPORTS + 'from prefect.schedules import IntervalSchedule\n\n@task\ndef one(rows=None): ...\n\nwith Flow("etl") as flow:\n'
 OF_A_SET = """\

@@ -14,6 +14,8 @@ from ..servers.programs import IN_CI
 from .conftest import PROJECT, Team, flow_file
 from .test_native import hooks
 
+pytestmark = pytest.mark.slow
+
 TOOLS = PROJECT / ".tools" / "node_modules" / ".bin"
 IN_PLACE = "the pre-push hook is in place already"
 
