@@ -327,7 +327,7 @@ def test_a_file_that_could_not_be_checked_keeps_the_push_waiting(team: Clone) ->
     delivery.deliver(team.repository)
     (entry,) = pending.entries(team.repository)
     assert "'no_such_module' is not installed in the hook's own environment; 1 flow file is unchecked" in entry.error
-    assert "set `python` in the settings" in entry.error
+    assert "or let the setting `python` name another interpreter" in entry.error
     assert [line["result"] for line in pending.log_lines(team.repository)] == ["failed"]
 
 

@@ -33,7 +33,7 @@ SET = f"flows/set.py: warning: flow 'set' differs at each load (EDGES): {VERSION
 def steady(printed: str) -> list[str]:
     """The lines, without what differs at each load."""
     printed = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID", re.sub(r"time-\d+", "time-N", printed))
-    printed = re.sub(r"\((edge (?:added|removed): \w+-1 → \w-1 \(rows\); ){2}and \d+ more\)", "(EDGES)", printed)
+    printed = re.sub(r"\((edge (?:added|removed): \w+-\d → \w-1 \(rows\); ){2}and \d+ more\)", "(EDGES)", printed)
     return [line.strip() for line in printed.splitlines()]
 
 
