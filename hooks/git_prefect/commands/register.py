@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from .. import git
 from ..core import targets
-from ..core.deployment import Deployment, Resolution
+from ..core.deployment import Deployment, NotDeployed, Resolution
 from ..core.errors import ExitCode
 from ..core.model import ERROR, Finding, RefUpdate
 from ..core.results import Graph, Report
 from ..deploy import delivery, pending
 from ..deploy.push_report import report_of_pushes
 from ..deploy.registration import Done, Planned, confirmed, plan, register, remote_deployment, verified
-from ..deploy.resolver import add_target, deployed, resolve, user_of
+from ..deploy.resolver import add_target, deployed, resolve, target_to_paste, user_of
 from ..deploy.selection import own_base
 from ..deploy.shared_code import concerned_by_imports
 from ..deploy.source_tree import check, tree_of_commit
@@ -127,12 +127,13 @@ def _explained(repository: git.Repository, ref: Resolution) -> Report:
 def explain_targets(repository: git.Repository, ref: Resolution) -> list[str]:
     """Each target in turn with why it takes the ref or not. Nothing is asked of the API or the remote."""
     update, settings = ref.update, ref.settings
+    paste = [f"    {line}" for line in target_to_paste(ref)] if isinstance(ref, NotDeployed) else []
+    hint = [f"  hint: {add_target(repository, update)}", *paste]
     if not settings.target:
-        return ["there is no target, so no ref is registered [no-target]", f"  hint: {add_target(repository, update)}"]
+        return ["there is no target, so no ref is registered [no-target]", *hint]
     lines = targets.explain(settings.target, update, user_of(repository), ref.storage.repo)
     if targets.target_of(settings.target, update) is None:
-        untaken = f"no target takes {update.name}, so it is not registered [no-target]"
-        return [*lines, untaken, f"  hint: {add_target(repository, update)}"]
+        return [*lines, f"no target takes {update.name}, so it is not registered [no-target]", *hint]
     return [*lines, f"flows: {_flows_in_words(repository, deployed(ref))}"]
 
 

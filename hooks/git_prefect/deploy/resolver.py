@@ -113,7 +113,9 @@ def target_to_paste(ref: NotDeployed) -> list[str]:
     update = ref.update
     if update.kind != "tag" or not ref.reason.remedy.startswith("add "):
         return []
-    table = "[[tool.git-prefect.target]]" if ref.source.origin.endswith("pyproject.toml") else "[[target]]"
+    # A commit without settings has those of the default branch: `pyproject.toml of origin/main`.
+    file = ref.source.origin.partition(" of ")[0]
+    table = "[[tool.git-prefect.target]]" if file.endswith("pyproject.toml") else "[[target]]"
     return [table, f'tag = "{pattern_like(update)}"', 'project = "production"']
 
 
