@@ -95,7 +95,7 @@ def test_nothing_imports_what_stands_apart() -> None:
     assert {other for name in inside for other in imports(name)} <= {*inside, ""}
 
 
-SITUATIONS = {"api_faults", "flow_owners", "flow_register", "init_repositories", "isolation", "json", "nothing_found", "pasted_target", "renamed_branch", "runtimes_page"}
+SITUATIONS = {"active_twice", "api_faults", "flow_owners", "flow_register", "init_repositories", "isolation", "json", "nothing_found", "pasted_target", "renamed_branch", "runtimes_page"}
 """Tests in a folder of the package that are about a situation or a page, and not about one module."""
 
 

@@ -7,7 +7,6 @@ import pytest
 from .conftest import Desk
 
 
-
 @pytest.mark.parametrize(
     ("path", "prefix", "borrowed"),
     [

@@ -218,7 +218,7 @@ def test_a_schedule_that_is_active_from_two_refs(desk: Desk) -> None:
     code, out, _ = desk("status")
     twice = (
         f"    flows/etl.py: warning: its schedule is active from main (project {desk.project}) as well: the work is done "
-        "twice [active-twice]\n      hint: pause or archive one of them in Prefect's UI\n"
+        "twice [active-twice]\n      hint: set schedule = \"off\" in the target of main, or pause or archive one of them in Prefect's UI\n"
     )
     assert (code, out.count("[active-twice]"), twice in out) == (0, 1, True)
     mutate("set_schedule_inactive", flow_id=desk.id_of("etl"))

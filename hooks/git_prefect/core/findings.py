@@ -264,9 +264,11 @@ CODES: dict[str, Code] = {
     ),
     "active-twice": Code(
         WARNING,
-        "The same flow is active twice: its schedule runs from two refs, or two versions are active in one project.",
+        "The same flow is active twice: its schedule runs from two refs or in two projects, or two versions are active in one project. "
+        "The registration that switches the second schedule on reports it, and so does `git prefect status`.",
         "Each of them starts runs: the same work is done twice.",
-        "Pause or archive one of them; `schedule = \"off\"` in the target of branches keeps their copies quiet.",
+        "Set `schedule = \"off\"` in the target of the branch whose runs are not wanted, and register it: that pauses its schedules. Or "
+        "pause or archive one of them in Prefect's UI.",
     ),
     # access
     "token-missing": Code(

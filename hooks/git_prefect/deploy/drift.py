@@ -32,6 +32,7 @@ from ..prefect_api.storage import git_storage
 from ..prefect_api.structure import differences, has_its_tasks, slugs
 from ..report import text
 from ..report.invocation import git_prefect
+from . import active_twice
 from .annotated_tags import cannot_run
 from .commit_settings import settings_at
 from .resolver import resolve, storage_for
@@ -62,7 +63,7 @@ def ask(repository: git.Repository, remote: str, name: str | None = None) -> Ans
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask_remote, repository, remote)
         try:
-            found = replace(found, flows=active_flows(Api(), where, name))
+            found = replace(found, flows=active_flows(Api(), where, None if name is None else [name]))
         except GitPrefectError as error:
             found = replace(found, api_trouble=error)
         try:
@@ -345,17 +346,19 @@ def _active_twice(flows: Sequence[ActiveFlow], default: str | None) -> dict[str,
             alike.setdefault(("scheduled", one.path, one.flow.name), []).append(one)
     found: dict[str, list[Finding]] = {}
     for (kind, *_), (*others, last) in alike.items():
-        places = {full_ref(one, default): one for one in others}
+        elsewhere = [one for one in others if _where(one, default) != _where(last, default)]
         if kind == "project" and others:
-            said = f"active in {last.flow.project} as version {' and '.join(str(one.flow.version) for one in others)} as well"
-        elif places.keys() - {full_ref(last, default)}:
-            told = " and ".join(f"{ref.split('/', 2)[-1]} (project {one.flow.project})" for ref, one in places.items())
-            said = f"its schedule is active from {told} as well"
+            versions = " and ".join(str(one.flow.version) for one in others)
+            said = f"active in {last.flow.project} as version {versions} as well: the work is done twice"
+            hint = "pause or archive one of them in Prefect's UI"
+        elif kind == "scheduled" and elsewhere:
+            said, hint = active_twice.described(last.flow.storage, elsewhere, default)
         else:
             continue
-        twice = finding(
-            "active-twice", f"{said}: the work is done twice", "pause or archive one of them in Prefect's UI",
-            path=last.path, flow=last.flow.name, ref=full_ref(last, default),
-        )  # fmt: skip
+        twice = finding("active-twice", said, hint, path=last.path, flow=last.flow.name, ref=full_ref(last, default))
         found.setdefault(last.flow.id, []).append(twice)
     return found
+
+
+def _where(one: ActiveFlow, default: str | None) -> tuple[str, str]:
+    return full_ref(one, default), one.flow.project

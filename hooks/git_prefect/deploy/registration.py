@@ -25,6 +25,7 @@ from ..prefect_api.descriptions import describe_version, was_found_late
 from ..prefect_api.plan import Circumstances, Wanted, plan_flows, storages_of
 from ..prefect_api.queries import Api, Registered
 from ..report import invocation, progress, text
+from . import active_twice
 from .annotated_tags import as_agents_clone_it
 from .clonable import refuse_unclonable
 from .clone_check import check_clone
@@ -197,6 +198,7 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
     shallow = unknown_base(repository, deployment) if planned and concerned is None else None
     remarks = [*([shallow] if shallow else []), *_lose_their_image(own, wanted)]
     remarks += [one for one in differs if one.severity != ERROR]
+    remarks += active_twice.caused_by(planned, registered, deployment, api)
     return Planned(given, own, planned, registered, left_out, remarks, stay_elsewhere(own, settings))
 
 

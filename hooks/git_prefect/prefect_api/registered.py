@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -64,8 +64,8 @@ class ActiveFlow(msgspec.Struct, frozen=True):
         return describe_runtime(self.flow.group.get("run_config") or self.flow.serialized.get("run_config") or {})
 
 
-def active_flows(api: Api, where: GitStorage, name: str | None = None) -> list[ActiveFlow]:
-    """The active flows of our tenant whose storage is this repository (only those called `name`), by project and name.
+def active_flows(api: Api, where: GitStorage, names: Sequence[str] | None = None) -> list[ActiveFlow]:
+    """The active flows of our tenant whose storage is this repository (only those with one of these names), by project and name.
 
     The API is asked for the spellings of the path that Prefect can clone by; host and path are then compared as a
     registration compares them, whatever the protocol and the port.
@@ -77,8 +77,8 @@ def active_flows(api: Api, where: GitStorage, name: str | None = None) -> list[A
         "archived": {"_eq": False},
         "_or": [{"storage": {"_contains": {"type": "Git", "repo": repo}}} for repo in _spellings(where.repo)],
     }
-    if name is not None:
-        condition["name"] = {"_eq": name}
+    if names is not None:
+        condition["name"] = {"_in": list(names)}
     rows, data = api.flows(condition, _FIELDS)
     tenant = api.own_tenant(data["tenant"])
     found = [
