@@ -450,3 +450,113 @@ def test_an_interpreter_that_cannot_load_flows(tmp_path: Path) -> None:
         "Prefect is not installed there, so no flow can be loaded",
         "pip install 'prefect[git]<2' 'marshmallow<4', or let the setting `python` name another interpreter, which has the flows' dependencies",
     )  # fmt: skip
+
+
+def test_settings_that_are_pushed_next_are_judged_as_well(desk: Clone, api: str, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    label = desk.path.parent.name.replace("_", "-")
+    an_agent(api, label)
+    path = desk.path / "pyproject.toml"
+    committed = path.read_text()
+    path.write_text(f"{committed}# no other settings\n")
+    assert "next-" not in doctor(desk)[1]
+    changed = committed.replace("GIT_CLONE_URL", "OTHER_URL").replace(f"p-{label}", "elsewhere").replace(f'"{label}"', '"nobody"')
+    path.write_text(changed.replace("create-project = true\n", "") + '\n[[tool.git-prefect.target]]\ntag = "v*"\nproject = "x"\n')
+    code, printed = doctor(desk)
+    assert (code, printed.splitlines()[-1]) == (1, "4 of 22 wrong: settings, next-project, next-token, next-agents")
+    rows = dict(rows_of(printed))
+    assert [name for name in rows if name.startswith("next-")] == [
+        "next-settings", "next-ref", "next-project", "next-storage", "next-token", "next-clone", "next-agents",
+    ]  # fmt: skip
+    assert rows["next-settings"] == (
+        'pyproject.toml, as it is here clone-url-secret = "OTHER_URL" target = 2 of them '
+        "they count once they are committed and pushed: git add pyproject.toml && git commit"
+    )
+    assert rows["next-ref"].endswith("target → project elsewhere")
+    assert rows["next-project"].startswith("elsewhere does not exist, so nothing can be registered")
+    assert rows["next-token"].startswith("the Prefect secret OTHER_URL is not set in this environment")
+    assert rows["next-agents"].startswith(f"worker-1 (LocalAgent), label {label}")
+    # What the commit has is judged as before.
+    assert rows["project"] == f"p-{label} is created with the first registration"
+    assert rows["ref"].endswith(f"target → project p-{label}")
+
+
+def rows_of(printed: str) -> Iterator[tuple[str, str]]:
+    """Each check's name and what is said of it, as one line, however wide the names are."""
+    lines = printed.split("\n\n")[0].splitlines()
+    width = max(len(line[2:].split(" ", 1)[0]) for line in lines if line[2:3].strip()) + 4
+    found: list[tuple[str, list[str]]] = []
+    for line in lines:
+        if line[2:width].strip():
+            found.append((line[2:width].strip(), []))
+        found[-1][1].append(line[width:].strip())
+    yield from ((name, " ".join(said)) for name, said in found)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(
+            "[tool.git-prefect]\nflow = ['x']\n",
+            "pyproject.toml: tool.git-prefect.flow: unknown key; known here: flows, exclude,", id="unknown key",
+        ),
+        pytest.param(
+            '[tool.git-prefect]\nimport-roots = ["src"]\n',
+            "pyproject.toml: tool.git-prefect.import-roots: 'src' is no folder of the work tree", id="a folder that is not there",
+        ),
+        pytest.param(
+            '[[tool.git-prefect.target]]\nbranch = "main"\nproject = "a-{branch}"\n[[tool.git-prefect.target]]\nbranch = "x"\n'
+            'project = "a-main"\n', "main", id="a project that another target names",
+        ),
+    ],
+)  # fmt: skip
+def test_next_settings_that_a_push_would_be_refused_for(desk: Clone, content: str, said: str) -> None:
+    (desk.path / "pyproject.toml").write_text(content)
+    code, printed = doctor(desk)
+    told_next = dict(rows_of(printed))["next-settings"]
+    assert (code, told_next.startswith(f"not committed yet, and a push with them is refused: {said}")) == (1, True), told_next
+    assert " hint: " in told_next
+    # Committed, they are told once.
+    desk.git("commit", "--quiet", "--no-verify", "-am", "next")
+    assert "next-settings" not in doctor(desk)[1]
+
+
+def test_settings_that_mend_what_is_committed(desk: Clone) -> None:
+    good = (desk.path / "pyproject.toml").read_text()
+    desk.commit({"pyproject.toml": "[tool.git-prefect]\nflow = ['x']\n"})
+    (desk.path / "pyproject.toml").write_text(good)
+    _, printed = doctor(desk)
+    rows = dict(rows_of(printed))
+    assert rows["ref"].startswith("pyproject.toml: tool.git-prefect.flow: unknown key")
+    assert rows["next-ref"].endswith(f"target → project p-{desk.path.parent.name.replace('_', '-')}")
+    assert rows["next-flows"] == "1 flow in 1 file can be registered"
+    assert rows["next-clone"].startswith("cloned as an agent does it, and loaded etl")
+
+
+def test_settings_that_are_new_moved_or_gone(desk: Clone) -> None:
+    content = (desk.path / "pyproject.toml").read_text()
+    (desk.path / "pyproject.toml").unlink()
+    rows = dict(rows_of(doctor(desk)[1]))
+    assert rows["next-settings"] == "pyproject.toml is gone here: with the next commit there are no settings"
+    assert "no target takes it" in rows["next-ref"]
+    desk.write({".git-prefect.toml": content.replace("[tool.git-prefect]\n", "").replace("tool.git-prefect.", "")})
+    # In another file they are the same.
+    assert "next-" not in doctor(desk)[1]
+    desk.git("rm", "--quiet", "--cached", "pyproject.toml")
+    desk.git("commit", "--quiet", "--no-verify", "-m", "no settings")
+    desk.git("push", "--quiet", "--no-verify")
+    rows = dict(rows_of(doctor(desk)[1]))
+    assert "no target takes it" in rows["ref"]
+    assert rows["next-settings"].startswith(".git-prefect.toml, as it is here env = {DB_PASSWORD}, values not shown clone-url-secret")
+    assert "target → project" in rows["next-ref"]
+    # Another ref than the one that is checked out has nothing to do with the work tree.
+    desk.git("tag", "v1", "HEAD~1")
+    assert "next-" not in doctor(desk, "--ref", "v1")[1]
+
+
+def test_what_is_judged_next_is_in_json_too(desk: Clone) -> None:
+    path = desk.path / "pyproject.toml"
+    path.write_text(path.read_text().replace("GIT_CLONE_URL", "OTHER_URL"))
+    report = json.loads(doctor(desk, "--format", "json")[1])
+    jsonschema.validate(report, SCHEMA)
+    assert [check["name"] for check in report["checks"]][-4:] == ["next-settings", "next-storage", "next-token", "next-clone"]
+    assert [one["code"] for one in report["findings"]] == ["settings", "agents", "token-missing"]

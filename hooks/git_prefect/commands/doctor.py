@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from msgspec.structs import replace
 
 from .. import git
 from ..core.deployment import Deployment, NotDeployed, Resolution
 from ..core.errors import ExitCode, GitPrefectError, UnusableCommit
-from ..core.model import ERROR, WARNING, CheckedFile, Finding
+from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
 from ..core.results import Check, Report, ReportedRef
 from ..deploy.commit_settings import uncommitted_settings
-from ..deploy.diagnosis import backend, machine, remote, settings_origins
-from ..deploy.resolver import resolve
+from ..deploy.diagnosis import backend, machine, next_settings, remote, settings_origins
+from ..deploy.resolver import resolve, resolve_by
 from ..deploy.selection import registrable
 from ..deploy.source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
 from ..flows.checker import CheckOptions
@@ -66,13 +69,27 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
     yield machine.hooks(repository)
     yield from machine.kept(repository)
     try:
-        subject = _subject(repository, options)
+        update = refs.by_hand(repository, os.environ, options.ref, remotes.chosen_remote(repository, options.remote))
     except GitPrefectError as error:
-        # Without a ref and its settings there is nothing that the rest could be about.
+        # Without a ref there is nothing that the rest could be about.
         yield Check("ref", (), error.message, error.hint)
         yield backend.api()[0]
         return
-    update = subject.update
+    before = []
+    for one in _by_commit(repository, update, told):
+        before.append(one)
+        yield one
+    yield from _next_push(repository, update, before)
+
+
+def _by_commit(repository: git.Repository, update: RefUpdate, told: list[ReportedRef]) -> Iterator[Check]:
+    """What the ref's commit and its settings lead to."""
+    try:
+        subject = _usable(resolve(repository, update))
+    except GitPrefectError as error:
+        yield Check("ref", (), error.message, error.hint)
+        yield backend.api()[0]
+        return
     told.append(reported_ref(subject))
     found, files, load = _flows(repository, subject)
     yield machine.interpreter(found)
@@ -92,14 +109,52 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
         yield _agents(repository, subject, files, api, registered.tenant_id)
 
 
-def _subject(repository: git.Repository, options: Namespace) -> Resolution:
-    """The ref that is looked at.
+def _next_push(repository: git.Repository, update: RefUpdate, before: Sequence[Check]) -> Iterator[Check]:
+    """What settings that are not committed yet change of what was found `before`, by those of the commit."""
+    committed = None
+    with suppress(GitPrefectError):
+        committed = _usable(resolve(repository, update))
+    try:
+        source = next_settings.next_settings(repository, update, committed.source if committed else None)
+        if source is None:
+            return
+        subject = _usable(resolve_by(repository, update, source))
+    except GitPrefectError as error:
+        yield Check("next-settings", (), f"not committed yet, and a push with them is refused: {error.message}", error.hint)
+        return
+    yield next_settings.changes(source, committed.source if committed else None)
+    known = {(one.name, one.facts, one.problem) for one in before}
+    for one in _by_next_settings(repository, subject, committed):
+        if (one.name, one.facts, one.problem) not in known:
+            yield replace(one, name=f"next-{one.name}")
+
+
+def _by_next_settings(repository: git.Repository, subject: Resolution, committed: Resolution | None) -> Iterator[Check]:
+    found, files, load = _flows(repository, subject)
+    yield machine.interpreter(found)
+    yield load
+    yield _ref(subject)
+    _, api = backend.api()
+    registered = None
+    if api is not None:
+        standing, registered = backend.tenant_and_project(api, subject)
+        yield from standing
+    yield remote.storage(repository, subject)
+    if committed is None or (subject.storage, subject.settings.python) != (committed.storage, committed.settings.python):
+        _, answer = remote.remote_has_ref(repository, subject.update)
+        yield from remote.token_and_clone(repository, subject, files, answer)
+    if registered is not None and api is not None and isinstance(subject, Deployment):
+        before = committed.target if isinstance(committed, Deployment) else None
+        if committed is None or (before, committed.settings.runtime) != (subject.target, subject.settings.runtime):
+            yield _agents(repository, subject, files, api, registered.tenant_id)
+
+
+def _usable(ref: Resolution) -> Resolution:
+    """The same ref.
 
     Raises:
-        GitPrefectError: there is none, or its settings cannot be used.
+        UnusableCommit: its settings lead it where it may not go.
     """
-    remote_name = remotes.chosen_remote(repository, options.remote)
-    ref = resolve(repository, refs.by_hand(repository, os.environ, options.ref, remote_name))
     if isinstance(ref, NotDeployed) and ref.reason.refuses_push:
         raise UnusableCommit(ref.reason.message, ref.reason.hint)
     return ref

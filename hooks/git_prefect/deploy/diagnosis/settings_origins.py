@@ -23,7 +23,7 @@ def settings(
             defaults.append(field.encode_name)
         else:
             origin = _origin(field.encode_name, machine, environ) or source.origin
-            lines.append(f"{field.encode_name} = {_shown(field.encode_name, value)} ({origin})")
+            lines.append(f"{field.encode_name} = {shown(field.encode_name, value)} ({origin})")
     lines.append(f"default: {', '.join(defaults)}")
     if uncommitted is None:
         return Check("settings", tuple(lines))
@@ -43,7 +43,8 @@ def _origin(key: str, machine: Mapping[str, str], environ: Mapping[str, str]) ->
     return f"git config prefect.{spelled}" if spelled else None
 
 
-def _shown(key: str, value: Any) -> str:
+def shown(key: str, value: Any) -> str:
+    """A setting's value, as it may be printed."""
     if key == "env":
         # Dummy secrets are what it is for, and not all of them will be dummies.
         return f"{{{', '.join(value)}}}, values not shown"
