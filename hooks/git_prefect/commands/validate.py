@@ -17,7 +17,7 @@ from ..deploy import gate
 from ..deploy.commit_settings import settings_at
 from ..deploy.queue import resume
 from ..deploy.resolver import resolve, storage_for
-from ..deploy.second_load import differing
+from ..deploy.second_load import FirstLoad, differing
 from ..deploy.source_tree import (
     check,
     how_to_name_flow_files,
@@ -66,7 +66,8 @@ def main(argv: Sequence[str]) -> int:
         with_flows=options.twice,
     )
     files = check(repository, tree, source.settings, loading)
-    differs = differing(repository, tree, source.settings, loading, files, {file.path for file in files}) if options.twice else []
+    first = FirstLoad(repository, tree, source.settings, loading, files)
+    differs = differing(first, {file.path for file in files}) if options.twice else []
     ref = told[0].ref if told else None
     findings = tuple(replace(one, ref=ref) for one in [*(one for file in files for one in file.findings), *differs])
     errors = sum(one.severity == ERROR for one in findings)

@@ -118,6 +118,8 @@ class CheckedFile(msgspec.Struct, frozen=True):
     """True when nothing but the file itself, the settings and the interpreter's packages decided."""
     imported: tuple[LoadedFlow, ...] = ()
     """Flows that an agent finds in it as well, and that belong to another flow file, which makes them."""
+    rests_on: str = ""
+    """Names all that its load rests on; empty where that is not known, or flows are not told in full."""
 
     @property
     def failed(self) -> bool:

@@ -31,7 +31,7 @@ from .clonable import refuse_unclonable
 from .clone_check import check_clone
 from .commit_settings import has_settings
 from .resolver import deployed, resolve
-from .second_load import differing, with_errors
+from .second_load import FirstLoad, newly_differing, with_errors
 from .selection import concerned_paths, no_longer_defined, registrable, stay_elsewhere, unknown_base
 from .shared_code import concerned_by_imports
 from .source_tree import check, tree_of_commit
@@ -186,7 +186,8 @@ def plan(repository: git.Repository, deployment: Deployment, api: Api) -> Planne
         planned = plan_flows(wanted, registered, given)
     if planned:
         check_project(api, registered, deployment)
-    differs = differing(repository, tree, settings, options, files, {one.path for one in planned if one.new_version})
+    first = FirstLoad(repository, tree, settings, options, files)
+    differs = newly_differing(first, {one.path for one in planned if one.new_version})
     if differs:
         files = with_errors(files, differs)
         planned = plan_flows(_wanted(repository, deployment, files, concerned), registered, given)

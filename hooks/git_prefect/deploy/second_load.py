@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
+import os
 import random
+import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 
+import msgspec
 from msgspec.structs import replace
 
 from .. import git
+from ..core import state_files
 from ..core.findings import finding
+from ..core.json_input import Seconds, decode
 from ..core.model import ERROR, CheckedFile, Finding, LoadedFlow
 from ..core.settings import Settings
 from ..flows.checker import CheckOptions
 from ..flows.discovery import Tree
+from ..flows.verdicts import AGE_LIMIT
 from ..prefect_api import structure
 from .source_tree import check
 
@@ -22,35 +31,95 @@ SEEDS = 3
 """Hash seeds under which a file that makes a set is loaded again; any other is loaded under one."""
 MOST_SHOWN = 2
 """Differences that a finding names."""
+FORMAT = 1
+"""Of the file of loads that were the same."""
+MOST_KEPT = 2000
+"""Loads that are remembered to be the same the second time."""
 
 
-def differing(
-    repository: git.Repository,
-    tree: Tree,
-    settings: Settings,
-    options: CheckOptions,
-    files: Sequence[CheckedFile],
-    paths: Collection[str],
-) -> list[Finding]:
-    """Load those of the files that have these paths once more, and compare; `files` have their flows in full.
+class FirstLoad(msgspec.Struct, frozen=True):
+    """Flow files that were checked, and how."""
 
-    `options` are those that `files` were checked with. What only the interpreter keeps from loading tells nothing. A file
-    that makes a set is tried under further seeds while nothing differs: of three names one in six orders is the first load's.
+    repository: git.Repository
+    tree: Tree
+    settings: Settings
+    options: CheckOptions
+    files: Sequence[CheckedFile]
+    """With their flows in full."""
+
+
+class _Repeated(msgspec.Struct, frozen=True):
+    """The file of loads that were the same the second time."""
+
+    format: int
+    loads: dict[str, Seconds]
+    """Their names, and when they were compared, in seconds since the epoch."""
+
+
+def newly_differing(first: FirstLoad, paths: Collection[str]) -> list[Finding]:
+    """As `differing`, without the files that an earlier second load found to be the same: at the attempt before, for another
+    branch, for the release. The clone remembers it as long as a verdict.
     """
-    first = {file.path: file for file in files if file.path in paths and not file.failed and not file.unchecked}
+    now = time.time()
+    known = {name: at for name, at in _repeated(first.repository).items() if -60 < now - at < AGE_LIMIT}
+    names = {file.path: _name(file) for file in first.files if file.path in paths}
+    found, compared = _compare(first, {path for path in names if names[path] not in known})
+    new = {names[path]: now for path in compared - {one.path or "" for one in found} if names[path]}
+    if new:
+        kept = dict(sorted({**known, **new}.items(), key=lambda item: item[1])[-MOST_KEPT:])
+        # What cannot be kept is loaded again.
+        with suppress(OSError):
+            state_files.replace(_file(first.repository), msgspec.json.encode(_Repeated(FORMAT, kept)))
+    return found
+
+
+def _repeated(repository: git.Repository) -> dict[str, float]:
+    try:
+        with open(_file(repository), "rb") as file:
+            kept = decode(file.read(), _Repeated)
+    except OSError:
+        return {}
+    return kept.loads if kept and kept.format == FORMAT else {}
+
+
+def _file(repository: git.Repository) -> str:
+    return os.path.join(repository.state_dir, "second-loads.json")
+
+
+def _name(file: CheckedFile) -> str:
+    """Of what a load rests on and gave; empty where something of it is unknown."""
+    gave = json.dumps([flow.serialized for flow in (*file.flows, *file.imported)], sort_keys=True)
+    return hashlib.sha256(f"{file.rests_on} {gave}".encode()).hexdigest()[:32] if file.rests_on else ""
+
+
+def differing(first: FirstLoad, paths: Collection[str]) -> list[Finding]:
+    """Load those of the files that have these paths once more, and compare.
+
+    What only the interpreter keeps from loading tells nothing. A file that makes a set is tried under further seeds while
+    nothing differs: of three names one in six orders is the first load's.
+    """
+    return _compare(first, paths)[0]
+
+
+def _compare(first: FirstLoad, paths: Collection[str]) -> tuple[list[Finding], set[str]]:
+    """What differs, and the files that were loaded each time that they should be."""
+    left = {file.path: file for file in first.files if file.path in paths and not file.failed and not file.unchecked}
+    compared = set(left)
     found: list[Finding] = []
     for number in range(SEEDS):
         if number == 1:
-            sources = tree.read([file.blob for file in first.values()]) if first else {}
-            first = {path: file for path, file in first.items() if _makes_a_set(sources[file.blob])}
-        first = {path: file for path, file in first.items() if not any(one.path == path for one in found)}
-        if not first:
+            sources = first.tree.read([file.blob for file in left.values()]) if left else {}
+            left = {path: file for path, file in left.items() if _makes_a_set(sources[file.blob])}
+        left = {path: file for path, file in left.items() if not any(one.path == path for one in found)}
+        if not left:
             break
         seed = str(random.randrange(1, 2**32))
-        again = check(repository, tree, settings, replace(options, only=set(first), with_flows=True, hash_seed=seed))
+        options = replace(first.options, only=set(left), with_flows=True, hash_seed=seed)
+        again = check(first.repository, first.tree, first.settings, options)
         second = {file.path: file for file in again}
-        found += [one for path, file in first.items() for one in _compared(file, second.get(path))]
-    return sorted(found, key=lambda one: one.path or "")
+        compared -= {file.path for file in again if file.unchecked}
+        found += [one for path, file in left.items() for one in _compared(file, second.get(path))]
+    return sorted(found, key=lambda one: one.path or ""), compared
 
 
 def _makes_a_set(source: bytes) -> bool:

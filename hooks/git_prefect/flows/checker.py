@@ -72,6 +72,8 @@ class Known(msgspec.Struct, frozen=True):
     verdict: Verdict
     flows: tuple[LoadedFlow, ...]
     cached: bool
+    rests_on: str = ""
+    """See `CheckedFile`."""
 
 
 class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +185,7 @@ def _known(store: Store, file: FlowFile, tree: str, facts: Facts, options: Check
             True,
         )
     flows = store.flows(verdict)
-    return None if flows is None else Known(file, verdict, flows, True)
+    return None if flows is None else Known(file, verdict, flows, True, store.name_of_all(file.path, verdict))
 
 
 class _Loading:
@@ -276,9 +278,10 @@ class _Loading:
         )  # fmt: skip
         # What a filter does to a file of the work tree is nothing that the next tree has to share.
         lasts = not filtered and not answer.get("cut") and self._is_committed(beside)
-        if lasts and (self._tree.id or not depends):
-            self._store.put(file.path, verdict, flows)
-        return Known(file, verdict, flows, False)
+        if not lasts or (depends and not self._tree.id):
+            return Known(file, verdict, flows, False)
+        self._store.put(file.path, verdict, flows)
+        return Known(file, verdict, flows, False, self._store.name_of_all(file.path, verdict))
 
     def _from_work_tree(self, answer: dict[str, Any]) -> list[str]:
         """Sources of the repository that the load of a commit took from the clone's work tree, from its root."""
@@ -397,6 +400,7 @@ def _checked(one: Attributed, findings: Sequence[Finding]) -> CheckedFile:
     return CheckedFile(
         one.path, one.known.file.blob, one.own, tuple(findings), one.known.cached, bool(verdict.missing),
         lasting=not (verdict.tree or verdict.outside or verdict.missing), imported=one.imported,
+        rests_on=one.known.rests_on,
     )  # fmt: skip
 
 

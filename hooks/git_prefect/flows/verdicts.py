@@ -269,6 +269,13 @@ class Store:
         found = (convert(record, Verdict) for record in self._records.get(path, ()))
         return (verdict for verdict in found if verdict is not None)
 
+    def name_of_all(self, path: str, verdict: Verdict) -> str:
+        """A name for all that a verdict rests on, time and network aside; empty without a context."""
+        if self._context is None:
+            return ""
+        rests = [self._context, path, verdict.blob, verdict.tree, sorted(verdict.used.items()), sorted(verdict.outside.items())]
+        return hashlib.sha256(json.dumps(rests).encode()).hexdigest()[:32]
+
     def flows(self, verdict: Verdict) -> tuple[LoadedFlow, ...] | None:
         """The flows of a verdict in full; None when they are no longer there."""
         data = self._content(verdict.content)
