@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from .docs.world import Services, World
     from .proxy import Proxy
 
-KEPT = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+KEPT = ("LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 GIT_CONFIG = """\
 [user]
     name = Ada Engineer
@@ -29,14 +30,41 @@ GIT_CONFIG = """\
 """
 
 
+def _has_a_shim(folder: str) -> bool:
+    """Whether the `python3` of a folder is a script (pyenv, asdf): each new clone would ask it for its Prefect, which takes as
+    long as a push."""
+    try:
+        return Path(folder, "python3").read_bytes()[:2] == b"#!"
+    except OSError:
+        return False
+
+
+SEARCHED = os.pathsep.join(folder for folder in os.get_exec_path() if not _has_a_shim(folder))
+"""PATH without the shims of a version manager."""
+
+
+@pytest.fixture(scope="session")
+def place_of_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where HOME is in each test: another HOME is another environment, in which no earlier check counts."""
+    return tmp_path_factory.mktemp("home") / "ada"
+
+
+@pytest.fixture
+def home(place_of_home: Path) -> Iterator[Path]:
+    """An empty folder."""
+    shutil.rmtree(place_of_home, ignore_errors=True)
+    place_of_home.mkdir()
+    yield place_of_home
+    shutil.rmtree(place_of_home, ignore_errors=True)
+
+
 @pytest.fixture(autouse=True)
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty HOME, git with our identity and nothing else set, and no variable of a hook, CI or Prefect."""
     for name in list(os.environ):
         if name not in KEPT and not name.startswith(("PIP_", "GIT_PREFECT_CONTRACT", "PYTEST_")):
             monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    home.mkdir()
+    monkeypatch.setenv("PATH", SEARCHED)
     (home / ".gitconfig").write_text(GIT_CONFIG)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -58,6 +86,12 @@ def work(tmp_path: Path, remote: Path) -> Clone:
     made.git("push", "--quiet", "-u", "origin", "main")
     made.git("remote", "set-head", "origin", "main")
     return made
+
+
+@pytest.fixture(scope="module")
+def checks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For `known_checks`: the flow files of a module's tests are alike, and each content is loaded once."""
+    return tmp_path_factory.mktemp("checks") / "kept"
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,3 +67,33 @@ def clone(remote: Path, path: Path) -> Clone:
     """A clone of a bare repository."""
     subprocess.run(["git", "clone", "--quiet", str(remote), str(path)], check=True, capture_output=True)
     return Clone(path)
+
+
+CHECKS = ("verdicts", "interpreters.json", "second-loads.json")
+"""What our state has of earlier checks: a first load takes as long as all the rest of a push."""
+
+
+def keep_checks(made: Clone, place: Path) -> None:
+    """Copy what a clone knows of the flow files that were checked there."""
+    state = made.repository.state_dir
+    place.mkdir(parents=True, exist_ok=True)
+    for name in CHECKS:
+        source = Path(state, name)
+        if source.is_dir():
+            shutil.copytree(source, place / name, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copy2(source, place / name)
+
+
+def know_checks(made: Clone, place: Path) -> None:
+    """Give a clone what another has kept; nothing, where nothing is."""
+    if place.exists():
+        shutil.copytree(place, made.repository.state_dir, dirs_exist_ok=True)
+
+
+@contextmanager
+def known_checks(made: Clone, place: Path) -> Iterator[None]:
+    """Within the block a clone knows what others have kept at the place; what it then knows is kept there."""
+    know_checks(made, place)
+    yield
+    keep_checks(made, place)

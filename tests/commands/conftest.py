@@ -22,7 +22,7 @@ from git_prefect.cli import main
 from git_prefect.devserver.process import running
 from git_prefect.git import configuration
 
-from ..repository import Clone
+from ..repository import Clone, known_checks
 
 SETTINGS = """\
 [tool.git-prefect]
@@ -186,7 +186,12 @@ def api_url() -> Iterator[str]:
 
 @pytest.fixture
 def desk(
-    work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    work: Clone,
+    api_url: str,
+    checks: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Desk]:
     """A clone of `main` with settings, and this process set to the API."""
     project = tmp_path.name.replace("_", "-")
@@ -196,5 +201,5 @@ def desk(
     work.commit({"pyproject.toml": SETTINGS.format(project=project)}, "adopt git-prefect")
     work.git("push", "--quiet")
     settings = {"backend": "server", "home_dir": str(tmp_path), "server.endpoint": api_url, "cloud.api": api_url}
-    with set_temporary_config(settings):
+    with known_checks(work, checks), set_temporary_config(settings):
         yield Desk(work, project, capsys)

@@ -27,7 +27,7 @@ from git_prefect.flows import interpreter
 from git_prefect.git import refs
 from git_prefect.report.invocation import executable
 
-from ..repository import Clone
+from ..repository import Clone, known_checks
 
 FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('etl') as flow:\n    one()\n"
 SETTINGS = """\
@@ -59,7 +59,9 @@ def with_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def desk(work: Clone, remote: Path, api: str, with_command: None, monkeypatch: pytest.MonkeyPatch) -> Clone:
+def desk(
+    work: Clone, remote: Path, api: str, with_command: None, monkeypatch: pytest.MonkeyPatch, checks: Path
+) -> Iterator[Clone]:
     """A clone where all is well but for the agents: hook, settings, flow, remote, secret and API."""
     monkeypatch.setenv("PREFECT__BACKEND", "server")
     monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", api)
@@ -69,7 +71,8 @@ def desk(work: Clone, remote: Path, api: str, with_command: None, monkeypatch: p
     work.commit({"flows/etl.py": FLOW, "pyproject.toml": SETTINGS.format(project=f"p-{label}", label=label)})
     work.git("push", "--quiet")
     work.git("prefect", "install")
-    return work
+    with known_checks(work, checks):
+        yield work
 
 
 def doctor(clone: Clone, *arguments: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -16,7 +17,7 @@ import requests
 
 from git_prefect.report.invocation import git_prefect
 
-from ..repository import Clone, clone
+from ..repository import Clone, clone, known_checks
 
 SETTINGS = """\
 [tool.git-prefect]
@@ -92,7 +93,7 @@ def until(done: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def desk(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def desk(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: Path) -> Iterator[Desk]:
     monkeypatch.setenv("GIT_PREFECT_PYTHON", sys.executable)
     monkeypatch.setenv("PREFECT__BACKEND", "server")
     monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", api_url)
@@ -101,7 +102,8 @@ def desk(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     work.git("push", "--quiet")
     requests.delete(f"{api_url}/_requests", timeout=60)
     requests.delete(f"{api_url}/_fault", timeout=60)
-    return Desk(work, project, api_url)
+    with known_checks(work, checks):
+        yield Desk(work, project, api_url)
 
 
 ONCE = [(f"flow-{number}", 1, True) for number in range(4)]

@@ -20,7 +20,7 @@ from git_prefect.git import configuration
 from git_prefect.git.process import Process
 from git_prefect.report.invocation import git_prefect
 
-from ..repository import Clone, bare_remote, clone
+from ..repository import Clone, bare_remote, clone, known_checks
 from ..test_cli import FLOW
 
 SETTINGS = """\
@@ -46,7 +46,9 @@ def api_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def team(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clone]:
+def team(
+    work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: Path
+) -> Iterator[Clone]:
     """A clone on `feature/x` with settings, and this process set to the API."""
     monkeypatch.setenv("GIT_PREFECT_PYTHON", sys.executable)
     work.commit({"pyproject.toml": SETTINGS.format(project=tmp_path.name)})
@@ -54,7 +56,7 @@ def team(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     work.git("switch", "--quiet", "--create", "feature/x")
     configuration.cache_clear()
     settings = {"backend": "server", "home_dir": str(tmp_path), "server.endpoint": api_url, "cloud.api": api_url}
-    with set_temporary_config(settings):
+    with known_checks(work, checks), set_temporary_config(settings):
         yield work
 
 

@@ -19,7 +19,7 @@ from git_prefect.deploy import pending
 from git_prefect.devserver.process import running
 
 from ..coverage import measure_too
-from ..repository import Clone
+from ..repository import Clone, bare_remote, clone, keep_checks, know_checks
 
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -153,13 +153,51 @@ def until(done: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def adopt(work: Clone, remote: Path, config: dict[str, str]) -> Team:
-    """A clone on `feature/x` with settings, everything pushed."""
+def adopt(work: Clone, remote: Path, config: dict[str, str], checks: Path | None = None) -> Team:
+    """A clone on `feature/x` with settings, everything pushed, and what is known of flow files before."""
     made = Team(work, remote, remote.parent.name.replace("_", "-"))
     work.commit({**config, "pyproject.toml": SETTINGS.format(project=made.project)}, "adopt git-prefect")
     work.git("push", "--quiet")
     work.git("switch", "--quiet", "--create", "feature/x")
+    if checks:
+        know_checks(work, checks)
     return made
+
+
+USUAL = [
+    {"flows/etl.py": flow_file()},
+    {"flows/etl.py": flow_file() + "    extract()\n"},
+    {"flows/etl.py": flow_file().replace("load(extract())", "load(extract())\n    extract()")},
+    {"flows/more.py": flow_file("more")},
+]
+
+
+@pytest.fixture(scope="session")
+def place_of_checks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `usual_checks` are, once the first test has made it."""
+    return tmp_path_factory.mktemp("known") / "checks"
+
+
+@pytest.fixture
+def usual_checks(place_of_checks: Path, tmp_path: Path, shell: None) -> Path:
+    """What a clone knows from which the usual flow files were registered before.
+
+    A first load takes as long as all the rest of a push. Tests of a clone that knows nothing set this fixture to None.
+    """
+    if not place_of_checks.exists():
+        (tmp_path / "known").mkdir()
+        remote = bare_remote(tmp_path / "known" / "remote.git")
+        team = adopt(clone(remote, tmp_path / "known" / "work"), remote, {})
+        team.prefect("install")
+        branches = [f"feature/{number}" for number in range(len(USUAL))]
+        for branch, files in zip(branches, USUAL):
+            team.clone.git("switch", "--quiet", "--create", branch, "feature/x")
+            team.clone.commit(files)
+        team.push("origin", *branches)
+        team.settled()
+        assert [line["result"] for line in team.log()] == ["registered"] * len(USUAL)
+        keep_checks(team.clone, place_of_checks)
+    return place_of_checks
 
 
 @pytest.fixture
@@ -171,18 +209,18 @@ def shell(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def native(work: Clone, remote: Path, shell: None) -> Team:
+def native(work: Clone, remote: Path, usual_checks: Path | None) -> Team:
     """A team whose hook is git's own: pre-commit is not installed."""
-    made = adopt(work, remote, {})
+    made = adopt(work, remote, {}, usual_checks)
     made.prefect("install")
     return made
 
 
 @pytest.fixture
-def team(work: Clone, remote: Path, tools: Tools, shell: None, monkeypatch: pytest.MonkeyPatch) -> Team:
+def team(work: Clone, remote: Path, tools: Tools, usual_checks: Path | None, monkeypatch: pytest.MonkeyPatch) -> Team:
     """A team that uses pre-commit, with this project as its hook."""
     monkeypatch.setenv("PRE_COMMIT_HOME", str(tools.pre_commit_home))
-    made = adopt(work, remote, {".pre-commit-config.yaml": CONFIG.format(repo=tools.hook, rev=tools.rev)})
+    made = adopt(work, remote, {".pre-commit-config.yaml": CONFIG.format(repo=tools.hook, rev=tools.rev)}, usual_checks)
     subprocess.run(
         ["pre-commit", "install", "--hook-type", "pre-push", "--install-hooks"],
         cwd=work.path, check=True, capture_output=True, stdin=subprocess.DEVNULL,

@@ -140,7 +140,7 @@ def test_what_failed_before_is_news_also_where_nothing_has_changed(native: Team)
 
 
 def test_where_the_trigger_cannot_stand_the_watcher_serves(native: Team) -> None:
-    (native.clone.path / ".git" / "git-prefect").mkdir()
+    (native.clone.path / ".git" / "git-prefect").mkdir(exist_ok=True)
     (native.clone.path / ".git" / "git-prefect" / "live").write_text("no folder, so no socket")
     native.clone.commit({"flows/etl.py": flow_file()})
     assert told(native.push("origin", "feature/x")) == []

@@ -29,17 +29,17 @@ BUCKET = f'`etl.bucket` is {SET}; {LOADING}{{ PREFECT__ETL__BUCKET = "…" }}'
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> str:
+def home(home: Path) -> Path:
     """The home folder of somebody with such a configuration."""
-    (tmp_path / "home" / ".prefect").mkdir(parents=True)
-    (tmp_path / "home" / ".prefect" / "config.toml").write_text(CONFIG)
-    return str(tmp_path / "home")
+    (home / ".prefect").mkdir()
+    (home / ".prefect" / "config.toml").write_text(CONFIG)
+    return home
 
 
-def hint_of(work: Clone, code: str, *, home: str, **environ: str) -> str:
+def hint_of(work: Clone, code: str, *, home: Path, **environ: str) -> str:
     """The hint for a flow file with this code, which `validate` finds not to load."""
     work.commit({"etl.py": f"import prefect\n{FLOW.format(name='etl')}{code}"})
-    exit_code, out, err = git_prefect(work.path, "validate", HOME=home, **environ)
+    exit_code, out, err = git_prefect(work.path, "validate", HOME=str(home), **environ)
     assert (exit_code, err) == (1, ""), out
     assert "[does-not-load]" in out
     assert "secret-value" not in out
@@ -57,9 +57,9 @@ def hint_of(work: Clone, code: str, *, home: str, **environ: str) -> str:
         "from prefect import config\netl = config.etl\nbucket = etl.bucket\n",
     ],
 )
-def test_the_hint_names_the_variable(work: Clone, home: str, code: str) -> None:
+def test_the_hint_names_the_variable(work: Clone, home: Path, code: str) -> None:
     by_hand = [sys.executable, "-c", f"import prefect\n{code}"]
-    subprocess.run(by_hand, env={"HOME": home, "PYTHONWARNINGS": "ignore"}, check=True, capture_output=True)
+    subprocess.run(by_hand, env={"HOME": str(home), "PYTHONWARNINGS": "ignore"}, check=True, capture_output=True)
     assert hint_of(work, code, home=home) == BUCKET
 
 
@@ -100,11 +100,11 @@ def test_the_hint_names_the_variable(work: Clone, home: str, code: str) -> None:
         ),
     ],
 )
-def test_other_keys(work: Clone, home: str, code: str, said: str) -> None:
+def test_other_keys(work: Clone, home: Path, code: str, said: str) -> None:
     assert hint_of(work, code, home=home) == said
 
 
-def test_a_key_that_is_set_elsewhere(work: Clone, home: str, tmp_path: Path) -> None:
+def test_a_key_that_is_set_elsewhere(work: Clone, home: Path, tmp_path: Path) -> None:
     code = "path = prefect.config.lake.path\n"
     assert hint_of(work, code, home=home, PREFECT__LAKE__PATH="secret-value") == (
         f"`lake.path` is set by your variable PREFECT__LAKE__PATH, which agents do not have; {LOADING}"
@@ -129,21 +129,21 @@ def test_a_key_that_is_set_elsewhere(work: Clone, home: str, tmp_path: Path) -> 
         "{'secrets': {}}['KEY']\n",
     ],
 )
-def test_what_fails_for_another_reason_has_another_hint(work: Clone, home: str, code: str) -> None:
+def test_what_fails_for_another_reason_has_another_hint(work: Clone, home: Path, code: str) -> None:
     assert "PREFECT__" not in hint_of(work, code, home=home)
 
 
-def test_a_push_is_refused_with_it_until_the_settings_have_it(work: Clone, home: str) -> None:
+def test_a_push_is_refused_with_it_until_the_settings_have_it(work: Clone, home: Path) -> None:
     source = f"import prefect\n{FLOW.format(name='etl')}bucket = prefect.config.etl.bucket\n"
     work.commit({"flows/etl.py": source})
-    code, out, _ = git_prefect(work.path, "validate", HOME=home, **in_push(work))
+    code, out, _ = git_prefect(work.path, "validate", HOME=str(home), **in_push(work))
     assert (code, [line for line in out.splitlines() if "hint: " in line]) == (1, [f"  hint: {BUCKET}"])
     env = BUCKET.partition("for loading: ")[2]
     work.commit({"pyproject.toml": f"[tool.git-prefect]\n{env}\n"})
-    assert git_prefect(work.path, "validate", HOME=home, **in_push(work))[0] == 0
+    assert git_prefect(work.path, "validate", HOME=str(home), **in_push(work))[0] == 0
 
 
-def test_what_a_load_looks_for_in_vain_is_noticed_and_changes_nothing(work: Clone, home: str) -> None:
+def test_what_a_load_looks_for_in_vain_is_noticed_and_changes_nothing(work: Clone, home: Path) -> None:
     code = (
         "config = prefect.config\nassert config.get('etl') is None and config.get('etl', 1) == 1 and 'etl' not in config\n"
         "assert getattr(config, 'etl', 2) == 2 and config.get('etl', default=3) == 3\n"
@@ -151,5 +151,5 @@ def test_what_a_load_looks_for_in_vain_is_noticed_and_changes_nothing(work: Clon
         "import copy, pickle\nassert pickle.loads(pickle.dumps(copy.deepcopy(config.tasks))) == config.tasks\n"
     )
     work.commit({"etl.py": f"import prefect\n{FLOW.format(name='etl')}{code}"})
-    exit_code, out, _ = git_prefect(work.path, "validate", HOME=home)
+    exit_code, out, _ = git_prefect(work.path, "validate", HOME=str(home))
     assert exit_code == 0, out

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -17,7 +18,7 @@ from git_prefect.deploy import pending
 from git_prefect.git.process import ancestors
 from git_prefect.hooks import fast_path
 
-from ..repository import Clone
+from ..repository import Clone, known_checks
 
 PACKAGE = Path(fast_path.__file__).parents[1]
 LIGHT = {"core.fingerprints", "core.state_files", "core.git_environment", "deploy.watcher_process"}
@@ -109,7 +110,9 @@ NATIVE_HOOK = """\
 
 
 @pytest.fixture
-def adopted(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pusher:
+def adopted(
+    work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: Path
+) -> Iterator[Pusher]:
     """A clone with a flow and settings, nothing pushed."""
     monkeypatch.setenv("PREFECT__BACKEND", "server")
     monkeypatch.setenv("PREFECT__SERVER__ENDPOINT", api_url)
@@ -121,7 +124,8 @@ def adopted(work: Clone, api_url: str, tmp_path: Path, monkeypatch: pytest.Monke
     hook.write_text(HOOK.format(python=sys.executable, runner=runner, out=out))
     hook.chmod(0o755)
     work.commit({"flows/etl.py": FLOW, ".git-prefect.toml": SETTINGS.format(project=tmp_path.name)})
-    return Pusher(work, out)
+    with known_checks(work, checks):
+        yield Pusher(work, out)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 import uuid
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from git_prefect.prefect_api import apply
 from git_prefect.prefect_api.queries import Api
 
 from ..proxy import Proxy, Trouble, with_body
-from ..repository import Clone
+from ..repository import Clone, known_checks
 
 SETTINGS = """\
 [tool.git-prefect]
@@ -79,15 +78,9 @@ class Desk(NamedTuple):
         return "; ".join(entry.error for entry in pending.entries(self.clone.repository))
 
 
-@pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is known of the flow file, for all tests: it is loaded once."""
-    return tmp_path_factory.mktemp("verdicts") / "state"
-
-
 @pytest.fixture
 def desk(
-    work: Clone, proxy: Proxy, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: Path
+    work: Clone, proxy: Proxy, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: Path
 ) -> Iterator[Desk]:
     monkeypatch.setenv("GIT_PREFECT_PYTHON", sys.executable)
     monkeypatch.setattr(apply, "PAUSES", (0.01, 0.02, 0.03))
@@ -95,11 +88,8 @@ def desk(
     work.git("switch", "--quiet", "--create", "feature/x")
     work.commit({"pyproject.toml": SETTINGS.format(project=project)})
     configuration.cache_clear()
-    state = Path(work.repository.state_dir)
-    if verdicts.exists():
-        shutil.copytree(verdicts, state)
     common = {"backend": "server", "home_dir": str(tmp_path), "cloud.api_key": None, "cloud.tenant_id": None}
-    with set_temporary_config({**common, "server.endpoint": api_url, "cloud.api": api_url}):
+    with known_checks(work, checks), set_temporary_config({**common, "server.endpoint": api_url, "cloud.api": api_url}):
         desk = Desk(work, project, Api(), {"server.endpoint": proxy.url, "cloud.api": proxy.url})
         desk.push(FLOW)
         desk.settle()
@@ -107,8 +97,6 @@ def desk(
         desk.push(FLOW + "    one()\n")
         yield desk
         requests.delete(f"{api_url}/_fault", timeout=60)
-    if not verdicts.exists():
-        shutil.copytree(state, verdicts, ignore=shutil.ignore_patterns("pending", "log*", "*.lock"))
 
 
 class Case(NamedTuple):
