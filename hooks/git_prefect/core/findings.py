@@ -97,6 +97,18 @@ CODES: dict[str, Code] = {
         "inside a task finds nothing any more, and the task fails. In a function that a task calls it is a warning.",
         "Import the module at the top of the flow file, or install it in the image that runs the flow.",
     ),
+    "module-not-on-workers": Code(
+        ERROR,
+        "Tasks run in processes that import a module by its name, and only the repository has it.",
+        "Dask sends tasks to its workers as pickles, which name the module of a function or class that can be imported. Agents delete "
+        "the clone before the first task runs, so no worker finds the module there: the run fails, or with newer versions of "
+        "Dask never ends. On a cluster with an image of its own it is a warning: the module may be installed there. "
+        "`LocalDaskExecutor` forks its processes on Linux, and these have the module in memory; it fails too when the file asks for "
+        "`spawn` or `forkserver`.",
+        "Let cloudpickle send the package along: `cloudpickle.register_pickle_by_value(package)` (functions only; the finding offers it "
+        "where it works). Or run tasks in threads of the flow run, with `LocalDaskExecutor()`. Or install the package in the image that "
+        "runs the flow, and in that of the workers, and name its folder in the setting `import-roots`.",
+    ),
     # flow
     "duplicate-name": Code(
         ERROR,

@@ -64,7 +64,8 @@ missed: list[str] = []
 """Keys that a load looked for in Prefect's configuration and that are not there, with dots between."""
 
 task_imports: Any = None
-"""The module beside this one; worker.py loads both, under no name that a flow file could import."""
+pickled_tasks: Any = None
+"""The modules beside this one; worker.py loads them, under no name that a flow file could import."""
 
 
 def answer(path: str, result: dict[str, Any]) -> None:
@@ -385,6 +386,7 @@ def load(path: str, code: CodeType | None, seen: Seen, clone: Clone) -> dict[str
     import prefect
 
     values: dict[str, Any] = {"__file__": path}
+    image = sys.path[:]
     try:
         contents = b"" if code else contents_of(path)
         seen.watch()
@@ -412,7 +414,10 @@ def load(path: str, code: CodeType | None, seen: Seen, clone: Clone) -> dict[str
         report(seen), status="loaded", twice=twice, lost=lost,
         makes=any(maker_of(flow, values, seen.root) == "" for flow, _ in made.values()),
         flows=[
-            dict(take(flow), made_by=makers[name], late_imports=task_imports.of_flow(flow, sources))
+            dict(
+                take(flow), made_by=makers[name], late_imports=task_imports.of_flow(flow, sources),
+                needed_by_name=pickled_tasks.of_flow(flow, seen.root, image),
+            )
             for name, flow in flows.items()
         ],
     )  # fmt: skip

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
-from .import_findings import Sources, failed_import, not_on_agent, nowhere, relative_import
+from .import_findings import Sources, failed_import, in_image, not_on_agent, nowhere, relative_import
 from .interpreter import Interpreter
 from .modules import TreeModules
 from .prefect_config import MOST_NAMED, keys_here, missing_keys, variable
@@ -56,7 +56,7 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -
     if status == "failed" and is_opaque(content):
         return Judged((replace(opaque_source(path, content), severity=ERROR),), "", True)
     if status == "loaded":
-        late = _late_imports(path, answer, where)
+        late = (*_late_imports(path, answer, where), *_not_on_workers(path, answer, where))
         return Judged((*_calls(path, answer), *_lost(path, answer), *flow_findings(path, content, answer), *late), "", True)
     if status == "failed":
         return _failed(path, content, answer, where)
@@ -306,6 +306,42 @@ def _late_imports(path: str, answer: dict[str, Any], where: TreeFacts) -> list[F
                 severity="warning" if one["helper"] else "error",
             ))  # fmt: skip
     return found
+
+
+def _not_on_workers(path: str, answer: dict[str, Any], where: TreeFacts) -> list[Finding]:
+    """Modules that tasks in other processes look up by name, where the clone is gone."""
+    found = []
+    for flow in answer["flows"]:
+        needed = flow["needed_by_name"]
+        if not needed:
+            continue
+        modules, on_cluster = needed["modules"], needed["where"] == "cluster"
+        names = ", ".join(map(repr, modules[:MOST_NAMED]))
+        more = f" and {len(modules) - MOST_NAMED} more" if len(modules) > MOST_NAMED else ""
+        processes = "on a Dask cluster, whose workers" if on_cluster else f"in other processes ({needed['executor']}), which"
+        end = "runs fail unless the workers have it installed" if on_cluster else "every run would fail, or never end"
+        found.append(finding(
+            "module-not-on-workers",
+            f"flow {flow['name']!r}: its tasks run {processes} import {names}{more} by name; only the repository has that, and "
+            f"the clone is deleted by then: {end}",
+            _for_workers(needed, on_cluster, where),
+            path=path, flow=flow["name"], severity="warning" if on_cluster else "error",
+            detail=f"tasks with it: {', '.join(needed['tasks'])}" if needed["tasks"] else "",
+        ))  # fmt: skip
+    return found
+
+
+def _for_workers(needed: dict[str, Any], on_cluster: bool, where: TreeFacts) -> str:
+    """The remedies, first what needs no image."""
+    remedies = []
+    if needed["by_value"]:
+        calls = "; ".join(f"cloudpickle.register_pickle_by_value({name})" for name in needed["by_value"])
+        remedies.append(f"add `import cloudpickle, {', '.join(needed['by_value'])}; {calls}` after the imports")
+    if not on_cluster:
+        remedies.append(f"{'or ' if remedies else ''}use LocalDaskExecutor(), whose threads have it in memory")
+    image = in_image(needed["folders"][0], where)
+    remedies.append(image if remedies else image[len("or ") :])
+    return "; ".join(remedies) + (", and in that of the workers" if on_cluster else "")
 
 
 def _line(error: dict[str, Any]) -> int | None:

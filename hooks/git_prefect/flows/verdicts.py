@@ -34,8 +34,8 @@ FLEETING_LIMIT = 600
 MOST_CONTEXTS = 16
 """Combinations of interpreter, environment and settings that are remembered."""
 DECIDING = (
-    "worker.py", "child.py", "task_imports.py", "load_findings.py", "storage_findings.py", "refusals.py", "discovery.py",
-    "imports_ahead.py", "environment.py", "import_findings.py", "prefect_names.py", "prefect_config.py",
+    "worker.py", "child.py", "task_imports.py", "pickled_tasks.py", "load_findings.py", "storage_findings.py", "refusals.py",
+    "discovery.py", "imports_ahead.py", "environment.py", "import_findings.py", "prefect_names.py", "prefect_config.py",
 )  # fmt: skip
 """Our own code that a verdict rests on."""
 MOST_OF_A_PATH = 8

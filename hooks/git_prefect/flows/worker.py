@@ -56,6 +56,7 @@ def sibling(name: str) -> Any:
 
 child = sibling("child")
 child.task_imports = sibling("task_imports")
+child.pickled_tasks = sibling("pickled_tasks")
 
 
 def main() -> None:
