@@ -194,8 +194,7 @@ LOOK = '''
 import pickle, sys
 for name, sent in pickle.load(sys.stdin.buffer):
     try:
-        pickle.loads(sent)
-        print(name, "loads")
+        print(name, pickle.loads(sent)[0].run(4))
     except Exception as error:
         print(name, repr(error))
 '''
@@ -210,8 +209,16 @@ def main(repository, *methods):
     storage = Git(flow_path="flows/flow.py", git_clone_url_secret_name="URL", flow_name="flow", branch_name="main")
     storage.flows["flow"] = "flow"
     flow = storage.get_flow("flow")
-    sent = [(task.name, dask_pickle.dumps((task, list(flow.edges_to(task)), flow.constants.get(task), flow.result))) for task in flow.tasks]
-    subprocess.run([sys.executable, "-c", LOOK], input=pickle.dumps(sorted(sent)))
+    import cloudpickle, lib
+
+    sent = []
+    for by_value in ("", " by value"):
+        for task in sorted(flow.tasks, key=str):
+            parts = (task, list(flow.edges_to(task)), flow.constants.get(task), flow.result)
+            sent.append((task.name + by_value, dask_pickle.dumps(parts)))
+        cloudpickle.register_pickle_by_value(lib)
+    cloudpickle.unregister_pickle_by_value(lib)
+    subprocess.run([sys.executable, "-c", LOOK], input=pickle.dumps(sent))
     for method in methods:
         multiprocessing.set_start_method(method, force=True)
         flow.executor = LocalDaskExecutor("processes", num_workers=1)
@@ -243,7 +250,10 @@ def test_that_it_is_so(tmp_path: Path) -> None:
     assert ran.stdout.splitlines() == [
         f"Load {missing}",
         f"load {missing}",
-        "own loads",
+        "own 4",
+        f"Load by value {missing}",
+        "load by value 8",
+        "own by value 4",
         "fork Success All reference tasks succeeded.",
         f"spawn Failed Unexpected error: {missing}",
     ], ran.stderr
