@@ -6,7 +6,7 @@ A page says what its examples need in HTML comments, which nobody sees who reads
     <!-- write: flows/etl.py --> the code block that follows is the content of this file
     <!-- run: COMMAND -->        done beforehand, not shown
     <!-- settled -->             wait until every push is registered
-    <!-- agent -->               a Prefect agent with the token runs from here on
+    <!-- agent -->               a Prefect agent with the token runs from here on; `<!-- agent: NAME=VALUE -->` with a variable
     <!-- answer: y -->           the console block that follows is run in a terminal, and its question answered
     <!-- fails: 1 -->            the last command of the console block that follows ends with this exit code
     <!-- not run: REASON -->     the console block that follows is not run
@@ -159,7 +159,7 @@ def run(text: str, world: Callable[[str], World], differs: Callable[[Step, Comma
         elif step.kind == "settled":
             here.settled()
         elif step.kind == "agent":
-            here.agent()
+            here.agent(**{name: value for name, _, value in [step.text.partition("=")] if name})
         elif step.kind == "write":
             here.write({step.path: f"{step.text}\n"})
         else:

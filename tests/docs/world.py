@@ -180,6 +180,7 @@ class World:
     def agent(self, label: str = "", **environ: str) -> None:
         """Start Prefect's local agent, with the token as its local secret; it is told to look for work all the time."""
         port = free_port()
+        environ = {name: value.replace("~", str(self.home)) for name, value in environ.items()}
         secret = {"PREFECT__CONTEXT__SECRETS__GIT_TOKEN": TOKEN, "SSL_CERT_FILE": str(self.shared.https.ca)}
         labels = ["--label", label] if label else []
         with open(self.root / "agent.log", "ab") as log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .legacy import LEGACY
+from .shared import SHARED
 from .world import World, demo_flows
 
 
@@ -31,6 +32,13 @@ def docker(world: World) -> None:
     _adopt(world)
 
 
+def shared(world: World) -> None:
+    """Two flows that import a module of the repository, one with the clone and one with the image; both are registered."""
+    world.begin(SHARED)
+    world.run("mkdir -p ~/image && cp -r src/. ~/image")
+    world.run("git prefect install && git prefect register --ref main")
+
+
 def _adopt(world: World) -> None:
     world.run(
         "git prefect init --yes && pre-commit install --install-hooks --hook-type pre-push && git prefect install"
@@ -39,4 +47,6 @@ def _adopt(world: World) -> None:
     world.settled()
 
 
-WORLDS: dict[str, Callable[[World], None]] = {"flows": flows, "adopted": adopted, "legacy": legacy, "docker": docker}
+WORLDS: dict[str, Callable[[World], None]] = {
+    "flows": flows, "adopted": adopted, "legacy": legacy, "docker": docker, "shared": shared,
+}  # fmt: skip
