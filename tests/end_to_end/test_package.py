@@ -69,10 +69,17 @@ def registered(team: Team) -> list[str]:
 
 def test_a_shared_module_that_comes_with_the_clone(native: Team) -> None:
     flows = {f"flows/{name}/flows.py": in_package(name) for name in "abcd"}
-    on_main(native, {**flows, "flows/e/flows.py": flow_file("e"), "lib/core.py": SHARED, "lib/__init__.py": ""})
-    native.clone.commit({"lib/core.py": SHARED.replace("loaded", "brought")})
+    # Installed as well, and no flow file puts the clone before that.
+    flows["flows/f/flows.py"] = "from text_unidecode import unidecode\n" + flow_file("f")
+    modules = {"lib/core.py": SHARED, "lib/__init__.py": "", "text_unidecode/__init__.py": ""}
+    on_main(native, {**flows, "flows/e/flows.py": flow_file("e"), **modules})
+    native.clone.commit({"lib/core.py": SHARED.replace("loaded", "brought"), "text_unidecode/__init__.py": "# changed\n"})
     printed = native.push("origin", "feature/x")
     native.settled()
+    assert [one.strip() for one in said(printed) if "text_unidecode" in one] == [
+        "text_unidecode/__init__.py: 1 flow in flows/f/flows.py imports it, but no load took that from the clone: "
+        "runs use what is installed in their image"
+    ]
     (line,) = [one for one in said(printed) if "lib/core.py" in one]
     assert line.strip() == (
         "lib/core.py: 4 flows in flows/a/flows.py, flows/b/flows.py, flows/c/flows.py and 1 more import it from the clone: "

@@ -16,6 +16,8 @@ from ..flows.imports import Imports
 from ..report import text
 from .source_tree import check, tree_of_commit
 
+CLONE, IMAGE, INSTALLED = "clone", "image", "installed"
+"""How a module reaches agents: with the clone; by `import-roots`; or by another package of that name, which loads have found."""
 SHOWN = 3
 """So many modules or flow files are named; the rest is counted."""
 
@@ -38,11 +40,16 @@ def concerned_by_imports(
 ) -> dict[str, list[str]]:
     """Flow files whose flows a change of a shared module concerns, with the changed modules.
 
-    A module that agents get with the clone does. One that comes with their image (`import-roots`) does so where the
-    structure of a flow differs from that at `base`: else registering it again would change nothing.
+    A module that agents get with the clone does. One that comes with their image (`import-roots`, or it is installed) does
+    so where the structure of a flow differs from that at `base`: else registering it again would change nothing.
     """
     found = importers(repository, ref, base, files)
-    by_image = [path for path, modules in found.items() if all(_of_image(one, ref.settings) for one in modules)]
+    by_path = {file.path: file for file in files}
+    by_image = [
+        path
+        for path, modules in found.items()
+        if all(_way(one, by_path[path], ref.settings) != CLONE for one in modules)
+    ]
     if not by_image:
         return found
     options = CheckOptions(only=by_image, with_flows=True, same_push=True)
@@ -64,29 +71,39 @@ def shared_changes(
 ) -> list[str]:
     """A line for the changed modules of each way to agents: which flows import them, and from when on runs use them."""
     found = importers(repository, ref, base, files)
+    by_path = {file.path: file for file in files}
     lines = []
-    for by_image in (False, True):
+    for way in (CLONE, IMAGE, INSTALLED):
         chosen = {
-            path: [one for one in modules if _of_image(one, ref.settings) is by_image]
+            path: [one for one in modules if _way(one, by_path[path], ref.settings) == way]
             for path, modules in found.items()
         }
         paths = [path for path, modules in chosen.items() if modules]
         if paths:
             modules = sorted({one for path in paths for one in chosen[path]})
-            lines.append(_told(modules, [file for file in files if file.path in paths], by_image, ref.update.kind))
+            lines.append(_told(modules, [file for file in files if file.path in paths], way, ref.update.kind))
     return lines
 
 
-def _told(modules: Sequence[str], files: Sequence[CheckedFile], by_image: bool, kind: str) -> str:
+def _told(modules: Sequence[str], files: Sequence[CheckedFile], way: str, kind: str) -> str:
     count = sum(len(file.flows) for file in files)
     verb = f"import{'s' if count == 1 else ''} {'it' if len(modules) == 1 else 'them'}"
     places = text.listed([file.path for file in files], SHOWN)
     who = f"{text.listed(modules, SHOWN)}: {text.plural(count, 'flow')} in {places} {verb}"
-    if by_image:
+    if way == INSTALLED:
+        return f"{who}, but no load took that from the clone: runs use what is installed in their image"
+    if way == IMAGE:
         return f"{who} from the image (import-roots): rebuild the image; until then runs use the old code"
     if kind == "tag":
         return f"{who} from the clone: runs of this tag use it"
     return f"{who} from the clone: runs use the new code from the next run on"
+
+
+def _way(module: str, file: CheckedFile, settings: Settings) -> str:
+    """How agents get a module of the repository that a flow file imports."""
+    if _of_image(module, settings):
+        return IMAGE
+    return CLONE if file.used is None or file.failed or module in file.used else INSTALLED
 
 
 def _of_image(path: str, settings: Settings) -> bool:

@@ -401,6 +401,7 @@ def _checked(one: Attributed, findings: Sequence[Finding]) -> CheckedFile:
         one.path, one.known.file.blob, one.own, tuple(findings), one.known.cached, bool(verdict.missing),
         lasting=not (verdict.tree or verdict.outside or verdict.missing), imported=one.imported,
         rests_on=one.known.rests_on,
+        used=None if verdict.tree else verdict.used,
     )  # fmt: skip
 
 
