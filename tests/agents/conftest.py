@@ -17,7 +17,7 @@ from git_prefect.cli import main
 from git_prefect.devserver.process import running
 from git_prefect.git import configuration
 
-from ..repository import Clone
+from ..repository import Clone, known_checks
 from .recorder import Edge, recording
 
 BIN = Path(sys.executable).parent
@@ -159,7 +159,7 @@ def api_url() -> Iterator[str]:
 
 @pytest.fixture
 def registered(
-    work: Clone, remote: Path, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    work: Clone, remote: Path, api_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: Path
 ) -> Iterator[World]:
     """Six flows, pushed and registered by `git prefect register`."""
     project = tmp_path.name.replace("_", "-")
@@ -182,6 +182,6 @@ def registered(
         "PYTHONWARNINGS": "ignore",
     }
     settings = {"backend": "server", "home_dir": str(tmp_path), "server.endpoint": api_url, "cloud.api": api_url}
-    with set_temporary_config(settings):
+    with known_checks(work, checks), set_temporary_config(settings):
         assert main(["register", "--ref", "main"]) == 0
         yield World(work, project, remote, environ)

@@ -209,7 +209,7 @@ def shell(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def native(work: Clone, remote: Path, usual_checks: Path | None) -> Team:
+def native(work: Clone, remote: Path, shell: None, usual_checks: Path | None) -> Team:
     """A team whose hook is git's own: pre-commit is not installed."""
     made = adopt(work, remote, {}, usual_checks)
     made.prefect("install")
@@ -217,7 +217,9 @@ def native(work: Clone, remote: Path, usual_checks: Path | None) -> Team:
 
 
 @pytest.fixture
-def team(work: Clone, remote: Path, tools: Tools, usual_checks: Path | None, monkeypatch: pytest.MonkeyPatch) -> Team:
+def team(
+    work: Clone, remote: Path, tools: Tools, shell: None, usual_checks: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> Team:
     """A team that uses pre-commit, with this project as its hook."""
     monkeypatch.setenv("PRE_COMMIT_HOME", str(tools.pre_commit_home))
     made = adopt(work, remote, {".pre-commit-config.yaml": CONFIG.format(repo=tools.hook, rev=tools.rev)}, usual_checks)

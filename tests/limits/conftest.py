@@ -17,6 +17,12 @@ from ..end_to_end.conftest import Team, api, flow_file, native, shell
 
 __all__ = ["api", "native", "shell"]
 
+
+@pytest.fixture
+def usual_checks() -> None:
+    """Here each flow file is loaded for the first time: what a load meets on such a machine counts."""
+
+
 PAST_PERMISSIONS = "-dac_override,-dac_read_search,-fowner"
 
 
