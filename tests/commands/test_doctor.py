@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from git_prefect.flows import interpreter
 from git_prefect.git import refs
 from git_prefect.report.invocation import executable
 
-from ..repository import Clone, known_checks
+from ..repository import Clone, clone, known_checks
 
 FLOW = "from prefect import Flow, task\n\n@task\ndef one(): ...\n\nwith Flow('etl') as flow:\n    one()\n"
 SETTINGS = """\
@@ -380,8 +381,60 @@ def test_the_hooks_of_pre_commit_with_ours_and_without(work: Clone, with_command
     (work.path / ".git" / "hooks" / "pre-push").unlink()
     work.write({".pre-commit-config.yaml": PRE_COMMIT.format(hooks="      - {id: prefect-validate}")})
     assert machine.hooks(work.repository) == Check(
-        "hooks", ("pre-push: none",), NOTHING, "pre-commit install --hook-type pre-push"
+        "hooks", ("pre-push: none", "in .pre-commit-config.yaml: prefect-validate"), NOTHING,
+        "pre-commit install --install-hooks --hook-type pre-push && git prefect install",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("here", "steps"),
+    [
+        (("pre-commit", "prek"), "pre-commit install --install-hooks --hook-type pre-push && git prefect install"),
+        (("pre-commit",), "pre-commit install --install-hooks --hook-type pre-push && git prefect install"),
+        (("prek",), "prek install --prepare-hooks --hook-type pre-push && git prefect install"),
+        ((), "pipx install pre-commit && pre-commit install --install-hooks --hook-type pre-push && git prefect install"),
+    ],
+)
+@pytest.mark.parametrize("has_native", [False, True])
+def test_the_clone_of_a_second_developer_gets_the_steps_that_are_missing(
+    work: Clone, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: tuple[str, ...], steps: str, has_native: bool
+) -> None:
+    entries = "\n".join(f"      - {{id: {one}, name: x, language: system, entry: 'true'}}" for one in OURS)
+    work.commit({".pre-commit-config.yaml": PRE_COMMIT.format(hooks=entries)})
+    work.git("push", "--quiet", "--no-verify")
+    second = clone(remote, tmp_path / "second")
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    for name in ("git", "sh", "dirname", "cat", "env"):
+        (bin_folder / name).symlink_to(shutil.which(name) or "")
+    for name in ("git-prefect", *here):
+        (bin_folder / name).symlink_to(Path(sys.executable).parent / name)
+    monkeypatch.setenv("PATH", str(bin_folder))
+    configured = f"in .pre-commit-config.yaml: {', '.join(OURS)}"
+    assert machine.hooks(second.repository) == Check("hooks", ("pre-push: none", configured), NOTHING, steps)
+    if has_native:
+        # Of the two halves one is enough for a push to be checked.
+        native(second, "install")
+        assert machine.hooks(second.repository) == Check("hooks", ("pre-push: git-prefect's",))
+    if not here or has_native:
+        return
+    # Typed as they are, nothing is missing.
+    subprocess.run(["sh", "-c", steps], cwd=second.path, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    assert machine.hooks(second.repository) == Check(
+        "hooks", (f"pre-push: {here[0]}'s", "pre-push.legacy: git-prefect's", configured)
     )
+
+
+def test_where_another_tool_owns_the_hooks_its_file_is_named(work: Clone, tmp_path: Path, with_command: None) -> None:
+    entries = "\n".join(f"      - {{id: {one}, name: x, language: system, entry: 'true'}}" for one in OURS)
+    work.write({".pre-commit-config.yaml": PRE_COMMIT.format(hooks=entries)})
+    work.git("config", "core.hooksPath", ".husky/_")
+    (work.path / ".husky" / "_").mkdir(parents=True)
+    # pre-commit refuses to install there.
+    command = [sys.executable, "-m", "pre_commit", "install", "--hook-type", "pre-push"]
+    assert subprocess.run(command, cwd=work.path, capture_output=True).returncode == 1
+    found = machine.hooks(work.repository)
+    assert (found.problem, found.remedy) == (NOTHING, f'add this line to {work.path}/.husky/pre-push: git prefect pre-push "$@"')
 
 
 def test_hooks_of_others_and_elsewhere(work: Clone, tmp_path: Path, with_command: None) -> None:

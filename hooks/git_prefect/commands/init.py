@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ from ..core.errors import ExitCode, NotAuthorised, OutOfReach, UsageError
 from ..core.model import GitStorage
 from ..core.targets import slug
 from ..deploy.commit_settings import settings_at
-from ..deploy.native_hook import is_pre_commits, sees_every_ref
+from ..deploy.hook_steps import missing_hook_steps
+from ..deploy.native_hook import is_pre_commits
 from ..deploy.source_tree import how_to_name_flow_files, tree_of_work_tree
 from ..flows import interpreter
 from ..flows.discovery import Packages, flow_paths
@@ -422,7 +422,7 @@ def next_steps(repository: git.Repository, found: Found, files: Sequence[str]) -
     """What to type from here to a registered flow, without what is done in this clone; `files` are to be committed."""
     steps = [
         f"{git_prefect('validate')}  # what is broken already stops no push",
-        *_installing(repository),
+        *missing_hook_steps(repository),
         *_committing(repository, found, files),
         _push(repository, found),
         git_prefect("status"),
@@ -434,25 +434,10 @@ def missing_steps(repository: git.Repository, found: Found, files: Sequence[str]
     """What is left to type in a repository that has settings and hooks."""
     commits = _committing(repository, found, files)
     unpushed = git.ask(repository, "rev-list", "--max-count=1", "HEAD", "--not", f"--remotes={found.remote}")
-    steps = [*_installing(repository), *commits, *([_push(repository, found)] if commits or unpushed else [])]
+    steps = [*missing_hook_steps(repository), *commits, *([_push(repository, found)] if commits or unpushed else [])]
     if not steps:
         return f"nothing is missing; what is registered: {git_prefect('status')}"
     return "\n".join(["missing:", *(f"  {step}" for step in steps)])
-
-
-def _installing(repository: git.Repository) -> list[str]:
-    """The commands that put the hooks in place."""
-    steps = []
-    if not is_pre_commits(hooks_path.hooks_folder(repository) / "pre-push"):
-        runner = next((name for name in ("pre-commit", "prek") if shutil.which(name)), None)
-        if runner is None:
-            steps.append("pipx install pre-commit")
-        environments = "--prepare-hooks" if runner == "prek" else "--install-hooks"
-        steps.append(f"{runner or 'pre-commit'} install {environments} --hook-type pre-push")
-    if not sees_every_ref(repository):
-        # So that the push itself registers, tags and all; without it a watcher does, in the background.
-        steps.append(git_prefect("install"))
-    return steps
 
 
 def _committing(repository: git.Repository, found: Found, files: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from ...flows.interpreter import Interpreter
 from ...git.hooks_path import hooks_folder, is_gits_own
 from ...report.invocation import executable, git_prefect
 from .. import hook_managers
+from ..hook_steps import missing_hook_steps
 from ..native_hook import BEFORE, is_ours, is_pre_commits, sees_every_ref
 
 OLDEST_GIT = (2, 28)
@@ -86,10 +87,12 @@ def hooks(repository: git.Repository) -> Check:
             facts.append(f"tags, and more than one ref of a push, are not seen; {install} shows them all")
         return Check("hooks", tuple(facts))
     problem = "no flow is checked and nothing is registered at a push"
-    if configured:
-        return Check("hooks", tuple(facts), problem, "pre-commit install --hook-type pre-push")
     if manager:
+        # pre-commit installs nothing there either.
         return Check("hooks", tuple(facts), problem, manager.hint)
+    if configured:
+        facts.append(f"in .pre-commit-config.yaml: {', '.join(configured)}")
+        return Check("hooks", tuple(facts), problem, " && ".join(missing_hook_steps(repository)))
     return Check("hooks", tuple(facts), problem, f"{install}, or the hooks of pre-commit: {git_prefect('init')}")
 
 
