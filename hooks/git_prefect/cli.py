@@ -15,12 +15,13 @@ from typing import IO
 
 from . import __version__
 from .core.errors import TO_PUSH_MEANWHILE, Bug, ExitCode, GitPrefectError, UsageError
+from .core.model import RefUpdate
 from .core.results import Report
-from .deploy import push_notices
+from .deploy import push_notices, seen_pushes
 from .git.process import is_quiet, pushing_arguments
-from .git.refs import in_push
+from .git.refs import from_pre_commit, from_stdin, in_push
 from .git.remote_urls import redact
-from .git.repository import PromisorOutOfReach, open_repository
+from .git.repository import PromisorOutOfReach, Repository, open_repository
 from .report.invocation import typed_here
 from .report.options import asked_for, ended, show, show_error
 
@@ -100,7 +101,7 @@ def _module(name: str) -> str:
 
 def _skipped(name: str, arguments: list[str]) -> int:
     if name in CALLED_BY_GIT or in_push(os.environ):
-        return _skipped_in_push(name)
+        return _skipped_in_push(name, arguments)
     said = f"git-prefect: {name} skipped, since GIT_PREFECT_SKIP is set"
     if not _asks_for_format(arguments):
         print(said)
@@ -108,13 +109,23 @@ def _skipped(name: str, arguments: list[str]) -> int:
     return show(Report(name, ExitCode.OK, summary=(said,)), asked_for(arguments))
 
 
-def _skipped_in_push(name: str) -> int:
+def _skipped_in_push(name: str, arguments: list[str]) -> int:
     """Say once in a push that all hooks are skipped: git's own says it, or the one of pre-commit's whose output is shown."""
     with suppress(Exception):
         if name in ("pre-push", "register") and not is_quiet(pushing_arguments()):
             for line in push_notices.news(open_repository(), ["git-prefect: skipped, since GIT_PREFECT_SKIP is set"]):
                 print(line)
+    with suppress(Exception):
+        repository = open_repository()
+        for update in _updates(repository, name, arguments):
+            seen_pushes.note_update(repository.state_dir, name, update)
     return ExitCode.OK
+
+
+def _updates(repository: Repository, name: str, arguments: list[str]) -> list[RefUpdate]:
+    if name in HOOKS:
+        return from_pre_commit(repository, os.environ)
+    return from_stdin(repository, sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n"), *arguments)
 
 
 def _asks_for_format(arguments: list[str]) -> bool:

@@ -172,10 +172,16 @@ def test_an_agent_that_takes_runs_and_cannot_run_them(desk: Clone, api: str) -> 
     )
     desk.git("push", "--quiet", "--no-verify")
     an_agent(api, label)
+    _, printed = doctor(desk)
     assert (
         f"worker-1 (LocalAgent) takes runs with label {label} and cannot run a DockerRun: they would fail "
         f"hint: give it other labels; prefect agent docker start --label {label}"
-    ) in told(doctor(desk)[1], "agents")
+    ) in told(printed, "agents")
+    assert told(printed, "pushes") == (
+        f"! origin/main at {desk.head()[:7]}: pushed without our hook (--no-verify, or the hook was replaced), so neither checked "
+        "nor registered hint: git prefect register --remote origin --ref main"
+    )
+    assert printed.endswith("wrong: pushes, agents\n")
 
 
 def test_as_json_it_is_the_same(desk: Clone) -> None:

@@ -14,14 +14,14 @@ from typing import Any, Callable, NamedTuple
 import pytest
 
 from git_prefect.core.model import RefUpdate
-from git_prefect.deploy import pending
+from git_prefect.deploy import pending, seen_pushes
 from git_prefect.git.process import ancestors
 from git_prefect.hooks import fast_path
 
 from ..repository import Clone, known_checks
 
 PACKAGE = Path(fast_path.__file__).parents[1]
-LIGHT = {"core.fingerprints", "core.state_files", "core.git_environment", "deploy.watcher_process"}
+LIGHT = {"core.fingerprints", "core.state_files", "core.git_environment", "deploy.seen_pushes", "deploy.watcher_process"}
 """What of ours it may import; they import the standard library alone."""
 STANDARD = {"__future__", "hashlib", "io", "json", "os", "sys", "time"}
 """What of the standard library all these may import: modules that Python has loaded anyway, or that take a millisecond."""
@@ -186,6 +186,10 @@ def test_it_answers_as_the_full_way_does_and_queues_the_push(registered: Pusher)
     assert [one.said for one in answers] == said
     assert answers[2].said == "", "it changes nothing that is registered"
     assert (registered.last()["result"], registered.last()["commit"]) == ("registered", now)
+    # All three are noted as having seen it.
+    with open(seen_pushes.path_of(str(registered.state)), encoding="utf-8") as file:
+        lines = [line.split(" ")[1:] for line in file.read().splitlines() if now in line]
+    assert lines == [[hook, now, "refs/heads/main", "origin"] for hook in ("validate", "check-pushed", "register")]
 
 
 def test_a_queue_entry_is_as_the_full_way_writes_it(registered: Pusher) -> None:

@@ -15,7 +15,7 @@ from ..core.errors import ExitCode, GitPrefectError, UnusableCommit
 from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
 from ..core.results import Check, Report, ReportedRef
 from ..deploy.commit_settings import uncommitted_settings
-from ..deploy.diagnosis import backend, machine, next_settings, remote, settings_origins
+from ..deploy.diagnosis import backend, machine, next_settings, pushes, remote, settings_origins
 from ..deploy.resolver import resolve, resolve_by
 from ..deploy.selection import registrable
 from ..deploy.source_tree import check, how_to_name_flow_files, interpreter_for, tree_of_commit
@@ -31,7 +31,8 @@ from ..report.rows import reported_ref
 
 
 def main(argv: Sequence[str]) -> int:
-    """Look at everything and say what was found; exit code 1 when something is wrong. Nothing is changed, nobody asked."""
+    """Look at everything and say what was found; exit code 1 when something is wrong. Nothing is changed but what was
+    reported once, nobody asked."""
     options = _arguments(argv)
     repository = git.open_repository()
     subject: list[ReportedRef] = []
@@ -68,6 +69,7 @@ def _checks(repository: git.Repository, options: Namespace, told: list[ReportedR
     yield machine.git_version()
     yield machine.hooks(repository)
     yield from machine.kept(repository)
+    yield from pushes.checks(repository)
     try:
         update = refs.by_hand(repository, os.environ, options.ref, remotes.chosen_remote(repository, options.remote))
     except GitPrefectError as error:

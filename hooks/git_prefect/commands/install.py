@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from .. import git
 from ..core.errors import ExitCode
-from ..deploy import hook_managers
+from ..deploy import hook_managers, seen_pushes
 from ..deploy.native_hook import LEGACY, Step, installing, own_hooks_folder
+from ..git import push_log
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,9 +28,21 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     steps = installing(own_hooks_folder(repository))
     code = carry_out(steps, dry_run, "the pre-push hook is in place already")
+    if not dry_run:
+        _begin(repository)
     if any(step.path.name == LEGACY and step.content for step in steps):
         print(f"pre-commit runs {LEGACY} at every push, before the hooks of its configuration, with every ref")
     return code
+
+
+def _begin(repository: git.Repository) -> None:
+    """From now on the hook sees every push; those that were before it are none that it missed."""
+    state_dir, now = repository.state_dir, int(time.time())
+    seen_pushes.note(state_dir, seen_pushes.INSTALLED)
+    for one in push_log.pushes(repository):
+        if one.time >= now:
+            # In the same second: the log of git has no finer times.
+            seen_pushes.note(state_dir, seen_pushes.REPORTED, one.commit, one.tracking_ref, "")
 
 
 def parser(name: str, description: str) -> ArgumentParser:

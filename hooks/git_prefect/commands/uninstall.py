@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import git
 from ..core.errors import UsageError
-from ..deploy import hook_managers, pending
+from ..deploy import hook_managers, pending, seen_pushes
 from ..deploy.diagnosis.machine import configured_hooks
 from ..deploy.native_hook import uninstalling
 from ..git import hooks_path, trigger
@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
         )
     if not chosen.dry_run:
         trigger.take_away(repository)
+        seen_pushes.forget(repository.state_dir)
     folder = hook_managers.delegated_folder(repository) or hooks_path.hooks_folder(repository)
     code = carry_out(uninstalling(folder), chosen.dry_run, "there is no pre-push hook of git-prefect's here")
     if chosen.purge and state.exists():

@@ -148,6 +148,22 @@ def tracking_ref(repository: Repository, remote: str, ref: str) -> str | None:
     return None
 
 
+def tracked_by(repository: Repository, tracking: str) -> tuple[str, str] | None:
+    """The remote and the ref of it that a tracking ref follows, by the fetch refspecs; None when it follows none."""
+    for key, refspecs in configuration(repository).items():
+        if not key.startswith("remote.") or not key.endswith(".fetch"):
+            continue
+        for refspec in refspecs:
+            source, _, target = refspec.lstrip("+").partition(":")
+            head, star, tail = target.partition("*")
+            inside = tracking[len(head) : len(tracking) - len(tail)]
+            ref = source.replace("*", inside, 1) if star else source
+            remote = key[len("remote.") : -len(".fetch")]
+            if target and tracking_ref(repository, remote, ref) == tracking:
+                return remote, ref
+    return None
+
+
 def default_branch(repository: Repository, remote: str) -> str | None:
     """Short name of the remote's default branch as this clone knows it, without asking the remote.
 

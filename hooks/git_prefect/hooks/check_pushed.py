@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .. import git
 from ..core.errors import ExitCode
 from ..core.model import Finding, RefUpdate
-from ..deploy import annotated_tags, push_notices
+from ..deploy import annotated_tags, push_notices, seen_pushes
 from ..deploy.remote_state import what_it_does
 from ..deploy.resolver import resolve
 from ..git import refs
@@ -19,6 +19,7 @@ def main(argv: Sequence[str]) -> int:
     """Say what the push will do; exit code 1 for what no agent could run. The remote is not asked."""
     repository = git.open_repository()
     (update,) = refs.from_pre_commit(repository, os.environ)
+    seen_pushes.note_update(repository.state_dir, "check-pushed", update)
     found = annotated_tags.refused(resolve(repository, update)) if annotated_tags.is_annotated(update) else []
     if found:
         refuse_tag(repository, update, found)

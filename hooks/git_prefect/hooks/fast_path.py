@@ -20,7 +20,7 @@ import time
 from .. import __version__
 from ..core import state_files
 from ..core.git_environment import clean_environment
-from ..deploy import watcher_process
+from ..deploy import seen_pushes, watcher_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _answer(hook: str, pushed: Pushed, environ: Mapping[str, str]) -> str:
         raise Unanswered
     (remote, url), ref, commit, known = pushed
     skipped = environ.get("SKIP", "").split(",")
-    if not ref.startswith("refs/heads/") or (hook == NATIVE and any(f"prefect-{one}" in skipped for one in HOOKS)):
+    if not ref.startswith("refs/heads/") or not commit.strip("0") or (hook == NATIVE and any(f"prefect-{one}" in skipped for one in HOOKS)):
         raise Unanswered
     tracking = f"refs/remotes/{remote}/{ref[len('refs/heads/') :]}"
     found = _run(
@@ -153,6 +153,7 @@ def _answer(hook: str, pushed: Pushed, environ: Mapping[str, str]) -> str:
     if fetched != f"+refs/heads/*:refs/remotes/{remote}/*\n":
         # Only with this refspec the tracking ref is the one that was looked at.
         raise Unanswered
+    seen_pushes.note(place.state_dir, hook, commit, ref, remote)
     if hook == "check-pushed":
         # Of a branch it says what the push does, and refuses nothing.
         return _what_it_does(place, f"{remote}/{ref[len('refs/heads/') :]}", before)

@@ -17,7 +17,7 @@ from .. import git
 from ..core.deployment import Deployment, Resolution
 from ..core.errors import ExitCode, GitPrefectError, UsageError
 from ..core.model import RefUpdate
-from ..deploy import annotated_tags, gate, pending, queue
+from ..deploy import annotated_tags, gate, pending, queue, seen_pushes
 from ..deploy.push_notices import CHECK_PUSHED, VALIDATE
 from ..deploy.remote_state import what_it_does
 from ..deploy.removed_flows import left_by_deletion
@@ -41,14 +41,12 @@ def main(argv: Sequence[str]) -> int:
             "pre-push is called by git, with a remote's name and URL and the refs on stdin",
             "put it in place with `git prefect install`",
         )
-    # A ref may have bytes that are no text, and what Python takes for line ends.
-    content = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     repository = git.open_repository()
-    if not content.strip():
+    updates = seen_updates(repository, *argv)
+    if not updates:
         # "Everything up-to-date": of an earlier push, which may still wait.
         queue.resume(repository)
         return ExitCode.OK
-    updates = refs.from_stdin(repository, content.split("\n"), *argv)
     quiet = process.is_quiet(process.pushing_arguments())
     for update in updates:
         if update.commit is None and update.kind != "other" and _may_leave_flows(repository, update, quiet):
@@ -78,6 +76,18 @@ def main(argv: Sequence[str]) -> int:
             if one.found and decision.update == ref.update:
                 keep_record(repository, ref, one.found, decision)
     return code
+
+
+def seen_updates(repository: git.Repository, remote: str, url: str) -> list[RefUpdate]:
+    """The refs of a push that git tells on stdin; they are noted as seen."""
+    # A ref may have bytes that are no text, and what Python takes for line ends.
+    content = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    updates = refs.from_stdin(repository, content.split("\n"), remote, url)
+    for update in updates:
+        seen_pushes.note_update(repository.state_dir, "pre-push", update)
+    if not updates and remote != url:
+        seen_pushes.note(repository.state_dir, "pre-push", seen_pushes.NO_REF, seen_pushes.NO_REF, remote)
+    return updates
 
 
 def _may_leave_flows(repository: git.Repository, update: RefUpdate, quiet: bool) -> bool:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from .. import git
-from ..deploy import gate, hidden_refs, push_notices, queue
+from ..deploy import gate, hidden_refs, push_notices, queue, seen_pushes
 from ..deploy.resolver import resolve
 from ..git import refs
 from ..report import text
@@ -18,6 +18,7 @@ def main(argv: Sequence[str]) -> int:
     project = _arguments(argv)
     repository = git.open_repository()
     (update,) = refs.from_pre_commit(repository, os.environ)
+    seen_pushes.note_update(repository.state_dir, "register", update)
     if update.commit is None or queue.is_queued(repository, update):
         return queue.enqueue(repository, [])
     ref = resolve(repository, update, project)

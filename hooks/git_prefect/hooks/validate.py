@@ -12,7 +12,7 @@ from ..core.deployment import Resolution
 from ..core.errors import ExitCode
 from ..core.model import Finding
 from ..core.settings import FILES
-from ..deploy import gate, hidden_refs, push_notices, queue
+from ..deploy import gate, hidden_refs, push_notices, queue, seen_pushes
 from ..deploy.hook_filters import left_out_by_pre_commit
 from ..deploy.resolver import resolve
 from ..git import refs
@@ -26,6 +26,7 @@ def main(argv: Sequence[str]) -> int:
     """Check what pre-commit shows of a push; exit code 1 when something refuses it."""
     repository = git.open_repository()
     (update,) = refs.from_pre_commit(repository, os.environ)
+    seen_pushes.note_update(repository.state_dir, "validate", update)
     if update.commit is None or update.kind == "other":
         return ExitCode.OK
     ref = resolve(repository, update)
