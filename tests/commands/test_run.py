@@ -13,7 +13,7 @@ from typing import Callable
 import pendulum
 import prefect
 import pytest
-from prefect.engine.state import Success
+from prefect.engine.state import Failed, Success
 
 from git_prefect.commands.run import followed
 from git_prefect.deploy import pending
@@ -87,21 +87,55 @@ def test_what_a_run_logs_after_its_final_state_is_told_too(desk: Desk) -> None:
     assert said[-3:] == ["begun", "Entered state <Success>: well", "sent when the process ended"]
 
 
-def test_a_task_that_is_not_registered_is_said_before_and_fails(desk: Desk, agent: None) -> None:
-    desk.commit(greeting=GREETING)
+def test_it_stops_where_the_next_run_would_fail_and_offers_to_register_first(desk: Desk) -> None:
+    desk.commit(etl=flow("etl"))
     desk.register("main")
-    head = desk.commit(greeting=GREETING.replace('greet(Parameter("name", default="you"))', 'greet("you")\n    greet("me")'))
-    code, out, err = desk("run", "greeting")
-    assert err == (
-        f"before the run: flows/greeting.py: HEAD ({short(head)}) has a task that is not registered: greet-2 and no longer "
-        "name, which is registered; the next run fails [structure-drift]\n"
+    renamed = flow("etl").replace("load", "store")
+    head = desk.commit(etl=renamed)
+    drift = (
+        f"before the run: flows/etl.py: HEAD ({short(head)}) has a task that is not registered: store-1 and no longer "
+        "load-1, which is registered; the next run fails [structure-drift]\n"
         "  hint: git prefect register --ref main\n"
     )
-    assert (code, out.splitlines()[-1]) == (1, "Flow run failed!")
-    assert "Task slug name is not found in the current Flow" in out
+    stopped = (
+        "git-prefect: not started: the next run would fail\n"
+        "hint: register first: git prefect register --remote origin --ref main; to run it anyway: git prefect run --force etl --no-watch\n"
+    )
+    assert desk("run", "etl", "--no-watch") == (1, "", drift + stopped)
+    code, out, err = desk("run", "--force", "etl", "--no-watch")
+    assert (code, "Creating run for flow 'etl'... Done" in out, err) == (0, True, drift)
+    # At a terminal it asks.
+    question = "The next run would fail. Register origin/main first? [Y/n] "
+    code, shown = desk.in_terminal("run", "etl", "--no-watch", answer="n", columns=300)
+    assert (code, shown.endswith(f"{question}n\n{stopped}")) == (1, True), shown
+    code, shown = desk.in_terminal("run", "etl", "--no-watch", answer="y", columns=300)
+    assert (code, f"{question}y\n" in shown, "registered: etl" in shown, "Creating run for flow 'etl'..." in shown) == (0, True, True, True)
+    assert desk("run", "etl", "--no-watch")[2] == ""
+    # What no registration settles is not offered.
+    desk.commit(etl=None)
+    code, out, err = desk("run", "etl", "--no-watch")
+    assert (code, out, err.splitlines()[-1]) == (1, "", "hint: see above; to run it anyway: git prefect run --force etl --no-watch")
+    assert "[file-gone]" in err
+
+
+def test_a_run_waits_for_an_agent_and_doctor_is_named_after_a_failed_clone(desk: Desk) -> None:
+    desk.commit(etl=flow("etl"))
     desk.register("main")
-    code, out, err = desk("run", "greeting")
-    assert (code, out.splitlines()[-1], err) == (0, "Flow run succeeded!", "")
+    client = prefect.Client()
+    run = client.create_flow_run(flow_id=desk.id_of("etl"), labels=["ml", "dev"])
+    said = []
+    for line in followed(run, doctor="git prefect doctor --ref main", stream_logs=True):
+        said.append(line.message)
+        if line.message.startswith("waiting"):
+            # As the process that an agent starts does where it cannot clone.
+            client.set_flow_run_state(run, Failed("Failed to load and execute flow run: HTTPUnauthorized('', '')"))
+    assert said == [
+        "Entered state <Pending>: Flow run created",
+        "Entered state <Scheduled>: Flow run scheduled.",
+        "waiting for an agent that takes runs with labels dev, ml",
+        "Entered state <Failed>: Failed to load and execute flow run: HTTPUnauthorized('', '')",
+        "the agent could not clone or load the flow; git prefect doctor --ref main does as an agent does, and says what is wrong",
+    ]
 
 
 @pytest.fixture
