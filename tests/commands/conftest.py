@@ -85,6 +85,7 @@ class Desk(NamedTuple):
 
     def _steady(self, text: str) -> str:
         text = re.sub(r"\d+ (s|minutes?) ago", "now", text)
+        text = re.sub(r"in \d+ s or later", "SOON", text)
         return re.sub(r"http://localhost:8080/default/flow/[0-9a-f-]{36}", "PAGE", text)
 
     def in_terminal(

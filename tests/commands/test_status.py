@@ -14,6 +14,7 @@ from prefect.engine.state import Failed, Success
 from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect.deploy import pending
+from git_prefect.git.process import ancestors
 from git_prefect.prefect_api.client import Connection
 
 from ..repository import clone
@@ -225,15 +226,20 @@ def test_a_schedule_that_is_active_from_two_refs(desk: Desk) -> None:
     assert "active-twice" not in desk("status")[1]
 
 
+RETRY = "  next retry: by a push or command SOON; by git prefect status as soon as the API is back\n"
+
+
 def test_what_waits_is_told_and_marked(desk: Desk) -> None:
     head = desk.commit(etl=flow("etl"))
     desk.register("main")
-    entry = pending.record(desk.clone.repository, an_update(desk, head), None, None, None)
+    # Its push is still under way, so that nothing settles it.
+    pusher = ancestors()[0][0]
+    entry = pending.record(desk.clone.repository, an_update(desk, head), None, pusher, None)
     pending.postpone(desk.clone.repository, entry, "the API was away")
     code, out, _ = desk("status")
     assert (code, out) == (
         1,
-        f"origin/main at {short(head)}: not registered yet, tried 1 time: the API was away\n"
+        f"origin/main at {short(head)}: not registered yet, tried 1 time: the API was away\n{RETRY}"
         "  hint: try now with git prefect register --pending\n"
         f"main → {desk.project}, queued\n  etl  v1  no schedule  never ran\n1 runtime serves 1 flow: UniversalRun (1)\n",
     )
@@ -270,9 +276,20 @@ def test_without_the_api_the_queue_is_told(desk: Desk) -> None:
         4,
         "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
         "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
-        f"origin/main at {short(head)}: not registered yet, tried 1 time: the API was away\n"
+        f"origin/main at {short(head)}: not registered yet, tried 1 time: the API was away\n{RETRY}"
         "  hint: try now with git prefect register --pending\n",
     )
+    # Asked without an API, it is tried no more than before, and does not wait for longer.
+    (waiting,) = pending.entries(desk.clone.repository)
+    assert waiting.attempts == 1
+    # The API is back: it is not waited for any longer.
+    code, out, _ = desk("status")
+    assert (code, out) == (
+        0,
+        f"origin/main at {short(head)}: registered now\n  registered: etl → {desk.project}, version 1\n    PAGE\n"
+        f"main → {desk.project}\n  etl  v1  no schedule  never ran\n1 runtime serves 1 flow: UniversalRun (1)\n",
+    )
+    assert pending.entries(desk.clone.repository) == []
 
 
 def test_a_reason_is_told_once(desk: Desk) -> None:
@@ -283,7 +300,7 @@ def test_a_reason_is_told_once(desk: Desk) -> None:
             4,
             "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
             "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
-            f"origin/main at {short(head)}: not registered yet, tried 1 time, for the reason above\n"
+            f"origin/main at {short(head)}: not registered yet, tried 1 time, for the reason above\n{RETRY}"
             "  hint: try now with git prefect register --pending\n",
             "",
         )

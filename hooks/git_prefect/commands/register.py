@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.OK
     if not options.explain:
         _import_prefect_meanwhile()
-    delivery.deliver(repository, wait=False)
+    delivery.deliver_at_once(repository, wait=False)
     update = refs.by_hand(repository, os.environ, options.ref, chosen_remote(repository, options.remote))
     if options.explain:
         return show(_explained(repository, resolve(repository, update)), options)

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     repository = git.open_repository()
     remote = remotes.chosen_remote(repository, options.remote)
     update = refs.by_hand(repository, os.environ, options.ref, remote)
-    delivery.deliver(repository)
+    delivery.deliver_at_once(repository)
     flow, fails = _looked_at(repository, update, options)
     if fails and not options.force and _is_agreed_to_register(update, fails):
         code = register_command.main(_of_ref(update))

@@ -17,7 +17,7 @@ from ..report.options import Parser, reporting, show
 
 
 def main(argv: Sequence[str]) -> int:
-    """Settle what waits and is due, then tell how pushes and registered flows stand; exit code 1 when something is wrong.
+    """Settle what waits, also before it is due where the API answers, then tell how pushes and registered flows stand; exit code 1 when something is wrong.
 
     Without the API or the remote, what can be told without them is told, and the exit code is 3 or 4.
     """
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--remote", help="default: the one that git push would use")
     options = reporting(parser).parse_args(argv)
     repository = git.open_repository()
-    delivery.deliver(repository, wait=False)
+    delivery.deliver_at_once(repository, wait=False)
     remote = remotes.chosen_remote(repository, options.remote)
     return show(report(repository, remote), options)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -175,6 +176,11 @@ def postpone(repository: Repository, entry: Entry, error: str) -> Entry:
 def is_due(entry: Entry) -> bool:
     """Whether it is time to try an entry again. One that were to wait for longer than any was written by a wrong clock."""
     return not 0 < entry.not_before - time.time() <= LAST_RETRY
+
+
+def seconds_until_due(entry: Entry) -> int:
+    """Whole seconds until it is time to try an entry again; 0 when it is."""
+    return 0 if is_due(entry) else math.ceil(entry.not_before - time.time())
 
 
 def close(repository: Repository, entry: Entry, result: str, detail: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..core.model import RefUpdate
 from ..core.results import Registration, Report, ReportedRef
 from ..report import outcomes, text
 from ..report.invocation import git_prefect, typed_here
-from ..report.status_table import ago
+from ..report.status_table import ago, span
 from . import pending
 
 
@@ -65,13 +65,20 @@ def _waiting(entry: pending.Entry, told: Sequence[str]) -> tuple[ReportedRef, li
         tries = text.plural(entry.attempts, "time")
         reason = ", for the reason above" if entry.error in told else f": {typed_here(entry.error)}"
         state = (
-            f"not registered yet, tried {tries}{reason}\n"
+            f"not registered yet, tried {tries}{reason}\n  next retry: {_next_retry(entry)}\n"
             f"  hint: try now with {git_prefect('register', '--pending')}"
         )
     else:
         state = "being pushed" if pending.is_being_pushed(entry) else "being registered"
     row = Registration(entry.ref, "", "", entry.project or "", "queued", None, (), entry.error)
     return _ref(update, f"{head}: {state}"), [row]
+
+
+def _next_retry(entry: pending.Entry) -> str:
+    seconds = pending.seconds_until_due(entry)
+    if not seconds:
+        return "by the next push or command"
+    return f"by a push or command in {span(seconds)} or later; by {git_prefect('status')} as soon as the API is back"
 
 
 def _settled(line: dict[str, Any]) -> tuple[ReportedRef, list[Registration]]:

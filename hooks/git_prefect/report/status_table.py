@@ -74,11 +74,15 @@ def runtimes(registered: Collection[FlowStatus]) -> str:
 
 def ago(moment: float) -> str:
     """How long ago, in the largest unit that is whole: `3 days ago`, `4 s ago`."""
-    seconds = max(0, int(time.time() - moment))
+    return f"{span(max(0, int(time.time() - moment)))} ago"
+
+
+def span(seconds: int) -> str:
+    """A time in the largest unit that is whole: `3 days`, `4 s`."""
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
-            return f"{text.plural(seconds // size, unit)} ago"
-    return f"{seconds} s ago"
+            return text.plural(seconds // size, unit)
+    return f"{seconds} s"
 
 
 def seconds_since_epoch(moment: str) -> float:
