@@ -17,6 +17,7 @@ from git_prefect.cli import main
 from git_prefect.core.findings import CODES
 from git_prefect.report.invocation import executable, typed_here
 from git_prefect.report.invocation import git_prefect as as_typed
+from git_prefect.report.invocation import git_prefect as git_prefect_command
 
 from .repository import Clone
 
@@ -274,8 +275,19 @@ def test_skipping_all(work: Clone) -> None:
 def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
     code, out, err = git_prefect(tmp_path, "registr")
     assert (code, out) == (2, "")
-    assert err.startswith("git-prefect: there is no command 'registr'\n")
+    command = f"{git_prefect_command()} register"
+    assert err == f"git-prefect: there is no command 'registr'\nhint: did you mean {command}\n"
+    assert git_prefect(tmp_path, "check_pushed", "--ref", "main")[2].splitlines()[1].endswith(" check-pushed --ref main")
+    # Nothing is like it.
+    code, out, err = git_prefect(tmp_path, "deploy")
+    assert (code, out) == (2, "")
+    assert err.startswith("git-prefect: there is no command 'deploy'\n\n")
     assert "git prefect register" in err
+    # So are the names of findings.
+    code, out, err = git_prefect(tmp_path, "explain", "does-not-loads")
+    assert (code, out, err) == (
+        2, "", f"git-prefect: there is no finding 'does-not-loads'\nhint: did you mean {git_prefect_command()} explain does-not-load\n",
+    )  # fmt: skip
 
 
 def test_windows_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

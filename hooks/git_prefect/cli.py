@@ -10,6 +10,7 @@ import tempfile
 import traceback
 import warnings
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from typing import IO
 
@@ -22,7 +23,7 @@ from .git.process import is_quiet, pushing_arguments
 from .git.refs import from_pre_commit, from_stdin, in_push
 from .git.remote_urls import redact
 from .git.repository import PromisorOutOfReach, Repository, open_repository
-from .report.invocation import typed_here
+from .report.invocation import git_prefect, typed_here
 from .report.options import asked_for, ended, show, show_error
 
 HOOKS = {
@@ -73,7 +74,9 @@ def _run(arguments: list[str]) -> int:
         print(f"git-prefect {__version__}")
         return ExitCode.OK
     if name not in {**COMMANDS, **CALLED_BY_GIT}:
-        print(f"git-prefect: there is no command {name!r}\n\n{_help()}", file=sys.stderr)
+        close = get_close_matches(name, COMMANDS, 1)
+        told = f"hint: did you mean {git_prefect(*close, *rest)}" if close else f"\n{_help()}"
+        print(f"git-prefect: there is no command {name!r}\n{told}", file=sys.stderr)
         return ExitCode.USAGE
     if name in {**HOOKS, **CALLED_BY_GIT} and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
         return _skipped(name, rest)
