@@ -304,6 +304,15 @@ def test_files_that_cannot_be_read_are_refused_and_left(found: Clone) -> None:
     assert code == 2
     assert err.startswith("git-prefect: pyproject.toml: cannot be read as TOML (")
     assert status(found) == ""
+    found.commit({"pyproject.toml": "[project]\n<<<<<<< HEAD\nname = 'a'\n=======\nname = 'b'\n>>>>>>> other\n"})
+    marked = "has a conflict marker of a merge), so nothing can be added to it\nhint: resolve the conflict in"
+    assert init(found, "--yes")[2] == (
+        f"git-prefect: pyproject.toml: cannot be read as TOML (line 2 {marked} pyproject.toml and commit it\n"
+    )
+    found.commit({".pre-commit-config.yaml": "repos:\n<<<<<<< HEAD\n- a: b\n=======\n- c: d\n>>>>>>> other\n", "pyproject.toml": ""})
+    assert init(found, "--yes")[2] == (
+        f"git-prefect: .pre-commit-config.yaml: not valid YAML (line 2 {marked} .pre-commit-config.yaml and commit it\n"
+    )
 
 
 def test_without_a_remote_or_a_work_tree(found: Clone, remote: Path) -> None:

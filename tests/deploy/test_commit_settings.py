@@ -191,3 +191,24 @@ def test_borrowed_settings_need_no_folder_in_an_old_tag(work: Clone) -> None:
     work.commit({".git-prefect.toml": 'import-roots = ["src"]\n', "src/a.py": ""})
     work.git("push", "--quiet", "origin", "main", "old")
     assert validate(work, "--ref", "old")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", ".git-prefect.toml", "etl/pyproject.toml"])
+def test_conflict_markers_of_a_merge_are_named(work: Clone, name: str) -> None:
+    table = "tool.git-prefect" if name.endswith("pyproject.toml") else "env"
+    content = f"[{table}]\n{{}}[project]\nname = 'x'\n" if name.endswith("pyproject.toml") else f"{{}}[{table}]\n"
+    work.commit({name: content.format("timeout = 10\n")})
+    work.git("switch", "--quiet", "--create", "other")
+    work.commit({name: content.format("timeout = 20\n")})
+    work.git("switch", "--quiet", "main")
+    work.commit({name: content.format("timeout = 30\n")})
+    work.git("merge", "other", check=False)
+    line = 2 if name.endswith("pyproject.toml") else 1
+    said = (
+        f"git-prefect: {name}: cannot be read as TOML (line {line} has a conflict marker of a merge), so no settings can be read\n"
+        f"hint: resolve the conflict in {name} and commit it\n"
+    )
+    assert validate(work) == (2, "", said)
+    # Committed as it is, a push of it says the same.
+    work.git("commit", "--quiet", "--all", "-m", "merge")
+    assert validate(work, "--ref", "main") == (2, "", said)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..core.errors import UsageError
-from ..core.settings import parse
+from ..core.settings import ConflictMarkers, conflict_marker, how_to_mend, parse
 from ..report.text import listed
 
 HOOKS = ("prefect-validate", "prefect-check-pushed", "prefect-register")
@@ -92,7 +92,7 @@ def _toml(content: bytes, name: str) -> dict[str, Any]:
     try:
         return parse(content)
     except ValueError as error:
-        raise UsageError(f"{name}: cannot be read as TOML ({error}), so nothing can be added to it", f"mend {name}") from error
+        raise UsageError(f"{name}: cannot be read as TOML ({error}), so nothing can be added to it", how_to_mend(name, error)) from error
 
 
 def _appended(before: bytes, text: str) -> bytes:
@@ -237,5 +237,7 @@ def _yaml(content: bytes, name: str) -> Any:
     try:
         return yaml.safe_load(content.decode("utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"{name}: not valid YAML ({said}), so nothing can be added to it", f"mend {name}") from error
+        conflict = conflict_marker(content.decode("utf-8", "replace"))
+        said = conflict or " ".join(str(error).split())
+        hint = how_to_mend(name, ConflictMarkers(conflict) if conflict else ValueError(said))
+        raise UsageError(f"{name}: not valid YAML ({said}), so nothing can be added to it", hint) from error

@@ -134,10 +134,28 @@ _NO_KEYS = re.compile(
 """Strings and comments of TOML: what is left between its signs is a key, a number or a date."""
 
 
+class ConflictMarkers(ValueError):
+    """A file is no TOML since a merge has left its conflict markers in it."""
+
+
+def how_to_mend(name: str, error: ValueError) -> str:
+    """The hint for a file that `parse` does not take."""
+    return f"resolve the conflict in {name} and commit it" if isinstance(error, ConflictMarkers) else f"mend {name}"
+
+
+def conflict_marker(text: str) -> str | None:
+    """Where a conflict begins, as git marks it; None when there is no whole one."""
+    found = [(number, line[:7]) for number, line in enumerate(text.splitlines(), 1) if line[7:8] in ("", " ")]
+    begins = [number for number, sign in found if sign == "<" * 7]
+    ends = [number for number, sign in found if sign == ">" * 7]
+    return f"line {begins[0]} has a conflict marker of a merge" if begins and ends and begins[0] < ends[-1] else None
+
+
 def parse(content: bytes) -> dict[str, Any]:
     """A TOML document, in bounded time and memory.
 
     Raises:
+        ConflictMarkers: a merge has left some.
         ValueError: it is no TOML, or too large, or too deep.
     """
     if len(content) > LARGEST_FILE:
@@ -150,6 +168,11 @@ def parse(content: bytes) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError:
+        conflict = conflict_marker(text)
+        if conflict is None:
+            raise
+        raise ConflictMarkers(conflict) from None
 
 
 def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
@@ -159,7 +182,7 @@ def _table_of(name: str, content: bytes) -> dict[str, Any] | None:
     try:
         document = parse(content)
     except ValueError as error:
-        raise UnusableCommit(f"{name}: cannot be read as TOML ({error}), so no settings can be read", f"mend {name}") from error
+        raise UnusableCommit(f"{name}: cannot be read as TOML ({error}), so no settings can be read", how_to_mend(name, error)) from error
     if not in_project:
         if "tool" in document:
             raise UnusableCommit(
