@@ -245,7 +245,7 @@ def test_an_api_that_is_down_or_is_none(work: Clone) -> None:
     assert (code, out) == (4, "")
     assert err == (
         "git-prefect: the Prefect API at http://127.0.0.1:9 is out of reach: no connection\nhint: "
-        + typed_here("is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n")
+        + typed_here("is it the right one? It is set by `prefect backend …` and PREFECT__SERVER__ENDPOINT\n")
     )
 
 

@@ -275,7 +275,7 @@ def test_without_the_api_the_queue_is_told(desk: Desk) -> None:
     assert (code, out) == (
         4,
         "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
-        "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
+        "  hint: is it the right one? It is set by `prefect backend …` and PREFECT__SERVER__ENDPOINT\n"
         f"origin/main at {short(head)}: not registered yet, tried 1 time: the API was away\n{RETRY}"
         "  hint: try now with git prefect register --pending\n",
     )
@@ -299,7 +299,7 @@ def test_a_reason_is_told_once(desk: Desk) -> None:
         assert desk("status") == (
             4,
             "error: the Prefect API at http://127.0.0.1:9 is out of reach: no connection [out-of-reach]\n"
-            "  hint: is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API\n"
+            "  hint: is it the right one? It is set by `prefect backend …` and PREFECT__SERVER__ENDPOINT\n"
             f"origin/main at {short(head)}: not registered yet, tried 1 time, for the reason above\n{RETRY}"
             "  hint: try now with git prefect register --pending\n",
             "",

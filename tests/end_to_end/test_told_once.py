@@ -32,7 +32,7 @@ ANNOTATED = [
 ]
 DOWN = (
     "not registered yet: the Prefect API at http://127.0.0.1:9 is out of reach: no connection; is it the right one? It is set "
-    "by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API"
+    "by `prefect backend …` and PREFECT__SERVER__ENDPOINT"
 )
 ONE_FLOW = "origin/feature/x: 1 flow → project P-feature--x, once origin has @."
 REGISTERED = [

@@ -7,7 +7,11 @@ import subprocess
 import sys
 
 import pytest
+from prefect.utilities.configuration import set_temporary_config
 
+from git_prefect.core.errors import NotAuthorised, OutOfReach, UsageError
+from git_prefect.devserver.process import running
+from git_prefect.prefect_api.client import Connection
 from git_prefect.prefect_api.secrets import how_to_set
 
 VALUES = [
@@ -43,6 +47,49 @@ def test_with_prefect_cloud(value: str) -> None:
         env={**os.environ, "WATCH": watch}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout == f"CLONE {value}\n"
+
+
+def test_the_backend_decides_which_command_is_named() -> None:
+    def kinds(**settings: str | None) -> list[str]:
+        with set_temporary_config({"cloud.api_key": None, **settings}):
+            return [line.split(":")[0].split(",")[0].strip() for line in how_to_set("CLONE", "URL").splitlines()]
+
+    assert kinds(backend="server") == ["Prefect Server"]
+    assert kinds(backend="cloud", **{"cloud.api_key": "key"}) == ["Prefect Cloud"]
+    # Prefect's own default, where nobody has chosen yet.
+    assert kinds(backend="cloud") == ["Prefect Server", "Prefect Cloud"]
+
+
+def test_the_backend_decides_which_variable_sets_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hint(backend: str) -> str:
+        with set_temporary_config({"backend": backend, "cloud.api": "http://127.0.0.1:9"}), pytest.raises(OutOfReach) as raised:
+            Connection().ask("query { hello }", {})
+        return raised.value.hint
+
+    said = "is it the right one? It is set by `prefect backend …` and "
+    assert hint("server") == f"{said}PREFECT__SERVER__ENDPOINT"
+    assert hint("cloud") == f"{said}PREFECT__CLOUD__API"
+    # It counts for both, and before the other.
+    monkeypatch.setenv("PREFECT__CLOUD__API", "http://127.0.0.1:9")
+    assert hint("server") == f"{said}PREFECT__CLOUD__API"
+
+
+def test_the_backend_decides_how_to_log_in_and_to_choose_a_tenant() -> None:
+    with running("--api-key", "one") as url:
+        for backend, said in (
+            ("server", "Prefect Server itself takes no key; for what is in front of it, set PREFECT__CLOUD__API_KEY"),
+            ("cloud", "log in with `prefect auth login --key KEY`, or set PREFECT__CLOUD__API_KEY"),
+        ):
+            with set_temporary_config({"backend": backend, "cloud.api": url, "cloud.api_key": "another"}), pytest.raises(NotAuthorised) as raised:
+                Connection().ask("query { tenant { id } }", {})
+            assert raised.value.hint == said
+    for backend, said in (
+        ("server", "correct PREFECT__CLOUD__TENANT_ID, or create one with `prefect server create-tenant --name NAME`"),
+        ("cloud", "choose one with `prefect auth switch-tenants --slug SLUG`"),
+    ):
+        with set_temporary_config({"backend": backend, "cloud.api_key": None}), pytest.raises(UsageError) as none:
+            Connection().own_tenant([])
+        assert none.value.hint == said
 
 
 def test_a_place_holder_says_how_it_is_quoted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from typing import Any, NoReturn
 
@@ -127,13 +128,15 @@ class Connection:
     def _out_of_reach(self, fact: str) -> OutOfReach:
         return OutOfReach(
             f"the Prefect API at {self.address} is out of reach: {fact}",
-            "is it the right one? It is set by `prefect backend …`, PREFECT__SERVER__ENDPOINT, PREFECT__CLOUD__API",
+            f"is it the right one? It is set by `prefect backend …` and {_address_variable()}",
         )
 
     def _not_authorised(self, fact: str) -> NotAuthorised:
         return NotAuthorised(
             f"the Prefect API at {self.address} does not accept the API key ({fact})",
-            "log in with `prefect auth login --key KEY`, or set PREFECT__CLOUD__API_KEY",
+            "Prefect Server itself takes no key; for what is in front of it, set PREFECT__CLOUD__API_KEY"
+            if is_server()
+            else "log in with `prefect auth login --key KEY`, or set PREFECT__CLOUD__API_KEY",
         )
 
     def own_tenant(self, tenants: list[dict[str, Any]]) -> dict[str, Any]:
@@ -152,9 +155,31 @@ class Connection:
         if not found:
             raise UsageError(
                 f"the Prefect API at {self.address} has no tenant {configured or ''}".rstrip(),
-                "create one with `prefect server create-tenant`, or choose one with `prefect auth switch-tenants`",
+                "correct PREFECT__CLOUD__TENANT_ID, or create one with `prefect server create-tenant --name NAME`"
+                if is_server()
+                else "choose one with `prefect auth switch-tenants --slug SLUG`",
             )
         return found[0]
+
+
+def is_server() -> bool:
+    """Whether Prefect is set to Prefect Server, and not to Prefect Cloud."""
+    import prefect
+
+    return bool(prefect.config.backend == "server")
+
+
+def has_key() -> bool:
+    """Whether an API key is set, or kept from `prefect auth login`; without it Prefect Cloud was not chosen, but is the default."""
+    try:
+        return bool(_client().api_key)
+    except ValueError:
+        return False
+
+
+def _address_variable() -> str:
+    """The variable that the address of the API comes from, or can be set with: a backend's own is less than the one for both."""
+    return "PREFECT__SERVER__ENDPOINT" if is_server() and "PREFECT__CLOUD__API" not in os.environ else "PREFECT__CLOUD__API"
 
 
 def _client() -> Any:
