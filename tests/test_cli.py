@@ -539,3 +539,19 @@ def test_prefects_own_command_is_named_where_no_shell_finds_it(monkeypatch: pyte
         (tmp_path / name).symlink_to(sys.executable)
         typed = hint if name == "prefect" else hint.replace("`prefect", f"`{executable('prefect')}")
         assert typed_here(hint) == typed
+
+
+def test_prefects_own_command_is_short_where_a_shell_finds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """pre-commit puts the hook's environment first on PATH, which no shell of the user has: what comes after it counts."""
+    (tmp_path / "prefect").symlink_to(sys.executable)
+    hint = "log in with `prefect auth login --key KEY`"
+    hook = f"{sys.prefix}/bin"
+    long = hint.replace("`prefect", f"`{executable('prefect')}")
+    for by_pre_commit, path, typed in (
+        (False, hook, hint), (True, hook, long), (True, f"{hook}:{tmp_path}", hint), (False, str(tmp_path), hint), (False, "/nowhere", long),
+    ):  # fmt: skip
+        monkeypatch.setenv("PATH", path)
+        monkeypatch.delenv("PRE_COMMIT", raising=False)
+        if by_pre_commit:
+            monkeypatch.setenv("PRE_COMMIT", "1")
+        assert typed_here(hint) == typed, path
