@@ -102,6 +102,7 @@ def test_what_a_commit_no_longer_defines(work: Clone) -> None:
             "library.py": "x = 1\n",
             "factory.py": "from lib import make  # a prefect Flow\nflow = make('factory')\n",
             "excluded.py": builds.format("excluded"),
+            "of_a_package.py": "from company.core import TeamFlow\nteam = TeamFlow('of_a_package')\n",
             "broken.py": builds.format("moved") + "nope\n",
             "unknown.py": "import nowhere\n" + builds.format("unknown"),
         }
@@ -122,6 +123,7 @@ def test_what_a_commit_no_longer_defines(work: Clone) -> None:
         ("library.py", "other"): "library.py builds no flow any more",
         ("factory.py", "factory"): None,
         ("excluded.py", "excluded"): None,
+        ("of_a_package.py", "of_a_package"): None,
         ("broken.py", "other"): None,
         ("unknown.py", "other"): None,
     }

@@ -49,7 +49,9 @@ def test_any_bytes(content: bytes) -> None:
 def parsed_kind(content: bytes) -> str | None:
     """What a source's syntax tree tells; None when it does not parse."""
     defined = read_definitions(content)
-    return defined and Calls(lambda _: defined, TreeModules(["x.py"], []), InstalledModules(())).kind_of("x.py")
+    if defined is None or not defined.is_whole:
+        return None
+    return Calls(lambda _: defined, TreeModules(["x.py"], []), InstalledModules(())).kind_of("x.py")
 
 
 IMPORTS = {

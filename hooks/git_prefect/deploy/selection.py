@@ -15,7 +15,7 @@ from ..core.errors import NotAuthorised, OutOfReach
 from ..core.findings import finding
 from ..core.model import CheckedFile, Finding, RefUpdate
 from ..core.settings import Settings
-from ..flows.source_memory import is_opaque, mentions_flow
+from ..flows.source_memory import is_opaque
 from ..git.ls_remote import ask_remote
 from ..prefect_api.ownership import is_older
 from ..report import causes
@@ -28,8 +28,8 @@ def no_longer_defined(
     """A function that tells why a commit defines a flow of a path no longer; None when it may do so still.
 
     A file that could not be loaded may define its own flows, any flow whose name it mentions, and any flow at all where
-    it computes a name. So may one that the settings leave out, one that is encrypted, and one in whose text we see no flow, as long as it names
-    Prefect's: nothing brings back what is archived.
+    it computes a name. So may one that the settings leave out, one that is encrypted, and one in which we see no flow, as long as
+    its text has the word: nothing brings back what is archived.
     """
     blobs = {entry.path: entry.blob for entry in git.tree_entries(repository, commit)}
     by_path = {file.path: file for file in files}
@@ -49,7 +49,7 @@ def no_longer_defined(
             if is_opaque(content):
                 return None
         if file is None:
-            return None if mentions_flow(content) else f"{path} builds no flow any more"
+            return None if b"flow" in content.lower() else f"{path} builds no flow any more"
         if file.failed or file.unchecked:
             return None
         now = ", ".join(sorted(flow.name for flow in file.flows))

@@ -31,10 +31,13 @@ class Calls:
         definitions: Callable[[str], Definitions | None],
         modules: TreeModules,
         installed: InstalledModules,
+        opaque: Callable[[str], bool] = lambda path: False,
     ) -> None:
+        """`opaque` is whether a source is encrypted or the like, so that nobody can tell what it defines."""
         self._definitions = definitions
         self._modules = modules
         self._installed = installed
+        self._opaque = opaque
         self._barren: set[Name] = set()
         """Names that lead to no Flow, whoever calls them."""
 
@@ -62,12 +65,15 @@ class Calls:
     def _next(self, name: Name, start: str) -> Iterator[tuple[Name, bool]]:
         """What a name refers to, each with whether it is what a function of another file than `start` returns.
 
-        A name without a path is Prefect's Flow.
+        A name without a path is Prefect's Flow. What an opaque source calls a flow may be one.
         """
         defined = self._definitions(name.path)
         if defined is None:
             return
         head, _, rest = name.dotted.partition(".")
+        if head not in defined.names and "flow" in name.dotted.lower() and self._opaque(name.path):
+            yield Name("", "Flow", True), True
+            return
         method, _, after = rest.partition(".")
         if name.called and method and f"{head}.{method}" in defined.names:
             for edge in defined.names[f"{head}.{method}"]:

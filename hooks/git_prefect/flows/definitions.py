@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import codecs
+import keyword
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -41,20 +43,70 @@ class Definitions(msgspec.Struct, frozen=True, array_like=True):
     """Modules that may be imported when the source or one of its functions runs; `a.b` of `from a import b`, too."""
     computed: tuple[str, ...]
     """Packages below which a module is imported whose name is computed; `""` where not even the package shows."""
+    is_whole: bool = True
+    """Whether the source parses; else this is what those of its statements say that do."""
 
 
 def read_definitions(content: bytes) -> Definitions | None:
-    """What a source defines; None when it does not parse."""
+    """What a source defines; of one that does not parse, what its statements define as far as each can be read.
+
+    None where it is nested too deeply.
+    """
+    tree = _parsed(content)
+    try:
+        return _Reader(tree or ast.Module(_readable_statements(content), [])).definitions(is_whole=tree is not None)
+    except RecursionError:
+        return None
+
+
+def _parsed(source: bytes | str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(content)
+            return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    try:
-        return _Reader(tree).definitions()
-    except RecursionError:
-        return None
+
+
+_STATEMENT = re.compile(r"^(?=(?!(?:else|elif|except|finally)\b)[^\s#)\]}])", re.MULTILINE)
+"""Where a statement of the top level begins, or a decorator."""
+_HEADER = re.compile(r"(?:@[^\n]*\n)*[^@].*?:[ \t]*(?:#[^\n]*)?\n", re.DOTALL)
+_CALLED = re.compile(r"(?<![\w.])(?<!def )(?<!class )([^\W\d]\w*(?:\.[^\W\d]\w*)*)[ \t]*\(")
+
+
+MOST_UNREADABLE = 100
+"""So many statements of a source may not parse; one with more is no Python."""
+
+
+def _readable_statements(content: bytes) -> list[ast.stmt]:
+    """Statements of a source that does not parse as a whole.
+
+    Of one that does not parse by itself, its first line and what it calls: an error in the body of `with Flow("x") as flow:` does
+    not hide the flow.
+    """
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    text = content.decode(encoding, "replace").replace("\0", "").replace("\r\n", "\n")
+    found: list[ast.stmt] = []
+    decorators = ""
+    unreadable = 0
+    for statement in _STATEMENT.split(text):
+        if statement.startswith("@"):
+            decorators += statement
+            continue
+        source, decorators = decorators + statement, ""
+        whole = _parsed(source)
+        if whole is not None:
+            found += whole.body
+            continue
+        unreadable += 1
+        if unreadable > MOST_UNREADABLE:
+            break
+        called = [name for name in _CALLED.findall(source) if not any(map(keyword.iskeyword, name.split(".")))]
+        calls = "".join(f"{name}(), " for name in dict.fromkeys(called))
+        header = _HEADER.match(source)
+        part = (_parsed(f"{header[0]}    return {calls}\n") if header else None) or _parsed(calls)
+        found += part.body if part else []
+    return found
 
 
 IMPORT_LINE = re.compile(rb"(?:^|[;:])[ \t]*(?:from|import)[ \t]([^\n#]*(?:\([^)]*\))?)", re.MULTILINE)
@@ -98,7 +150,7 @@ class _Reader:
         self._imports: dict[str, None] = {}
         self._computed: dict[str, None] = {}
 
-    def definitions(self) -> Definitions:
+    def definitions(self, is_whole: bool) -> Definitions:
         """Read the whole tree."""
         top = list(executed(self._tree))
         methods = set()
@@ -120,7 +172,7 @@ class _Reader:
         return Definitions(
             {name: kept for name, edges in self._names.items() if (kept := tuple(filter(self._is_told, edges)))},
             tuple(self._stars), tuple(dict.fromkeys(filter(self._is_told, called))),
-            tuple(self._imports), tuple(self._computed),
+            tuple(self._imports), tuple(self._computed), is_whole,
         )  # fmt: skip
 
     def _is_told(self, edge: str) -> bool:

@@ -26,7 +26,7 @@ MOST_LINKS = 40
 """As many symlinks as Linux follows (path_resolution(7))."""
 
 MENTIONS, OPAQUE, NAMED = "mentions", "opaque", "named"
-"""Beside what `Calls` tells of a source: it does not parse, but names prefect and Flow; it is encrypted, or a pointer, so that
+"""Beside what `Calls` tells of a source: it cannot be parsed, but names prefect and Flow; it is encrypted, or a pointer, so that
 nobody can tell; a person named it."""
 
 
@@ -136,7 +136,7 @@ class _Search:
         self._blobs = blobs
         self._memory = memory
         self._installed = InstalledModules(folders)
-        self._calls = Calls(self._definitions, TreeModules(blobs, import_roots), self._installed)
+        self._calls = Calls(self._definitions, TreeModules(blobs, import_roots), self._installed, self._is_opaque)
 
     def kinds(self, chosen: Sequence[tuple[str, str]], expected: Callable[[], object]) -> dict[str, str]:
         """The kinds of the sources (see `FlowFile.builds`) by path; those that build nothing are left out."""
@@ -149,20 +149,18 @@ class _Search:
         self._read([blob for path, blob in chosen if path in leading and not self._memory.sources[blob].builds])
         found = {}
         for path, blob in chosen:
-            if self._memory.sources[blob].opaque:
-                found[path] = OPAQUE
-            elif path in leading:
-                kind = self._kind(path, self._memory.sources[blob])
-                if kind != NOTHING:
-                    found[path] = kind
+            source = self._memory.sources[blob]
+            kind = self._kind(path, source) if path in leading else NOTHING
+            if kind != NOTHING or source.opaque:
+                found[path] = kind if kind != NOTHING else OPAQUE
         return found
 
     def _kind(self, path: str, source: Source) -> str:
         if source.builds:
             return BUILDS
-        if source.parsed and source.definitions is None:
-            return MENTIONS if source.mentions else NOTHING
         kind = self._calls.kind_of(path)
+        if kind == NOTHING and source.mentions and not (source.definitions and source.definitions.is_whole):
+            return MENTIONS
         return NOTHING if kind != NOTHING and not source.mentions and _is_no_flow_file(path) else kind
 
     def _leading(self) -> set[str]:
@@ -171,7 +169,8 @@ class _Search:
         for path, blob in self._blobs.items():
             for word in self._memory.sources[blob].words:
                 importers.setdefault(word, []).append(path)
-        leading = {path for path, blob in self._blobs.items() if self._memory.sources[blob].mentions}
+        sources = self._memory.sources
+        leading = {path for path, blob in self._blobs.items() if sources[blob].mentions or sources[blob].opaque}
         installed = [path for word in self._installed.names & importers.keys() for path in importers[word]]
         waiting = [*leading, *installed]
         leading.update(installed)
@@ -188,6 +187,9 @@ class _Search:
         if unread:
             for blob, content in self._tree.read(unread).items():
                 self._memory.parse(blob, content)
+
+    def _is_opaque(self, path: str) -> bool:
+        return not path.startswith("/") and self._memory.sources[self._blobs[path]].opaque
 
     def _definitions(self, path: str) -> Definitions | None:
         """The definitions of a source of the tree, or of one that is installed."""

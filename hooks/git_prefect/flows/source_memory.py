@@ -31,7 +31,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
     """What is known of the content of a source."""
 
     mentions: bool
-    """Whether it names both Prefect and Flow."""
+    """Whether it names both Prefect and Flow, in UTF-16 too."""
     opaque: bool
     """Whether it is encrypted, binary or a pointer: what it defines cannot be seen."""
     words: tuple[str, ...]
@@ -40,7 +40,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
     """Whether it plainly builds a flow, so that it need not be parsed to know."""
     parsed: bool = False
     definitions: Optional[Definitions] = None
-    """None when it was not parsed yet, or does not parse."""
+    """None when it was not parsed yet, or cannot be."""
 
 
 def mentions_flow(content: bytes) -> bool:
@@ -55,9 +55,10 @@ def is_opaque(content: bytes) -> bool:
 
 def glance(content: bytes) -> Source:
     """What a source tells without being parsed."""
-    mentions = mentions_flow(content)
-    builds = mentions and plainly_builds(content)
-    return Source(mentions, is_opaque(content), tuple(imported_words(content)), builds)
+    text = content.replace(b"\0", b"")
+    mentions = mentions_flow(text)
+    builds = mentions and plainly_builds(text)
+    return Source(mentions, is_opaque(content), tuple(imported_words(text)), builds)
 
 
 class _KeptSources(msgspec.Struct, frozen=True):
@@ -97,12 +98,12 @@ class Memory:
         return self.sources[object_name]
 
     def definitions(self, object_name: str, content: Callable[[], bytes]) -> Definitions | None:
-        """The definitions of a content, which is read when they are not known; None when it does not parse."""
+        """The definitions of a content, which is read when they are not known; None when they cannot be read."""
         known = self.sources.get(object_name)
         return (known if known and known.parsed else self.parse(object_name, content())).definitions
 
     def of_file(self, path: str) -> Definitions | None:
-        """The definitions of an installed source; None when it cannot be read, or does not parse."""
+        """The definitions of an installed source; None when they cannot be read."""
         if "/site-packages/" not in path and "/dist-packages/" not in path:
             self._rests_on_more = True
         try:
