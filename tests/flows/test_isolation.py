@@ -186,7 +186,8 @@ def test_a_file_that_hangs_says_where(repository: Checked) -> None:
     source = FLOW + "def wait():\n    import threading\n    threading.Event().wait()\n\nwait()\n"
     (file,) = repository.check({"a.py": source}, Settings(timeout=1))
     (one,) = file.findings
-    assert (one.code, one.line, one.detail) == ("load-timeout", 5, "a.py:5\n    threading.Event().wait()")
+    detail = "a.py:7\n    wait()\na.py:5 in wait\n    threading.Event().wait()"
+    assert (one.code, one.line, one.detail) == ("load-timeout", 5, detail)
 
 
 def test_an_installed_module_that_fails_or_starts_threads_is_left_to_each_file(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -238,7 +239,7 @@ class _Loading:
         checkout = Checkout(root, list(self._blobs), roots)
         again = []
         for path, answer in loader.load(checkout, jobs, self._settings.timeout, preload=preload, watch=watch):
-            if preload and answer["status"] != "loaded" and ahead.followed(path):
+            if preload and answer["status"] != "loaded" and ahead.followed(path) and not _hangs_by_itself(answer):
                 again.append(path)
             else:
                 yield path, answer
@@ -322,6 +323,12 @@ class _Loading:
         return any(
             unseen or (knows and answer["extensions"]) for knows, unseen in (self._places[blob] for blob in blobs)
         )
+
+
+def _hangs_by_itself(answer: dict[str, Any]) -> bool:
+    """Whether a load hangs in code of the repository, and not in a module that was imported ahead of its turn."""
+    innermost = re.search(r'File "([^"]+)"', answer.get("trace", ""))
+    return answer["status"] == "timeout" and innermost is not None and not innermost[1].startswith("/")
 
 
 def _rests_on_paths(answer: dict[str, Any]) -> bool:

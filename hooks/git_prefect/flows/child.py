@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import faulthandler
 import functools
 import gc
 import importlib.machinery
@@ -97,6 +98,7 @@ def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: 
         sys.path[0:1] = [lane.work, *seen.import_roots]
         # What is imported from the repository leaves nothing there.
         sys.dont_write_bytecode = bool(seen.import_roots) or job["imports_by_place"]
+        note_exit(lane.trace)
         result = load(os.path.join(seen.root, *job["path"].split("/")), code, seen, lane.clone)
         # A fork that returns twice comes here twice.
         if _getpid() == me:
@@ -110,6 +112,20 @@ def be_child(lane: Any, number: int, seen: Seen, code: CodeType | None, output: 
         _write(2, traceback.format_exc().encode("utf-8", "replace"))
         _exit(70)
     _exit(0)
+
+
+def note_exit(trace: int) -> None:
+    """Have `os._exit` write where it is called; of all that ends a process it alone says nothing."""
+    me = _getpid()
+
+    def exit_noted(status: int) -> NoReturn:
+        if _getpid() == me:
+            with contextlib.suppress(Exception):
+                faulthandler.dump_traceback(trace, all_threads=False)
+        _exit(status)
+
+    exit_noted.__name__ = "_exit"
+    os._exit = exit_noted
 
 
 class Watched:
@@ -178,6 +194,8 @@ class Seen:
         self.touched: set[str] = set()
         self.sources: set[str] = set()
         self.outside: set[str] = set()
+        self.last_source = ""
+        """The repository's source that was opened last."""
         self.used: set[str] = set()
         """Paths below the root that were opened, imported, listed or looked for."""
         self.listed: dict[str, bool] = {}
@@ -303,6 +321,8 @@ class Seen:
             with contextlib.suppress(ValueError):
                 path = _source_of(path)
         folder = path + os.sep
+        if opened and path.endswith(".py") and folder.startswith(self.root):
+            self.last_source = path
         if self.roots and folder.startswith(self.roots):
             if path.endswith(".py"):
                 self.sources.add(path[len(self.root) :])
@@ -773,19 +793,20 @@ def describe(error: BaseException, values: dict[str, Any], seen: Seen) -> dict[s
         elif code.co_filename.startswith(seen.root):
             frames.append([code.co_filename[len(seen.root) :], line, code.co_name])
         outer = code.co_filename
-    if isinstance(error, SyntaxError) and error.filename:
-        inside = error.filename.startswith(seen.root)
-        if inside or error.filename == "<string>":
-            frames.append([error.filename[len(seen.root) :] if inside else None, error.lineno, "<module>"])
+    source = uncompiled(error, seen)
+    if source or isinstance(error, SyntaxError) and error.filename == "<string>":
+        frames.append([source, getattr(error, "lineno", None) or None, "<module>"])
     causes: list[dict[str, Any]] = []
     current: BaseException | None = error
     while current is not None and len(causes) < 5:
         file = os_file(current)
         causes.append({
             "type": type(current).__name__,
-            "message": text_of(current),
+            "message": text_of(current).replace(seen.root, "")
+            if isinstance(current, (ImportError, AttributeError))
+            else text_of(current),
             "missing_module": current.name if isinstance(current, ModuleNotFoundError) else None,
-            "parent": parent_of(current.name, seen) if isinstance(current, ModuleNotFoundError) else None,
+            **place_of_module(incomplete_module(current), seen),
             "missing_file": file,
             "inside": file[len(seen.root) :] if file and file.startswith(seen.root) else None,
         })  # fmt: skip
@@ -793,22 +814,57 @@ def describe(error: BaseException, values: dict[str, Any], seen: Seen) -> dict[s
     place = os.path.realpath(str(values.get("__file__", "")))
     return dict(
         causes[0], causes=causes[1:], frames=frames[-20:], raised_in=outer,
-        place=place[len(seen.root) :] if place.startswith(seen.root) else None,
+        place=place[len(seen.root) :] if place.startswith(seen.root) else None, uncompiled=source,
     )  # fmt: skip
 
 
-def parent_of(module: str | None, seen: Seen) -> str | None:
-    """Where the package above a missing module is, from the root of the repository where it is below; None: it is not loaded."""
-    parent = sys.modules.get((module or "").rpartition(".")[0])
-    places = [*getattr(parent, "__path__", ()), getattr(parent, "__file__", None)]
+def uncompiled(error: BaseException, seen: Seen) -> str | None:
+    """The module of the repository, from its root, that is no Python; where the exception names no file, the last one opened."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return error.filename[len(seen.root) :] if error.filename.startswith(seen.root) else None
+    if not isinstance(error, (SyntaxError, ValueError, MemoryError, RecursionError)) or not seen.last_source:
+        return None
+    try:
+        with warnings.catch_warnings(), open(seen.last_source, "rb") as source:
+            warnings.simplefilter("ignore")
+            compile(source.read(), seen.last_source, "exec", dont_inherit=True)
+    except Exception as found:
+        return seen.last_source[len(seen.root) :] if type(found) is type(error) else None
+    return None
+
+
+def incomplete_module(error: BaseException | None) -> str:
+    """Name of the module that lacks what is imported from it, or an attribute; empty for other exceptions."""
+    if isinstance(error, ModuleNotFoundError):
+        return (error.name or "").rpartition(".")[0]
+    if isinstance(error, ImportError):
+        return error.name or ""
+    found = re.match(r"(?:partially initialized )?module '([^']+)' has no attribute", text_of(error)) if isinstance(error, AttributeError) else None
+    return found[1] if found else ""
+
+
+def place_of_module(name: str, seen: Seen) -> dict[str, Any]:
+    """`module`: its name; `parent`: where it is, from the root of the repository where it is below it; None: it is not loaded.
+
+    `early`: whether it was loaded before any flow file; `hides`: whether the standard library's is not found for it.
+    """
+    module = sys.modules.get(name)
+    places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None)]
     place = next((os.path.normpath(one) for one in places if isinstance(one, str)), None)
-    return place[len(seen.root) :] if place and place.startswith(seen.root) else place
+    early = name in modules_of_prefect
+    if place is None or not place.startswith(seen.root):
+        return {"module": name, "parent": place, "early": early, "hides": False}
+    hidden = importlib.machinery.PathFinder.find_spec(name.partition(".")[0], [os.path.dirname(os.__file__)])
+    return {
+        "module": name, "parent": place[len(seen.root) :], "early": early, "hides": bool(hidden and hidden.has_location),
+    }  # fmt: skip
 
 
 def text_of(error: BaseException) -> str:
     """An exception's text, which may be made by a flow file's own code."""
     try:
-        return str(error)[:2000]
+        # With the place of a SyntaxError, which is `<string>` in a flow file, it would be said twice.
+        return str(error.msg if isinstance(error, SyntaxError) else error)[:2000]
     except Exception:
         return "(its text cannot be made)"
 

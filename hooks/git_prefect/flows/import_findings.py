@@ -53,6 +53,10 @@ class FailedImport(msgspec.Struct, frozen=True):
     """The part of the module's name that Python did not find: `a` or `a.b`."""
     parent: str
     """Where the package above it comes from, from the root of the repository where it is below; empty: not known."""
+    is_early: bool
+    """Whether Prefect has loaded that package before the flow file, so that no folder on `sys.path` comes before it."""
+    hides: bool
+    """Whether the standard library's package of that name is not found for it."""
     place: str
     """Of the flow file, symlinks resolved: what `Path(__file__).resolve()` is, from the root."""
     exception: str
@@ -69,7 +73,8 @@ def failed_import(
     if importer in sources.paths:
         found = wanted_module(content if importer == path else sources.read(importer), line, missing)
     wanted = Wanted(*found, importer=importer, line=line) if found else Wanted(missing, (), None, None)
-    return FailedImport(path, wanted, missing, cause.get("parent") or "", error.get("place") or path, cause["type"])
+    parent, early, hides = cause.get("parent") or "", cause.get("early", False), cause.get("hides", False)
+    return FailedImport(path, wanted, missing, parent, early, hides, error.get("place") or path, cause["type"])
 
 
 def wanted_module(source: bytes, line: int | None, missing: str) -> tuple[str, tuple[str, ...]] | None:
@@ -113,7 +118,9 @@ def not_on_agent(failed: FailedImport, sources: Sources) -> Finding | None:
             "import-not-on-agent",
             f"{who}, which is in {here}, but {failed.missing.rpartition('.')[0]!r} is found in {there} first: "
             f"every run would fail with {failed.exception}",
-            "give one of the two packages another name, or move the module into the first one",
+            "give the package of this repository another name"
+            if failed.is_early
+            else "give one of the two packages another name, or move the module into the first one",
             path=failed.path,
         )  # fmt: skip
     return finding(
@@ -129,12 +136,58 @@ def _imported_by(wanted: Wanted) -> str:
 
 
 def _found_first(failed: FailedImport, folder: str) -> str | None:
-    """The folder of the repository that has another package of that name, and comes first on `sys.path`."""
+    """The folder of the repository that has another package of that name, and comes first on `sys.path`.
+
+    Or what is installed, where Prefect has loaded it before.
+    """
     package = failed.missing.rpartition(".")[0].replace(".", "/")
+    if package and failed.is_early and failed.parent.startswith("/"):
+        return _installed_in(failed.parent)
     if not package or not failed.parent or failed.parent.startswith("/"):
         return None
     found = failed.parent[: -len(package)].rstrip("/") if failed.parent.endswith(package) else failed.parent
     return (found or "the root of the repository") if found != folder else None
+
+
+def _installed_in(place: str) -> str:
+    return "the installed packages" if "/site-packages/" in place or "/dist-packages/" in place else "the standard library"
+
+
+def same_name(path: str, cause: dict[str, Any], sources: Sources) -> str:
+    """What to do where a module lacks a name, and another module of its name was meant; empty where there is none."""
+    module, place = cause.get("module") or "", cause.get("parent") or ""
+    top = module.partition(".")[0]
+    if cause.get("hides"):
+        return hiding(place, top)
+    if not (cause.get("early") and place.startswith("/")):
+        return ""
+    folder = folder_of_module(Wanted(module, (), None, None), path, sources.paths)
+    if folder is None:
+        return ""
+    here = posixpath.join(folder, module.replace(".", "/"))
+    ours = f"{here}.py" if f"{here}.py" in sources.paths else here
+    return f"{top!r} is found in {_installed_in(place)} first, and not in {ours} of this repository: give that another name"
+
+
+def hiding(place: str, module: str) -> str:
+    """What to do about a module of the repository that has the name of one of the standard library."""
+    return f"{place} of this repository is found before {module!r} of the standard library: give it another name"
+
+
+def circular(path: str, error: dict[str, Any]) -> str:
+    """What to do about modules that import each other; empty for another exception."""
+    found = re.search(r"partially initialized module '([^']+)'", error["message"])
+    if not found:
+        return ""
+    part = found[1].replace(".", "/")
+    places = [(file or path, line) for file, line, _ in error["frames"]]
+    # A flow file is executed once by itself, and a second time where another module imports it.
+    starts = [at for at, (file, _) in enumerate(places) if error["frames"][at][0] and f"/{file}".endswith((f"/{part}.py", f"/{part}/__init__.py"))]
+    way = [f"{file}:{line}" for file, line in places[starts[0] :]] + [places[starts[0]][0]] if starts else []
+    told = f" ({' → '.join(way)})" if way else ""
+    if len(way) == 2:
+        return f"the module imports itself{told}: correct the import, or give the module another name"
+    return f"modules import each other{told}: move what both need into a third one"
 
 
 def folder_of_module(wanted: Wanted, path: str, paths: Collection[str]) -> str | None:
@@ -229,6 +282,8 @@ def nowhere(failed: FailedImport, sources: Sources) -> str:
         wanted = [".".join([failed.wanted.module, one]) for one in failed.wanted.names] or [failed.wanted.module]
         known = dict.fromkeys(filter(None, map(replacement, wanted)))
         return "; ".join(known) or f"{sources.python} has no {failed.missing}: correct the import"
+    if failed.hides:
+        return hiding(failed.parent, above.partition(".")[0])
     if above and failed.parent and not failed.parent.startswith("/"):
         return f"{failed.parent} of this repository has no module {name!r}: correct the import, or add and commit the module"
     if above:

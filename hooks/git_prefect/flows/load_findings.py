@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
-from .import_findings import Sources, failed_import, in_image, not_on_agent, nowhere, relative_import
+from .import_findings import Sources, circular, failed_import, in_image, not_on_agent, nowhere, relative_import, same_name
 from .interpreter import Interpreter
 from .modules import TreeModules
 from .prefect_config import MOST_NAMED, keys_here, missing_keys, variable
@@ -28,6 +29,10 @@ LASTING = frozenset({
     "ZeroDivisionError", "FileNotFoundError", "RecursionError", "BoxKeyError",
 })  # fmt: skip
 """Exceptions that the same code raises again. Others may be the network's, or this machine's: they are not kept."""
+
+
+LONGEST_LINE = 160
+"""Characters of a source line that are shown."""
 
 
 class TreeFacts(Sources, frozen=True):
@@ -61,8 +66,8 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -
     if status == "failed":
         return _failed(path, content, answer, where)
     if status == "timeout":
-        return Judged((_timeout(path, content, answer),), "", False)
-    return Judged((_crashed(path, content, answer),), "", status == "exited" and "error" in answer)
+        return Judged((_timeout(path, content, answer, where),), "", False)
+    return Judged((_crashed(path, content, answer, where),), "", status == "exited" and "error" in answer)
 
 
 # The load -------------------------------------------------------------------------------------------
@@ -71,7 +76,7 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -
 def _failed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -> Judged:
     error = answer["error"]
     line = _line(error)
-    detail = _frames(path, content, error)
+    detail = _frames(path, content, error, where)
     for cause in [error, *error["causes"]]:
         found = _not_on_agent(path, content, cause, error, where)
         if found is not None:
@@ -82,7 +87,9 @@ def _failed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
     if lacks and where.own:
         return Judged((), missing, True)
     text = error["message"].strip() or "no message"
-    said = f"{error['type']}: {text.splitlines()[0].rstrip('.')}"
+    line_of_module = error["frames"][-1][1] if error.get("uncompiled") else None
+    module = f" in {error['uncompiled']}{f':{line_of_module}' if line_of_module else ''}" if error.get("uncompiled") else ""
+    said = f"{error['type']}{module}: {text.splitlines()[0].rstrip('.')}"
     failed = finding(
         "does-not-load",
         f"does not load: {said}; every run would fail before its first task",
@@ -102,6 +109,9 @@ def _remedy(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
     error = answer["error"]
     if error["missing_module"]:
         return nowhere(failed_import(path, content, error, error, where), where)
+    named_twice = same_name(path, error, where)
+    if named_twice or circular(path, error):
+        return named_twice or circular(path, error)
     in_prefect_1 = of_error(error["type"], error["message"])
     if in_prefect_1:
         return in_prefect_1
@@ -120,9 +130,28 @@ def _remedy(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
     if error["type"] == "KeyError" and (error.get("raised_in") or "").endswith(("os.py", "<frozen os>")):
         name = error["message"].strip("'\"")
         return f'read it inside a task, or give what the runtime has at load time: env = {{ {name} = "…" }}'
+    unreadable = _unreadable_source(error, content, where)
+    if unreadable:
+        return unreadable
     if error["type"] in ("SyntaxError", "IndentationError", "TabError"):
         return f"mend the line; the file is read by {where.python}, as the agent's Python would"
     return "mend it; `git prefect explain does-not-load` tells how agents load a file"
+
+
+def _unreadable_source(error: dict[str, Any], content: bytes, where: TreeFacts) -> str:
+    """What to do about a source, the file itself or a module, that Python cannot read as text; empty for other errors."""
+    module, message = error.get("uncompiled") or "", error["message"]
+    source = where.read(module) if module in where.paths else content
+    if module and is_opaque(source) and not source.startswith(LFS_HEADER):
+        how, remedy = _why_opaque(source)
+        return f"{module} {how} in the commit: {remedy} and commit it again"
+    if "null bytes" in message:
+        return "remove the null bytes"
+    if "unknown encoding" in message:
+        return "name an encoding that Python has in the first line, such as # coding: utf-8"
+    if "codec can't decode" in message or "Non-UTF-8 code" in message:
+        return "save the file as UTF-8, or name its encoding in the first line, such as # coding: latin-1"
+    return ""
 
 
 def _missed_configuration(error: dict[str, Any], answer: dict[str, Any], line: str) -> str:
@@ -221,19 +250,20 @@ def submodule_finding(path: str, submodule: str) -> Finding:
     )
 
 
-def _timeout(path: str, content: bytes, answer: dict[str, Any]) -> Finding:
-    line = _traced_line(answer)
+def _timeout(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -> Finding:
+    error = {"frames": _traced_frames(answer), "message": ""}
+    module = next((file for file, _, function in reversed(error["frames"]) if function == "<module>"), None)
+    loading = f"waits for {module}, which was still loading" if module else "was still loading"
     return finding(
         "load-timeout",
-        f"was still loading after {answer['seconds']:g} s: every run would wait as long before its first task",
+        f"{loading} after {answer['seconds']:g} s: every run would wait as long before its first task",
         "move the work into a task, or raise `timeout` in the settings",
-        path=path, line=line, detail=_at(path, content, line),
+        path=path, line=_line(error), detail=_frames(path, content, error, where),
     )  # fmt: skip
 
 
-def _crashed(path: str, content: bytes, answer: dict[str, Any]) -> Finding:
-    error = answer.get("error")
-    line = _line(error) if error else _traced_line(answer)
+def _crashed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -> Finding:
+    error = answer.get("error") or {"frames": _traced_frames(answer), "message": ""}
     if answer["status"] == "died":
         number = answer["signal"]
         try:
@@ -248,8 +278,7 @@ def _crashed(path: str, content: bytes, answer: dict[str, Any]) -> Finding:
         "load-crashed",
         f"while it loaded, {how}: a flow run would end there, without a word in Prefect",
         "agents execute the file's top level: keep `sys.exit`, `argparse` and native crashes out of it, under `if __name__ == \"__main__\":`",
-        path=path, line=line,
-        detail="\n".join([*filter(None, [_frames(path, content, error) if error else _at(path, content, line)]), *output]),
+        path=path, line=_line(error), detail="\n".join([*filter(None, [_frames(path, content, error, where)]), *output]),
     )  # fmt: skip
 
 
@@ -349,13 +378,13 @@ def _line(error: dict[str, Any]) -> int | None:
     return next((line for file, line, _ in reversed(error["frames"]) if file is None), None)
 
 
-def _traced_line(answer: dict[str, Any]) -> int | None:
-    """The innermost line of the flow file in what faulthandler wrote."""
-    found = re.search(r'File "<string>", line (\d+) in', answer.get("trace", ""))
-    return int(found[1]) if found else None
+def _traced_frames(answer: dict[str, Any]) -> list[tuple[str | None, int, str]]:
+    """The flow file's and the repository's frames in what faulthandler wrote, the innermost last; None: the flow file."""
+    found = re.findall(r'File "(<string>|[^"/<][^"]*)", line (\d+) in (\S+)', answer.get("trace", ""))
+    return [(None if file == "<string>" else file, int(line), function) for file, line, function in reversed(found)]
 
 
-def _frames(path: str, content: bytes, error: dict[str, Any]) -> str:
+def _frames(path: str, content: bytes, error: dict[str, Any], where: TreeFacts) -> str:
     lines = []
     for file, line, function in error["frames"]:
         if file is None:
@@ -364,21 +393,21 @@ def _frames(path: str, content: bytes, error: dict[str, Any]) -> str:
             if source:
                 lines.append(f"    {source}")
         else:
-            lines.append(f"{file}:{line} in {function}")
+            lines.append(f"{file}:{line} in {function}" if line else file)
+    innermost, line, _ = error["frames"][-1] if error["frames"] else (None, None, "")
+    if innermost is not None and innermost in where.paths and (source := _source_line(where.read(innermost), line)):
+        lines.append(f"    {source}")
     text = error["message"].strip()
     if len(text.splitlines()) > 1:
         lines += [f"{error['type']}: {text}"]
     return "\n".join(lines)
 
 
-def _at(path: str, content: bytes, line: int | None) -> str:
-    return f"{path}:{line}\n    {_source_line(content, line)}" if line else ""
-
-
 def _source_line(content: bytes, line: int | None) -> str:
     # Python's own lines: `\f` and the like, which splitlines() takes for line ends, are none.
     lines = re.split(r"\r\n|\r|\n", content.decode("utf-8", "replace"))
-    return lines[line - 1].strip() if line and 0 < line <= len(lines) else ""
+    found = lines[line - 1].strip() if line and 0 < line <= len(lines) else ""
+    return found if len(found) <= LONGEST_LINE else f"{found[:LONGEST_LINE]} …"
 
 
 def _pointer_fails(path: str) -> Finding:
@@ -394,13 +423,23 @@ def opaque_source(path: str, content: bytes) -> Finding:
     """A source of which nobody can tell whether it defines a flow."""
     if content.startswith(LFS_HEADER):
         return _lfs_pointer(path, path)
-    how = "is encrypted by git-crypt" if content.startswith(b"\0GITCRYPT\0") else "is binary or encrypted"
+    how, remedy = _why_opaque(content)
     return finding(
         "binary-source",
         f"{how} in the commit: agents clone it as it is and cannot execute it, so no flow of it is registered",
-        f"take it out of the filter (.gitattributes) and commit it again; without a flow: exclude = [{quoted('/' + path)}]",
+        f"{remedy} and commit it again; without a flow: exclude = [{quoted('/' + path)}]",
         path=path,
     )
+
+
+def _why_opaque(content: bytes) -> tuple[str, str]:
+    """Why nobody can read a source, and what to do about it."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "is UTF-16 text", "save it as UTF-8"
+    if re.search(rb"^(?:import|from|def|class) ", content, re.MULTILINE):
+        return "has null bytes", "remove them"
+    how = "is encrypted by git-crypt" if content.startswith(b"\0GITCRYPT\0") else "is binary or encrypted"
+    return how, "take it out of the filter (.gitattributes)"
 
 
 def filtered_files(path: str, filtered: Mapping[str, tuple[str, bytes]]) -> list[Finding]:

@@ -23,6 +23,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -41,6 +42,10 @@ PRELOAD_LIMIT = 60.0
 """Seconds for importing one installed module ahead of the files that need it."""
 RECORD = struct.Struct(">cIIQI")
 """What is told on stdout."""
+SAME_PLACE = 0.5
+"""Seconds that a load is given inside of a module which another load did not get past in all its time."""
+TRACE_LIMIT = 0.5
+"""Seconds for writing down where a load is."""
 WORTH_PRELOADING = 3
 """So many files have to import a module before it is imported ahead of them."""
 
@@ -136,6 +141,30 @@ class Lane:
     def end_of_answers(self) -> int:
         """Bytes that have been answered."""
         return os.fstat(self.answered).st_size
+
+    def traced(self, root: str) -> str:
+        """Where the child was when it was asked last, or crashed; paths of the repository are from its root."""
+        where = os.pread(self.trace, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
+        return where.rpartition("(most recent call first):")[2].replace(f'File "{root}', 'File "')
+
+    def stuck(self) -> list[str]:
+        """Modules that loads of any lane did not get past in all their time."""
+        try:
+            with open(os.path.join(self.control, "stuck"), encoding="utf-8", errors="surrogateescape") as file:
+                return file.read().split("\0")
+        except FileNotFoundError:
+            return []
+
+    def note_stuck(self, number: int, root: str) -> None:
+        """Keep the module that a load did not get past."""
+        with open(os.path.join(self.control, "stuck"), "a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(self.module_at(number, root) + "\0")
+
+    def module_at(self, number: int, root: str) -> str:
+        """The innermost source of the repository whose top level is executed; by default the flow file."""
+        found = re.findall(r'File "(<string>|[^"/<][^"]*)", line \d+ in <module>', self.traced(root))
+        own = str(self.orders["jobs"][number]["path"])
+        return own if not found or found[0] == "<string>" else str(found[0])
 
     def next_job(self) -> int | None:
         """Index of the next job; None when there are none left, or nobody waits for them any more."""
@@ -410,17 +439,20 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
     os.close(writer)
     output = bytearray()
     deadline = time.monotonic() + lane.orders["timeout"]
-    status = wait_for(pid, reader, lane.woken, deadline, output)
+    status, is_stuck = None, False
+    while status is None and not is_stuck and time.monotonic() < deadline:
+        status = wait_for(pid, reader, lane.woken, min(deadline, time.monotonic() + SAME_PLACE), output)
+        if status is None and (time.monotonic() >= deadline or lane.stuck()):
+            status = trace(lane, pid, reader, output)
+            is_stuck = status is None and lane.module_at(number, seen.root) in lane.stuck()
     if status is None:
-        # The child writes where it was into the trace file (faulthandler), then all of its group is killed.
-        os.kill(pid, signal.SIGUSR2)
-        wait_for(pid, reader, lane.woken, time.monotonic() + 0.5, output)
+        lane.note_stuck(number, seen.root)
     kill_group(pid)
     if status is None:
         os.waitpid(pid, 0)
     lane.child = 0
     os.close(reader)
-    where = os.pread(lane.trace, OUTPUT_LIMIT, 0).decode("utf-8", "replace")
+    where = lane.traced(seen.root)
     report = {"trace": where, "output": output.decode("utf-8", "replace"), "touched": ["?"]}
     if status is None:
         return dict(report, status="timeout")
@@ -434,6 +466,19 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
     if os.WIFSIGNALED(status):
         return dict(report, status="died", signal=os.WTERMSIG(status))
     return dict(report, status="exited", code=os.WEXITSTATUS(status))
+
+
+def trace(lane: Lane, pid: int, reader: int, output: bytearray) -> int | None:
+    """Have a child write where it is into the trace file (faulthandler); its wait status if it ends over that."""
+    os.truncate(lane.trace, 0)
+    os.kill(pid, signal.SIGUSR2)
+    size, limit = 0, time.monotonic() + TRACE_LIMIT
+    while time.monotonic() < limit:
+        status = wait_for(pid, reader, lane.woken, time.monotonic() + 0.02, output)
+        before, size = size, os.fstat(lane.trace).st_size
+        if status is not None or (size and size == before):
+            return status
+    return None
 
 
 def wait_for(pid: int, reader: int, woken: int, deadline: float, output: bytearray) -> int | None:

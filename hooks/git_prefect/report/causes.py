@@ -99,4 +99,7 @@ def _frame(one: Finding) -> str:
     """The innermost frame outside of the flow file; empty where it is the file's own, whose lines differ."""
     frames = [line for line in one.detail.splitlines() if re.match(r"\S+:\d+ in ", line)]
     last = frames[-1] if frames else ""
-    return "" if last.startswith(f"{one.path}:") else last
+    if one.code == "load-timeout":
+        # A loop is seen at any of its lines.
+        last = last.partition(":")[0]
+    return "" if last.partition(":")[0] == one.path else last
