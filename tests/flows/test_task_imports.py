@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import prefect  # noqa: F401 - what is forked has it
 import pytest
 
 from git_prefect.core.settings import Settings
@@ -73,3 +79,80 @@ def test_a_module_that_the_repository_has_later(repository: Checked) -> None:
     for more, codes in ({}, []), ({"later_zz.py": ""}, ["import-in-task"]), ({}, []):
         (file,) = repository.check({"a.py": source, **more})
         assert [one.code for one in file.findings] == codes
+
+
+# What is said of imports in tasks is what the import system does once the clone is gone --------------------------
+
+AGREE_START = "import sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path(__file__).resolve().parents[0]))\nfrom prefect import Flow, task\n"
+AGREE_LIB = {
+    "space_zz/util.py": "x = 1\n", "space_zz/other.py": "y = 1\n", "space_zz/inner/deep.py": "z = 1\n",
+    "space_zz/relative.py": "def late():\n    from . import util\n    return util\n",
+    "whole_zz/__init__.py": "name = 1\n", "whole_zz/util.py": "x = 1\n",
+    "whole_zz/relative.py": "def late():\n    from .util import x\n    return x\n",
+    "whole_zz/lazy.py": "def __getattr__(name):\n    return 1\n",
+    "xml/clone_only_zz.py": "x = 1\n",
+}  # fmt: skip
+# What is at the top of the flow file, what its task imports, and the module that is reported.
+IMPORTS = {
+    "of a folder": ("", "from space_zz import util", "space_zz.util"),
+    "of a folder, as another name": ("", "from space_zz import util as u", "space_zz.util"),
+    "of a folder, the second name": ("import space_zz.other", "from space_zz import other, util", "space_zz.util"),
+    "of a folder in a folder": ("", "from space_zz.inner import deep", "space_zz.inner.deep"),
+    "of a module in a folder": ("", "from space_zz.util import x", "space_zz.util"),
+    "the folder itself": ("", "import space_zz", "space_zz"),
+    "of a folder that is loaded": ("import space_zz.other", "from space_zz import util", "space_zz.util"),
+    "a module below a folder that is loaded": ("import space_zz.other", "import space_zz.inner.deep", "space_zz.inner.deep"),
+    "of a folder, what is loaded": ("import space_zz.util", "from space_zz import util", ""),
+    "of a folder, what was loaded as a name": ("from space_zz import util", "from space_zz import util", ""),
+    "the folder, which is loaded": ("import space_zz.other", "import space_zz", ""),
+    "of a package": ("", "from whole_zz import util", "whole_zz"),
+    "of a package that is loaded": ("import whole_zz", "from whole_zz import util", "whole_zz.util"),
+    "a name of a package that is loaded": ("import whole_zz", "from whole_zz import name", ""),
+    "a name that a module makes up": ("import whole_zz.lazy", "from whole_zz.lazy import anything", ""),
+    "a part of a package that is loaded": ("import whole_zz", "import whole_zz.util", "whole_zz.util"),
+    "of a folder that is not on sys.path": ("sys.path.pop(0)", "from space_zz import util", "space_zz.util"),
+    "of an installed package": ("", "from xml import dom", ""),
+    "relative in a helper of a folder": ("from space_zz.relative import late", "late()", "space_zz.util"),
+    "relative in a helper of a package": ("from whole_zz.relative import late", "late()", "whole_zz.util"),
+    "relative, loaded": ("from whole_zz.relative import late\nimport whole_zz.util", "late()", ""),
+}  # fmt: skip
+
+
+def source(number: int, above: str, imports: str) -> str:
+    return f"{AGREE_START}{above}\n@task\ndef run_it():\n    {imports}\nwith Flow('{number}') as flow:\n    run_it()\n"
+
+
+def runs_without_clone(place: Path, files: dict[str, str], path: str) -> bool:
+    """Whether the tasks of a flow run after its file was executed and the clone is gone; in a process of its own."""
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(content)
+    pid = os.fork()
+    if pid == 0:
+        failed = 2
+        try:
+            # The path finder's caches may be older than the clone.
+            sys.path_importer_cache.clear()
+            values = {"__file__": str(place / path)}
+            exec((place / path).read_bytes(), values)
+            shutil.rmtree(place)
+            failed = 1
+            (task,) = values["flow"].tasks  # type: ignore[attr-defined]
+            task.run()
+            failed = 0
+        finally:
+            os._exit(failed)
+    status = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+    assert status < 2, f"{path} does not load"
+    return status == 0
+
+
+def test_it_is_what_the_import_system_does(repository: Checked, tmp_path: Path) -> None:
+    flows = {f"f{number}.py": source(number, above, imports) for number, (above, imports, _) in enumerate(IMPORTS.values())}
+    found = repository.check({**AGREE_LIB, **flows}, Settings(flows=["/f*.py"]))
+    reported = {file.path: [one.message for one in file.findings if one.code == "import-in-task"] for file in found}
+    for number, (way, (_, _, module)) in enumerate(IMPORTS.items()):
+        path = f"f{number}.py"
+        runs = runs_without_clone(tmp_path / f"clone{number}", {**AGREE_LIB, path: flows[path]}, path)
+        assert (way, runs, len(reported[path]), f" imports '{module}'" in "".join(reported[path])) == (way, not module, bool(module), bool(module))
+    assert [one.code for file in found for one in file.findings if one.code != "import-in-task"] == []

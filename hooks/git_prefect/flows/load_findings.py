@@ -322,10 +322,11 @@ def _late_imports(path: str, answer: dict[str, Any], where: TreeFacts) -> list[F
     modules = TreeModules(where.paths, where.import_roots)
     for flow in answer["flows"]:
         for one in {(one["module"], one["file"], one["line"]): one for one in flow.get("late_imports", ())}.values():
-            if not any(not rest for _, rest in modules.sources(one["module"], path)):
+            module = one["module"] if one["or"] is None else _first_of_tree(modules, [one["module"], *one["or"]], path)
+            if module is None:
                 continue
             where_it_is = "" if one["file"] is None else f" (in {one['file']}:{one['line']})"
-            who = f"calls a function that imports {one['module']!r}" if one["helper"] else f"imports {one['module']!r}"
+            who = f"calls a function that imports {module!r}" if one["helper"] else f"imports {module!r}"
             found.append(finding(
                 "import-in-task",
                 f"flow {flow['name']!r}: task {one['task']!r} {who}{where_it_is} when it runs; only the repository has it, and the "
@@ -335,6 +336,11 @@ def _late_imports(path: str, answer: dict[str, Any], where: TreeFacts) -> list[F
                 severity="warning" if one["helper"] else "error",
             ))  # fmt: skip
     return found
+
+
+def _first_of_tree(modules: TreeModules, names: Sequence[str], path: str) -> str | None:
+    """The first of some names that is a module of the repository."""
+    return next((name for name in names if any(not rest for _, rest in modules.sources(name, path))), None)
 
 
 def _not_on_workers(path: str, answer: dict[str, Any], where: TreeFacts) -> list[Finding]:
