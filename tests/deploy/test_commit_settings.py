@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from pathspec import GitIgnoreSpec
 
 from git_prefect.core.errors import UnusableCommit
-from git_prefect.core.settings import Runtime, read
+from git_prefect.core.settings import Runtime, Settings, read
 from git_prefect.deploy.commit_settings import settings_at
+from git_prefect.deploy.hook_filters import left_out_by_pre_commit
+from git_prefect.deploy.source_tree import how_to_name_flow_files
+from git_prefect.flows import interpreter
+from git_prefect.flows.load_findings import broken_environment
 
+from ..flows.conftest import sources_only
 from ..repository import Clone
 
 FLOW = "from prefect import Flow\nflow = Flow('{name}')\n"
@@ -212,3 +220,80 @@ def test_conflict_markers_of_a_merge_are_named(work: Clone, name: str) -> None:
     # Committed as it is, a push of it says the same.
     work.git("commit", "--quiet", "--all", "-m", "merge")
     assert validate(work, "--ref", "main") == (2, "", said)
+
+
+# Hints that propose a setting have its paths as its file has them ------------------------------------------------------
+
+HINTED: dict[str, str | bytes] = {
+    "etl/flows/a.py": "import lib.io\n" + FLOW.format(name="a"), "etl/src/lib/io.py": "",
+    "etl/flows/b.py": "import shared.names\n" + FLOW.format(name="b"), "common/shared/names.py": "",
+    "etl/pkg/__init__.py": "", "etl/pkg/c.py": "from .tasks import x\n" + FLOW.format(name="c"), "etl/pkg/tasks.py": "x = 1\n",
+    "etl/secret.py": b"\0GITCRYPT\0\x01", "secret.py": b"\0GITCRYPT\0\x02",
+}  # fmt: skip
+
+
+def hints(work: Clone, settings: str) -> dict[str, str]:
+    """The hints of the findings by their paths, as far as they propose a setting."""
+    work.write({"etl/pyproject.toml": f"[tool.git-prefect]\n{settings}"})
+    _, out, err = validate(work, "--format", "json", GIT_PREFECT_PYTHON=sys.executable)
+    assert err == ""
+    return {one["path"]: one["hint"].rpartition("; ")[2] for one in json.loads(out)["findings"]}
+
+
+IN_IMAGE = "or install it in the image that runs the flow"
+OUT_OF_FILTER = "take it out of the filter (.gitattributes) and commit it again"
+
+
+def test_import_roots_and_exclude(work: Clone) -> None:
+    """What is printed is pasted, and works."""
+    work.write({**HINTED, "etl/more/x.txt": ""})
+    assert hints(work, 'import-roots = ["more"]\n') == {
+        "etl/flows/a.py": f'{IN_IMAGE}, and set import-roots = ["more", "src"]',
+        "etl/flows/b.py": f'{IN_IMAGE}, and set import-roots = ["more", "../common"]',
+        "etl/pkg/c.py": f'{IN_IMAGE}, and set import-roots = ["more", "."]',
+        "etl/secret.py": 'without a flow: exclude = ["/secret.py"]', "secret.py": OUT_OF_FILTER,
+    }  # fmt: skip
+    relative = f'{IN_IMAGE}, and set import-roots = ["more", "src", "../common", "."]'
+    assert hints(work, 'exclude = ["old/"]\nimport-roots = ["more", "src", "../common"]\n') == {
+        "etl/pkg/c.py": relative, "etl/secret.py": 'without a flow: add "/secret.py" to `exclude`', "secret.py": OUT_OF_FILTER,
+    }  # fmt: skip
+    assert hints(work, 'exclude = ["old/", "/secret.py"]\nimport-roots = ["src", "../common", "."]\n') == {
+        "etl/pkg/c.py": IN_IMAGE, "secret.py": OUT_OF_FILTER,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("paths", "advice"),
+    [
+        (["etl/jobs/run.py"], 'name the flow files in the settings: flows = ["jobs/run.py"]; closest: etl/jobs/run.py'),
+        (["etl/a/run.py", "etl/b/run.py"], 'name the flow files in the settings: flows = ["**/run.py"]; closest: etl/a/run.py, etl/b/run.py'),
+        (["jobs/run.py"], "closest: jobs/run.py, outside of etl, whose settings name files below it only"),
+    ],
+)
+def test_flows(paths: list[str], advice: str) -> None:
+    tree = sources_only(dict.fromkeys(paths, "import prefect\n"))
+    why = "no .py calls Flow, or what returns one, at its top level"
+    assert how_to_name_flow_files(tree, Settings(folder="etl")) == f"{why}; {advice}"
+
+
+@pytest.mark.parametrize(("folder", "path"), [("", ".venv/bin/python"), ("teams/etl", "../../.venv/bin/python")])
+def test_python(tmp_path: Path, folder: str, path: str) -> None:
+    python = replace(interpreter.find(tmp_path, sys.executable, tmp_path / "state"), origin="PATH")
+    found = broken_environment("no Prefect", python, 1, Settings(folder=folder))
+    assert found.hint == (
+        f'set `python` in the settings to the interpreter that has the flows\' dependencies, such as "{path}", with prefect<2 and marshmallow<4'
+    )
+
+
+def test_what_pre_commit_leaves_out(work: Clone) -> None:
+    work.write({".pre-commit-config.yaml": "repos: []\nexclude: ^(etl/old/|top)\n"})
+    said = ".pre-commit-config.yaml leaves out {}, which counts in commits only: in a push every flow file is checked"
+    hint = "\n  hint: leave out in the settings what is no flow file: "
+    for settings, paths, edit in (
+        (Settings(), ["etl/old/a.py"], 'exclude = ["/etl/old/a.py"]'),
+        (Settings(folder="etl"), ["etl/old/a.py", "top.py"], 'exclude = ["/old/a.py"]'),
+        (Settings(folder="etl", exclude=["/etl/x"]), ["etl/old/a.py"], 'add "/old/a.py" to `exclude`'),
+        (Settings(folder="etl"), ["top.py"], ""),
+    ):
+        expected = said.format(", ".join(paths)) + (hint + edit if edit else "")
+        assert left_out_by_pre_commit(work.repository, paths, settings) == expected

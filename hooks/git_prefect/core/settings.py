@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import posixpath
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Optional
 
 import msgspec
@@ -60,7 +61,7 @@ RUN_CONFIGS = ("DockerRun", "ECSRun", "KubernetesRun", "LocalRun", "UniversalRun
 """The run configs of Prefect 1."""
 
 
-class Settings(Table, frozen=True):
+class Keys(Table, frozen=True):
     """Everything that can be set; docs/settings.md lists each key with its default."""
 
     flows: list[str] = []
@@ -81,6 +82,28 @@ class Settings(Table, frozen=True):
     parallel: int = 16
     target: list[Target] = []
     runtime: list[Runtime] = []
+
+
+class Settings(Keys, frozen=True):
+    """What is set, with paths and patterns from the root of the repository."""
+
+    folder: str = ""
+    """The folder that the settings' own paths are relative to; empty: the root."""
+
+
+def path_as_written(path: str, folder: str) -> str:
+    """A path from the root of the repository as settings in a folder have it."""
+    return posixpath.relpath(path, folder) if folder else path
+
+
+def leaving_out(paths: Iterable[str], settings: Settings) -> str:
+    """The edit by which settings leave out these paths, or patterns of folders; empty where their folder has none of them."""
+    top = f"{settings.folder}/" if settings.folder else ""
+    inside = [path[len(top) :] for path in paths if path.startswith(top)]
+    patterns = ", ".join(json.dumps(f"/{literal_pattern(path)}", ensure_ascii=False) for path in inside)
+    if not patterns:
+        return ""
+    return f"add {patterns} to `exclude`" if settings.exclude else f"exclude = [{patterns}]"
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -257,8 +280,9 @@ def _convert(table: dict[str, Any], origin: str) -> Settings:
     if isinstance(table.get("env"), dict):
         for name, value in table["env"].items():
             _checked(value, str, origin, f"{prefix}env.{name}")
-    _checked(table, Settings, origin, prefix.rstrip("."))
-    settings = msgspec.convert(table, Settings)
+    _checked(table, Keys, origin, prefix.rstrip("."))
+    keys = msgspec.convert(table, Keys)
+    settings = Settings(**{name: getattr(keys, name) for name in Keys.__struct_fields__}, folder=folder)
     for key, fact in _wrong_values(settings, folder):
         raise _refused(origin, prefix + key, fact)
     return _from_root(settings, folder) if folder else settings

@@ -10,14 +10,13 @@ from typing import Any
 
 from .. import git
 from ..core.json_input import convert
-from ..core.settings import literal_pattern
-from ..flows.storage_findings import quoted
+from ..core.settings import Settings, leaving_out
 from ..report import text
 
 CONFIG, HOOK = ".pre-commit-config.yaml", "prefect-validate"
 
 
-def left_out_by_pre_commit(repository: git.Repository, paths: Sequence[str]) -> str:
+def left_out_by_pre_commit(repository: git.Repository, paths: Sequence[str], settings: Settings) -> str:
     """For refused files that pre-commit's configuration leaves out: that it does not count in a push, and our setting.
 
     Empty when it leaves out none of them.
@@ -26,15 +25,15 @@ def left_out_by_pre_commit(repository: git.Repository, paths: Sequence[str]) -> 
     patterns = {path: pattern for path in paths if (pattern := _pattern(rules, path))}
     if not patterns:
         return ""
-    excluded = ", ".join(map(quoted, sorted(set(patterns.values()))))
+    edit = leaving_out(sorted(set(patterns.values())), settings)
     return (
-        f"{CONFIG} leaves out {text.listed(sorted(patterns), 3)}, which counts in commits only: in a push every flow file is checked\n"
-        f"  hint: leave out in the settings what is no flow file: exclude = [{excluded}]"
+        f"{CONFIG} leaves out {text.listed(sorted(patterns), 3)}, which counts in commits only: in a push every flow file is checked"
+        + (f"\n  hint: leave out in the settings what is no flow file: {edit}" if edit else "")
     )
 
 
 def _pattern(rules: Sequence[tuple[str, str]], path: str) -> str:
-    """The pattern for our setting of the first rule that leaves a path out; empty when none does."""
+    """What the first rule that leaves a path out is about: a folder, or the path; empty when none does."""
     for key, rule in rules:
         try:
             matches = re.search(rule, path) is not None
@@ -43,7 +42,7 @@ def _pattern(rules: Sequence[tuple[str, str]], path: str) -> str:
         if matches == (key == "exclude"):
             # A folder as people write it: `^legacy/`.
             folder = re.fullmatch(r"\^([\w./-]+/)", rule) if key == "exclude" else None
-            return "/" + (folder[1] if folder else literal_pattern(path))
+            return folder[1] if folder else path
     return ""
 
 

@@ -134,13 +134,17 @@ def how_to_name_flow_files(tree: Tree, settings: Settings) -> str:
     closest = closest_to_flow_files(tree)
     if not closest:
         return ""
-    names = [os.path.basename(path) for path in closest]
-    pattern = f"**/{names[0]}" if names.count(names[0]) > 1 else closest[0]
+    top = f"{settings.folder}/" if settings.folder else ""
+    inside = [path[len(top) :] for path in closest if path.startswith(top)]
+    names = [os.path.basename(path) for path in inside]
     why = (
         "the setting `flows` matches no file"
         if settings.flows
         else "no .py calls Flow, or what returns one, at its top level"
     )
+    if not inside:
+        return f"{why}; closest: {', '.join(closest[:3])}, outside of {settings.folder}, whose settings name files below it only"
+    pattern = f"**/{names[0]}" if names.count(names[0]) > 1 else inside[0]
     return f"{why}; name the flow files in the settings: flows = [{quoted(pattern)}]; closest: {', '.join(closest[:3])}"
 
 

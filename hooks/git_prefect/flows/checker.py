@@ -114,7 +114,7 @@ def check_flow_files(
     tree's folder is not written. `state` is the folder of the verdicts.
     """
     environment = worker_environment(os.environ, interpreter.path, Path("home"), Path("cache"), settings.env)
-    context = context_of(interpreter.fingerprint, environment, settings.import_roots, settings.timeout)
+    context = context_of(interpreter.fingerprint, environment, settings.import_roots, settings.timeout, settings.folder)
     # Without a context it knows nothing and keeps nothing.
     store = Store(state, None if options.hash_seed else context)
     facts = Facts(tree.entries, tree.work_tree)
@@ -135,7 +135,7 @@ def check_flow_files(
         chosen = files if options.only is None else [file for file in files if file.path in options.only]
         if interpreter.problem:
             store.save()
-            return _none_checked(chosen, interpreter.problem, interpreter)
+            return _none_checked(chosen, interpreter.problem, interpreter, settings)
         opaque = {file.path for file in chosen if file.builds == OPAQUE and not file.explicit}
         chosen = [file for file in chosen if file.path not in opaque]
         known = {
@@ -152,11 +152,11 @@ def check_flow_files(
                 loading = _Loading(tree, settings, interpreter, store, facts)
                 loaded = loading.load(loader(), unknown, not options.no_preload, watch)
             except EnvironmentBroken as error:
-                return _none_checked(chosen, _last_line(str(error)), interpreter, str(error))
+                return _none_checked(chosen, _last_line(str(error)), interpreter, settings, str(error))
             known.update({one.file.path: one for one in loaded})
     store.save()
     checked = _report(_attributed([known[file.path] for file in chosen], files), settings, interpreter, options.storage)
-    checked += _opaque(tree, [file for file in files if file.path in opaque])
+    checked += _opaque(tree, [file for file in files if file.path in opaque], settings)
     filtered = tree.filtered([file.path for file in checked])
     checked = [
         replace(one, findings=(*one.findings, *filtered_files(one.path, {one.path: filtered[one.path]}))) if one.path in filtered else one
@@ -165,11 +165,11 @@ def check_flow_files(
     return sorted(checked, key=lambda file: file.path)
 
 
-def _opaque(tree: Tree, files: Sequence[FlowFile]) -> list[CheckedFile]:
+def _opaque(tree: Tree, files: Sequence[FlowFile], settings: Settings) -> list[CheckedFile]:
     """Sources that are not loaded, since nobody can tell whether they define a flow."""
     contents = tree.read(sorted({file.blob for file in files})) if files else {}
     return [
-        CheckedFile(file.path, file.blob, (), (opaque_source(file.path, contents[file.blob]),), False, lasting=True)
+        CheckedFile(file.path, file.blob, (), (opaque_source(file.path, contents[file.blob], settings),), False, lasting=True)
         for file in files
     ]
 
@@ -203,7 +203,7 @@ class _Loading:
         self._blobs = {entry.path: entry.blob for entry in tree.entries}
         self._sources = source_blobs(tree)
         self._where = TreeFacts(
-            frozenset(self._blobs), settings.import_roots, interpreter.describe(), self._content,
+            frozenset(self._blobs), settings, interpreter.describe(), self._content,
             [entry.path for entry in tree.entries if entry.mode == SUBMODULE], interpreter.own,
         )  # fmt: skip
 
@@ -390,16 +390,16 @@ def _report(
                 continue
             findings.append(no_flow(one.path, builds == BUILDS, builds == NAMED))
         if unchecked and one is unchecked[0]:
-            findings.append(_unchecked(unchecked, interpreter))
+            findings.append(_unchecked(unchecked, interpreter, settings))
         checked.append(_checked(one, findings))
     return checked
 
 
-def _unchecked(files: Sequence[Attributed], interpreter: Interpreter) -> Finding:
+def _unchecked(files: Sequence[Attributed], interpreter: Interpreter, settings: Settings) -> Finding:
     modules = sorted({repr(one.known.verdict.missing) for one in files})
     verb = "is" if len(modules) == 1 else "are"
     problem = f"{', '.join(modules)} {verb} not installed in the hook's own environment"
-    return broken_environment(problem, interpreter, len(files))
+    return broken_environment(problem, interpreter, len(files), settings)
 
 
 def _checked(one: Attributed, findings: Sequence[Finding]) -> CheckedFile:
@@ -413,9 +413,9 @@ def _checked(one: Attributed, findings: Sequence[Finding]) -> CheckedFile:
 
 
 def _none_checked(
-    files: Sequence[FlowFile], problem: str, interpreter: Interpreter, detail: str = ""
+    files: Sequence[FlowFile], problem: str, interpreter: Interpreter, settings: Settings, detail: str = ""
 ) -> list[CheckedFile]:
-    one = replace(broken_environment(problem, interpreter, len(files)), detail=detail)
+    one = replace(broken_environment(problem, interpreter, len(files), settings), detail=detail)
     return [
         CheckedFile(file.path, file.blob, (), (one,) if number == 0 else (), False, True)
         for number, file in enumerate(files)

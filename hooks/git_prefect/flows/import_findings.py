@@ -6,13 +6,14 @@ import ast
 import posixpath
 import re
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, Callable, Optional
 
 import msgspec
 
 from ..core.findings import finding
 from ..core.model import Finding
+from ..core.settings import Settings, path_as_written
 from .modules import folders_above
 from .prefect_names import replacement
 from .storage_findings import quoted
@@ -23,8 +24,7 @@ class Sources(msgspec.Struct, frozen=True):
 
     paths: Collection[str]
     """Every file of the tree."""
-    import_roots: Sequence[str]
-    """Folders of it that agents have on `sys.path`."""
+    settings: Settings
     python: str
     """The interpreter, as messages name it."""
     read: Callable[[str], bytes]
@@ -233,11 +233,15 @@ def on_sys_path(place: str, folder: str) -> str:
 def in_image(folder: str, sources: Sources) -> str:
     """The other remedy; the setting is named as it has to be, unless it has the folder."""
     installed = "or install it in the image that runs the flow"
-    root = folder or "."
-    if root in map(posixpath.normpath, sources.import_roots):
+    if (folder or ".") in map(posixpath.normpath, sources.settings.import_roots):
         return installed
-    value = ", ".join(map(quoted, [*sources.import_roots, root]))
-    return f"{installed}, and set import-roots = [{value}]"
+    return f"{installed}, and set {import_roots_with(folder, sources.settings)}"
+
+
+def import_roots_with(folder: str, settings: Settings) -> str:
+    """The setting `import-roots` with one more folder of the repository."""
+    roots = [path_as_written(root, settings.folder) for root in [*settings.import_roots, folder or "."]]
+    return f"import-roots = [{', '.join(map(quoted, roots))}]"
 
 
 def relative_import(path: str, place: str, content: bytes, line: int | None, sources: Sources) -> Finding:

@@ -15,7 +15,18 @@ from msgspec.structs import replace
 
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
-from .import_findings import Sources, circular, failed_import, in_image, not_on_agent, nowhere, relative_import, same_name
+from ..core.settings import Settings, leaving_out, path_as_written
+from .import_findings import (
+    Sources,
+    circular,
+    failed_import,
+    import_roots_with,
+    in_image,
+    not_on_agent,
+    nowhere,
+    relative_import,
+    same_name,
+)
 from .interpreter import Interpreter
 from .modules import TreeModules
 from .prefect_config import MOST_NAMED, keys_here, missing_keys, variable
@@ -59,7 +70,7 @@ def judge(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts) -
     if content.startswith(LFS_HEADER):
         return Judged((_lfs_pointer(path, path), _pointer_fails(path)), "", True)
     if status == "failed" and is_opaque(content):
-        return Judged((replace(opaque_source(path, content), severity=ERROR),), "", True)
+        return Judged((replace(opaque_source(path, content, where.settings), severity=ERROR),), "", False)
     if status == "loaded":
         late = (*_late_imports(path, answer, where), *_not_on_workers(path, answer, where))
         return Judged((*_calls(path, answer), *_lost(path, answer), *flow_findings(path, content, answer), *late), "", True)
@@ -235,7 +246,7 @@ def editable_install(path: str, modules: Sequence[str], where: TreeFacts) -> Fin
     return finding(
         "editable-install",
         f"imports {modules[0]!r}{more} from this clone's work tree, by an editable install: what the commit has there is not checked",
-        f"say where the image has the package: import-roots = [{quoted(folder or '.')}], or install it without -e",
+        f"say where the image has the package: {import_roots_with(folder, where.settings)}, or install it without -e",
         path=path,
     )  # fmt: skip
 
@@ -319,7 +330,7 @@ def _lost(path: str, answer: dict[str, Any]) -> list[Finding]:
 def _late_imports(path: str, answer: dict[str, Any], where: TreeFacts) -> list[Finding]:
     """Imports inside tasks of modules that are not there any more when the task runs; each once in a flow."""
     found = []
-    modules = TreeModules(where.paths, where.import_roots)
+    modules = TreeModules(where.paths, where.settings.import_roots)
     for flow in answer["flows"]:
         for one in {(one["module"], one["file"], one["line"]): one for one in flow.get("late_imports", ())}.values():
             module = one["module"] if one["or"] is None else _first_of_tree(modules, [one["module"], *one["or"]], path)
@@ -425,15 +436,16 @@ def _pointer_fails(path: str) -> Finding:
     )
 
 
-def opaque_source(path: str, content: bytes) -> Finding:
+def opaque_source(path: str, content: bytes, settings: Settings) -> Finding:
     """A source of which nobody can tell whether it defines a flow."""
     if content.startswith(LFS_HEADER):
         return _lfs_pointer(path, path)
     how, remedy = _why_opaque(content)
+    edit = leaving_out([path], settings)
     return finding(
         "binary-source",
         f"{how} in the commit: agents clone it as it is and cannot execute it, so no flow of it is registered",
-        f"{remedy} and commit it again; without a flow: exclude = [{quoted('/' + path)}]",
+        f"{remedy} and commit it again" + (f"; without a flow: {edit}" if edit else ""),
         path=path,
     )
 
@@ -500,7 +512,7 @@ def no_flow(path: str, builds: bool, named: bool = False) -> Finding:
     )
 
 
-def broken_environment(problem: str, python: Interpreter, count: int) -> Finding:
+def broken_environment(problem: str, python: Interpreter, count: int, settings: Settings) -> Finding:
     """The one finding for all files that an interpreter cannot load."""
     files = "1 flow file is" if count == 1 else f"{count} flow files are"
     needs = "prefect<2, marshmallow<4 and what the flows import"
@@ -509,6 +521,6 @@ def broken_environment(problem: str, python: Interpreter, count: int) -> Finding
     else:
         hint = (
             "set `python` in the settings to the interpreter that has the flows' dependencies, such as "
-            '".venv/bin/python", with prefect<2 and marshmallow<4'
+            f'"{path_as_written(".venv/bin/python", settings.folder)}", with prefect<2 and marshmallow<4'
         )
     return finding("environment-broken", f"{python.describe()}: {problem}; {files} unchecked", hint)

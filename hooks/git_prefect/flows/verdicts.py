@@ -100,10 +100,10 @@ def known_findings(findings: Sequence[Finding]) -> tuple[KnownFinding, ...]:
     )
 
 
-def context_of(fingerprint: str, environment: Mapping[str, str], import_roots: Sequence[str], timeout: float) -> str:
+def context_of(fingerprint: str, environment: Mapping[str, str], import_roots: Sequence[str], timeout: float, folder: str) -> str:
     """What all verdicts of a run rest on: interpreter, packages, the worker's environment, settings, and our own code."""
     content = hashlib.sha256(
-        json.dumps([FORMAT, fingerprint, sorted(environment.items()), list(import_roots), timeout]).encode()
+        json.dumps([FORMAT, fingerprint, sorted(environment.items()), list(import_roots), timeout, folder]).encode()
     )
     for name in DECIDING:
         content.update(Path(__file__).with_name(name).read_bytes())

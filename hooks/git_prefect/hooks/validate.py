@@ -90,7 +90,7 @@ def refuse(repository: git.Repository, ref: Resolution, found: gate.Validation) 
     _print(
         _joined(
             finding_text.findings([*found.refused, *_beside(repository, ref, found)], style.of()),
-            left_out_by_pre_commit(repository, sorted({one.path for one in found.refused if one.path})),
+            left_out_by_pre_commit(repository, sorted({one.path for one in found.refused if one.path}), ref.settings),
             gate.existing_errors(found),
             f"push refused: {errors} in what this push changes or breaks; nothing was sent to "
             f"{update.remote}. To push all the same: SKIP=prefect-validate git push",

@@ -9,7 +9,7 @@ import msgspec
 from ... import git
 from ...core.model import RefUpdate
 from ...core.results import Check
-from ...core.settings import FILES, Settings, Source
+from ...core.settings import FILES, Keys, Settings, Source
 from ..commit_settings import settings_at
 from .settings_origins import shown
 
@@ -41,7 +41,7 @@ def changes(source: Source, committed: Source | None) -> Check:
     """What the next settings change, a line for each key, and how they get into a push."""
     before = committed.settings if committed else Settings()
     lines = []
-    for field in msgspec.structs.fields(Settings):
+    for field in msgspec.structs.fields(Keys):
         old, new = getattr(before, field.name), getattr(source.settings, field.name)
         if old != new:
             lines.append(f"{field.encode_name} = {shown(field.encode_name, new)}")

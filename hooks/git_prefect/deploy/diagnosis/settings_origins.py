@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ...core.results import Check
-from ...core.settings import PER_MACHINE, Settings, Source
+from ...core.settings import PER_MACHINE, Keys, Settings, Source
 
 
 def settings(
@@ -17,7 +17,7 @@ def settings(
     """What is set, a line each with its origin, and what has its default, in one line; what does not count yet."""
     plain = Settings()
     lines, defaults = [], []
-    for field in msgspec.structs.fields(Settings):
+    for field in msgspec.structs.fields(Keys):
         value = getattr(source.settings, field.name)
         if value == getattr(plain, field.name):
             defaults.append(field.encode_name)
