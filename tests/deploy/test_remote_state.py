@@ -110,3 +110,21 @@ def test_an_annotated_tag_is_refused_where_it_would_be_registered_as_it_is(work:
     assert [(one.code, one.severity, one.ref) for one in found] == [("annotated-tag", "error", "refs/tags/v1")] * refused
     lightweight = replace(pushed, ref="refs/tags/v2", pushed_object=commit)
     assert annotated_tags.refused(resolve(work.repository, lightweight)) == []
+
+
+@pytest.mark.parametrize("has_setting", [False, True])
+def test_no_hint_proposes_the_companion_tag_that_is_set(work: Clone, has_setting: bool) -> None:
+    """The tag beside the annotated one was not pushed, or deleted; what is printed brings it back."""
+    setting = 'companion-tag = "flows/{tag}"\n' * has_setting
+    commit = work.commit({".git-prefect.toml": f'{setting}[[target]]\ntag = "v*"\nproject = "p"\n'})
+    work.git("tag", "-a", "v1", "-m", "one")
+    work.git("push", "--quiet", "origin", "v1")
+    there = RefUpdate("origin", "", "refs/tags/v1", commit, work.git("rev-parse", "v1"), commit, "remote")
+    (found,) = annotated_tags.without_companion(work.repository, there)
+    other = found.hint.partition("; ")[2]
+    if not has_setting:
+        assert other == 'or have one pushed beside each, with the setting companion-tag = "flows/{tag}"'
+        return
+    assert other == "or push the lightweight tag that the setting companion-tag names: git push origin 'v1^{}:refs/tags/flows/v1'"
+    work.git("push", "--quiet", "origin", "v1^{}:refs/tags/flows/v1")
+    assert annotated_tags.without_companion(work.repository, there) == []

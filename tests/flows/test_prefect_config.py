@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,23 @@ def test_what_a_load_looks_for_in_vain_is_noticed_and_changes_nothing(work: Clon
     work.commit({"etl.py": f"import prefect\n{FLOW.format(name='etl')}{code}"})
     exit_code, out, _ = git_prefect(work.path, "validate", HOME=str(home))
     assert exit_code == 0, out
+
+
+def test_what_the_setting_env_has_is_not_proposed_again(work: Clone, home: str) -> None:
+    """What is proposed is added to it: pasted as a second `env`, it would be an error."""
+    env = '{ PREFECT__ETL__BUCKET = "x", PREFECT__CONTEXT__SECRETS__OTHER = "x" }'
+    code = {
+        "config": "where = prefect.config.etl.bucket, prefect.config.etl.region\n",
+        "secret": "from prefect.client import Secret\nSecret('KEY').get()\n",
+        "variable": "import os\nos.environ['DATABASE']\n",
+        "gone": "import os\ndel os.environ['PREFECT__ETL__BUCKET']\nos.environ['PREFECT__ETL__BUCKET']\n",
+    }
+    work.commit({f"{name}.py": f"import prefect\n{FLOW.format(name=name)}{lines}" for name, lines in code.items()})
+    work.commit({".git-prefect.toml": f"env = {env}\n"})
+    _, out, _ = git_prefect(work.path, "validate", "--format", "json", HOME=home)
+    assert {one["path"]: one["hint"] for one in json.loads(out)["findings"]} == {
+        "config.py": f'`etl.region` is {SET}; set it where the flow runs, and for loading: add PREFECT__ETL__REGION = "…" to `env`',
+        "secret.py": 'read the secret inside a task, or give a dummy one for loading: add PREFECT__CONTEXT__SECRETS__KEY = "…" to `env`',
+        "variable.py": 'read it inside a task, or give what the runtime has at load time: add DATABASE = "…" to `env`',
+        "gone.py": "read it inside a task",
+    }

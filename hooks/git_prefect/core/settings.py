@@ -106,6 +106,14 @@ def leaving_out(paths: Iterable[str], settings: Settings) -> str:
     return f"add {patterns} to `exclude`" if settings.exclude else f"exclude = [{patterns}]"
 
 
+def giving(variables: Iterable[str], settings: Settings) -> str:
+    """The edit by which settings give variables to a load; empty where they give all of them already."""
+    new = ", ".join(f'{name} = "…"' for name in variables if name not in settings.env)
+    if not new:
+        return ""
+    return f"add {new} to `env`" if settings.env else f"env = {{ {new} }}"
+
+
 class Source(msgspec.Struct, frozen=True):
     """Settings, and where they come from."""
 

@@ -46,17 +46,21 @@ def announced(ref: ResolvedRef) -> list[str]:
     return [f"it is annotated: the lightweight tag {companion(ref)} is pushed beside it, for agents"]
 
 
-def cannot_run(update: RefUpdate) -> list[Finding]:
-    """The finding for an annotated tag that agents are to clone."""
+def cannot_run(update: RefUpdate, beside: str = "") -> list[Finding]:
+    """The finding for an annotated tag that agents are to clone; `beside` is the companion that the settings have and the remote lacks."""
     if not is_annotated(update):
         return []
     name = update.name
+    other = (
+        f"or push the lightweight tag that the setting companion-tag names: {invocation.git('push', update.remote, f'{name}^{{}}:refs/tags/{beside}')}"
+        if beside
+        else 'or have one pushed beside each, with the setting companion-tag = "flows/{tag}"'
+    )
     return [finding(
         "annotated-tag",
         f"{text.place(update)} is an annotated tag: every run would fail with 'Tag' object has no attribute 'tree'",
         f"make it a lightweight tag: {invocation.git('tag', '--no-sign', '-f', name, name + '^{}')} && "
-        f"{invocation.git('push', '--force', update.remote, name)}; or have "
-        'one pushed beside each, with the setting companion-tag = "flows/{tag}"',
+        f"{invocation.git('push', '--force', update.remote, name)}; {other}",
         ref=update.ref,
     )]  # fmt: skip
 
@@ -68,7 +72,7 @@ def without_companion(repository: git.Repository, update: RefUpdate) -> list[Fin
     name = companion(resolve(repository, update))
     if name and ask_remote(repository, update.remote, f"refs/tags/{name}").commit(f"refs/tags/{name}") == update.commit:
         return []
-    return cannot_run(update)
+    return cannot_run(update, name)
 
 
 def as_agents_clone_it(repository: git.Repository, ref: ResolvedRef, push: bool) -> RefUpdate:

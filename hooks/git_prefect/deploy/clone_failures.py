@@ -47,6 +47,11 @@ def _missing(secret: str, where: GitStorage, update: RefUpdate, url: str) -> Fin
     )
 
 
+def _over_https(where: GitStorage) -> str:
+    secret = where.git_clone_url_secret_name
+    return f"put an https URL into {secret}" if secret else "set `token-secret` to clone over https"
+
+
 def _explained(
     kind: str, at: str, host: str, text: str, where: GitStorage, update: RefUpdate, secret: str | None
 ) -> tuple[str, str]:
@@ -131,8 +136,7 @@ def _explained(
         ),
         "ssh-key": (
             f"{at}: {host} accepts no key that ssh has here: an agent with these keys could not clone",
-            "give the agent's user a key that may read the repository (a deploy key), or set `token-secret` to clone over "
-            "https",
+            f"give the agent's user a key that may read the repository (a deploy key), or {_over_https(where)}",
         ),
         "ssh-host-key": (
             f"{at}: ssh does not know the host key of {host}, and an agent has nobody to ask",
@@ -144,7 +148,7 @@ def _explained(
         ),
         "no-ssh": (
             f"{at}: there is no program ssh here, and agents clone over ssh with it",
-            "install OpenSSH where the agent runs, or set `token-secret` to clone over https",
+            f"install OpenSSH where the agent runs, or {_over_https(where)}",
         ),
         "old-dulwich": (
             f"{at} is a path, which dulwich below 0.23.1 does not clone: an agent with this one runs no flow of it",

@@ -247,19 +247,19 @@ class Probes:
             looked = "" if name == path else f" (looked for at {path})"
             raise UsageError(
                 f"setting python: {name} does not exist{looked}, so no flow can be loaded",
-                "create the environment, or set `python` to the interpreter that has the flows' dependencies "
+                "create the environment, or let `python` name the interpreter that has the flows' dependencies "
                 "(GIT_PREFECT_PYTHON and `git config prefect.python` set it for this machine only)",
             )
         if not os.access(path, os.X_OK):
             raise UsageError(
                 f"setting python: {path} is not executable, so no flow can be loaded",
-                f"chmod +x {path}, or set `python` to another interpreter",
+                f"chmod +x {path}, or let `python` name another interpreter",
             )
         probe = self.of(path)
         if probe is None:
             raise UsageError(
                 f"setting python: {path} does not answer as a Python does, so no flow can be loaded",
-                "set `python` to the interpreter that has the flows' dependencies, such as .venv/bin/python",
+                "let `python` name the interpreter that has the flows' dependencies, such as .venv/bin/python",
             )
         return probe
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ..core.findings import finding
 from ..core.model import ERROR, Finding
-from ..core.settings import Settings, leaving_out, path_as_written
+from ..core.settings import Settings, giving, leaving_out, path_as_written
 from .import_findings import (
     Sources,
     circular,
@@ -133,14 +133,14 @@ def _remedy(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
     if "Local Secret" in error["message"]:
         name = re.search(r'Local Secret "(.+)" was not found', error["message"])
         variable = f"PREFECT__CONTEXT__SECRETS__{name[1]}" if name else "PREFECT__CONTEXT__SECRETS__NAME"
-        return f'read the secret inside a task, or give a dummy one for loading: env = {{ {variable} = "…" }}'
+        return _or_give("read the secret inside a task", "give a dummy one for loading", [variable], where)
     line = _source_line(content, _line(error))
     missed = _missed_configuration(error, answer, line)
     if missed:
-        return _configure(missed, line, content)
+        return _configure(missed, line, content, where)
     if error["type"] == "KeyError" and (error.get("raised_in") or "").endswith(("os.py", "<frozen os>")):
         name = error["message"].strip("'\"")
-        return f'read it inside a task, or give what the runtime has at load time: env = {{ {name} = "…" }}'
+        return _or_give("read it inside a task", "give what the runtime has at load time", [name], where)
     unreadable = _unreadable_source(error, content, where)
     if unreadable:
         return unreadable
@@ -182,17 +182,24 @@ def _missed_configuration(error: dict[str, Any], answer: dict[str, Any], line: s
     return ""
 
 
-def _configure(missed: str, line: str, content: bytes) -> str:
+def _or_give(remedy: str, other: str, variables: Sequence[str], where: TreeFacts) -> str:
+    """A remedy, or as the other one variables in the setting `env`, unless that has them."""
+    edit = giving(variables, where.settings)
+    return f"{remedy}, or {other}: {edit}" if edit else remedy
+
+
+def _configure(missed: str, line: str, content: bytes, where: TreeFacts) -> str:
     """How a load gets keys of Prefect's configuration that only this machine has."""
     here = keys_here(os.environ)
-    keys = missing_keys(missed, line, content.decode("utf-8", "replace"), here)
+    lacking = missing_keys(missed, line, content.decode("utf-8", "replace"), here)
+    keys = [key for key in lacking if variable(key) not in where.settings.env] or lacking
     named = ", ".join(f"`{key}`" for key in keys[:MOST_NAMED])
     fact = f"nothing sets {named} in Prefect's configuration"
     if keys[0] in here:
         fact = f"{named} {'is' if len(keys) == 1 else 'are'} set {here[keys[0]]}, which agents do not have"
     variables = {key: variable(key) for key in keys[:MOST_NAMED]}
-    env = ", ".join(f'{name} = "…"' for name in variables.values() if name)
-    remedy = f"set {'it' if len(keys) == 1 else 'them'} where the flow runs, and for loading: env = {{ {env} }}" if env else ""
+    env = giving(filter(None, variables.values()), where.settings)
+    remedy = f"set {'it' if len(keys) == 1 else 'them'} where the flow runs, and for loading: {env}" if env else ""
     if None in variables.values():
         upper = ", ".join(f"`{key}`" for key, name in variables.items() if not name)
         remedy += f"{'; ' if env else ''}write {upper} in lower case: variables (PREFECT__…) set no other keys"
