@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,14 @@ def importers(
     changed = git.changed_paths(repository, base, commit) if base else set()
     if not any(path.endswith(".py") for path in changed):
         return {}
-    tree = tree_of_commit(repository, commit)
-    imports = Imports(tree, ref.settings.import_roots, Path(repository.state_dir))
+    imports = _imports_of(repository, commit, tuple(ref.settings.import_roots))
     return imports.importers(changed, [file.path for file in files if file.path not in changed])
+
+
+@lru_cache(maxsize=2)
+def _imports_of(repository: git.Repository, commit: str, import_roots: tuple[str, ...]) -> Imports:
+    """The import graph of a commit: what a push registers, says and leaves unregistered is asked of one."""
+    return Imports(tree_of_commit(repository, commit), import_roots, Path(repository.state_dir))
 
 
 def concerned_by_imports(
