@@ -17,6 +17,7 @@ from git_prefect.flows.discovery import (
     knows_its_place,
     looks_unseen,
 )
+from git_prefect.flows.imports import Imports
 from git_prefect.flows.source_memory import Memory
 
 from ..corpus.repositories import Link, Submodule
@@ -237,3 +238,24 @@ def test_what_nobody_sees(source: str, knows: bool, unseen: bool) -> None:
 def test_sources_that_nobody_can_read() -> None:
     assert (knows_its_place(b"\xff"), looks_unseen(b"\xff")) == (True, True)
     assert [imports_from_its_place(one) for one in (b"sys.path.append(x)", b"__file__", b"import pandas")] == [True, True, False]
+
+
+def test_modules_over_symlinks(repository: Checked) -> None:
+    """A folder that is shared by a link in each project, a link to a link, one to a module, and links in a circle."""
+    files = {
+        "shared/core.py": SUBCLASS, "shared/deep/__init__.py": "from ..core import TeamFlow\n",
+        "a/flow.py": "from common.core import TeamFlow\nf = TeamFlow('a')\n", "a/common": Link("../shared"),
+        "b/flow.py": "from common.deep import TeamFlow\nf = TeamFlow('b')\n", "b/common": Link("../a/common"),
+        "c/flow.py": "from core import TeamFlow\nf = TeamFlow('c')\n", "c/core.py": Link("../shared/core.py"),
+        "d/flow.py": "from d.up.up.nothing import TeamFlow\nf = TeamFlow('d')\n", "d/up": Link(".."), "e": Link("g"), "g": Link("e"),
+        "h": Link("/etc"), "i": Link("../.."), "k": Link("nowhere"),
+    }  # fmt: skip
+    tree = repository.tree(files)
+    assert [(file.path, file.builds) for file in flow_files(tree, Settings(), Memory())] == [(f"{name}/flow.py", "flow") for name in "abc"]
+    # What changes is the module, wherever it is imported by; a link that leads elsewhere is another tree.
+    among = [f"{name}/flow.py" for name in "abcd"]
+    found = Imports(tree, []).importers(["shared/core.py"], among)
+    assert found == {f"{name}/flow.py": ["shared/core.py"] for name in "abc"}
+    memory = Memory()
+    other = repository.tree({**files, "a/common": Link("../d")})
+    assert [[file.path for file in flow_files(one, Settings(), memory)] for one in (tree, other)] == [["a/flow.py", "b/flow.py", "c/flow.py"], ["c/flow.py"]]

@@ -53,11 +53,13 @@ COMPANY = {
     "queue.py": "def go():\n    return 1\n",
     "uses_queue/flows.py": PLACE.format(1) + "from queue import go\nfrom bom.core import TeamFlow\n\nflow = TeamFlow(go())\n",
     "hides/flows.py": PLACE.format(0) + "import pdb\nfrom prefect import Flow\n\nflow = Flow('hides')\n", "hides/cmd.py": "x = 1\n",
+    # The shared package of another folder, over a link.
+    "linked/flows.py": PLACE.format(0) + "from common.core import TeamFlow\n\nflow = TeamFlow('linked')\n",
     # 60 folders deep, and 5,000 modules that nobody imports.
     f"{'/'.join(['deep'] * 60)}/flows.py": PLACE.format(60) + "from bom.core import TeamFlow\n\nflow = TeamFlow('deep')\n",
     **{f"generated/{number // 100}/m{number}.py": f"from generated.m{number + 1} import x\n" for number in range(5000)},
 }  # fmt: skip
-LINKS = {"bom/loop": ".", "bom/self.py": "self.py", "one.py": "other.py", "other.py": "one.py", "here": "there", "there": "here"}
+LINKS = {"bom/loop": ".", "bom/self.py": "self.py", "one.py": "other.py", "other.py": "one.py", "here": "there", "there": "here", "linked/common": "../bom"}
 """Folders and files that lead to themselves, or to each other."""
 
 VALIDATE = (str(Path(sys.executable).with_name("git-prefect")), "validate", "-v")
@@ -152,9 +154,10 @@ circular_flow/flows.py                                                          
 circular_is_fine/flows.py                                                                                                                                                                                                                                                                                             circular_is_fine   0 tasks
 deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/deep/flows.py  deep               0 tasks
 latin_with_a_line/flows.py                                                                                                                                                                                                                                                                                            latin_with_a_line  0 tasks
+linked/flows.py                                                                                                                                                                                                                                                                                                       linked             0 tasks
 types/flows.py                                                                                                                                                                                                                                                                                                        types              0 tasks
-6 flows in 6 files load as on an agent, 20 errors {here}
-27 files loaded, 0 unchanged since they were checked
+7 flows in 7 files load as on an agent, 20 errors {here}
+28 files loaded, 0 unchanged since they were checked
 """
 
 
@@ -218,6 +221,7 @@ def test_a_push_that_breaks_shared_modules(native: Team) -> None:
     clone = native.clone
     clone.git("switch", "--quiet", "main")
     write(clone, {path: content for files in good.values() for path, content in files.items()}, {"quick/loop": ".", "self.py": "self.py"})
+    write(clone, {"linked/flows.py": COMPANY["linked/flows.py"]}, {"linked/common": "../quick"})
     clone.git("add", "--all")
     clone.commit({})
     clone.git("push", "--quiet")
@@ -238,8 +242,8 @@ def test_a_push_that_breaks_shared_modules(native: Team) -> None:
     ]
     clone.commit({f"{name}/core.py": f"{CORE}\n\n" for name in (*broken, "quick")})
     assert (
-        "  circular/core.py, exits/core.py, quick/core.py and 1 more: 4 flows in circular/flows.py, exits/flows.py, quick/flows.py and 1 "
+        "  circular/core.py, exits/core.py, quick/core.py and 1 more: 5 flows in circular/flows.py, exits/flows.py, linked/flows.py and 2 "
         "more import them from the clone: runs use the new code from the next run on"
     ) in native.push("origin", "feature/x").splitlines()
     native.settled()
-    assert sorted((one["flow"], one["action"]) for one in native.log()[-1]["flows"]) == [(name, "created") for name in sorted(good)]  # type: ignore[attr-defined]
+    assert sorted((one["flow"], one["action"]) for one in native.log()[-1]["flows"]) == [(name, "created") for name in sorted({*good, "linked"})]  # type: ignore[attr-defined]

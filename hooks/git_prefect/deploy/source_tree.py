@@ -66,7 +66,9 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
             "a bare repository has no work tree to check", "name what to check: git prefect validate --ref REF"
         )
     top = Path(repository.top)
-    paths = [path for path in git.work_tree_paths(repository) if "\n" not in path and (top / path).is_file()]
+    listed = [path for path in git.work_tree_paths(repository) if "\n" not in path]
+    paths = [path for path in listed if (top / path).is_file()]
+    links = {path: os.readlink(top / path) for path in set(listed) - set(paths) if (top / path).is_dir() and (top / path).is_symlink()}
     sources = [path for path in paths if path.endswith(".py")]
     names = git.run_git(
         repository, "hash-object", "--no-filters", "--stdin-paths",
@@ -80,7 +82,7 @@ def tree_of_work_tree(repository: git.Repository) -> Tree:
     def root() -> Iterator[Path]:
         yield top
 
-    return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root, partial(_filtered, repository), top)
+    return Tree("", entries, lambda blobs: {blob: (top / where[blob]).read_bytes() for blob in blobs}, root, partial(_filtered, repository), top, folder_links=links)
 
 
 def _filtered(repository: git.Repository, paths: Collection[str]) -> dict[str, tuple[str, bytes]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +26,9 @@ SYMLINK, SUBMODULE = "120000", "160000"
 
 MOST_LINKS = 40
 """As many symlinks as Linux follows (path_resolution(7))."""
+
+MOST_LINKED = 100_000
+"""Paths below symlinks to folders that are looked at, about: each link has those of its whole folder."""
 
 MENTIONS, OPAQUE, NAMED = "mentions", "opaque", "named"
 """Beside what `Calls` tells of a source: it cannot be parsed, but names prefect and Flow; it is encrypted, or a pointer, so that
@@ -48,6 +53,8 @@ class Tree(msgspec.Struct, frozen=True):
     """The folder of a work tree, which has ignored files beside the entries."""
     beside: Path | None = None
     """Of a commit: the work tree of its clone, from which an editable install may import."""
+    folder_links: Mapping[str, str] = {}
+    """Of a work tree: its symlinks to folders, each with where it leads; a commit has them as entries."""
 
 
 class FlowFile(msgspec.Struct, frozen=True):
@@ -92,9 +99,11 @@ def flow_files(
     if settings.exclude:
         excluded = {path for path, _ in _matching(chosen, settings.exclude)}
         chosen = [(path, blob) for path, blob in chosen if path not in excluded]
+    blobs = dict(sources)
+    linked = {path: blobs[source] for path, source in linked_sources(tree, blobs).items() if path not in blobs}
     found = memory.discovered(
-        sources, settings, packages.fingerprint,
-        lambda: _Search(tree, dict(sources), memory, settings.import_roots, packages.folders).kinds(chosen, expected),
+        [*sources, *linked.items()], settings, packages.fingerprint,
+        lambda: _Search(tree, {**blobs, **linked}, memory, settings.import_roots, packages.folders).kinds(chosen, expected),
     )  # fmt: skip
     explicit = bool(settings.flows)
     return [
@@ -107,6 +116,33 @@ def flow_files(
 def source_blobs(tree: Tree) -> dict[str, str]:
     """Object names of all Python sources of a tree by their paths; those of virtual environments are left out."""
     return dict(_sources(tree, {entry.path: entry for entry in tree.entries}))
+
+
+def linked_sources(tree: Tree, sources: Collection[str]) -> dict[str, str]:
+    """Paths over a symlink, to a source or to a folder above it, each with the path of the source itself.
+
+    What is below a link is imported by its path, and changed by its own. A link below a link is not followed.
+    """
+    links = [entry for entry in tree.entries if entry.mode == SYMLINK]
+    if not links and not tree.folder_links:
+        return {}
+    contents = tree.read(sorted({entry.blob for entry in links})) if links else {}
+    leads = {entry.path: _target(entry.path, contents[entry.blob]) for entry in links}
+    leads.update((path, _target(path, os.fsencode(target))) for path, target in tree.folder_links.items())
+    ordered = sorted(sources)
+    found: dict[str, str] = {}
+    for path, target in leads.items():
+        for _ in range(MOST_LINKS):
+            target = leads.get(target, target)
+        if target in sources:
+            found[path] = target
+            continue
+        below = "" if target == "." else f"{target}/"
+        inside = itertools.takewhile(lambda one, below=below: one.startswith(below), ordered[bisect_left(ordered, below) :])  # type: ignore[misc]
+        found.update((f"{path}/{one[len(below) :]}", one) for one in inside)
+        if len(found) > MOST_LINKED:
+            break
+    return found
 
 
 def named_files(tree: Tree, paths: Collection[str]) -> list[FlowFile]:

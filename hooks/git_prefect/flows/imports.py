@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from .discovery import Tree, source_blobs
+from .discovery import Tree, linked_sources, source_blobs
 from .modules import TreeModules, folders_above
 from .source_memory import Memory
 
@@ -18,6 +18,8 @@ class Imports:
         """`state` is the folder of the verdicts, where what is known of sources is kept; None: it is not kept."""
         self._tree = tree
         self._blobs = source_blobs(tree)
+        self._linked = linked_sources(tree, self._blobs)
+        self._blobs.update({path: self._blobs[source] for path, source in self._linked.items()})
         self._memory = Memory(state / "verdicts" if state else None)
         self._modules = TreeModules(self._blobs, import_roots)
         self._direct: dict[str, set[str]] = {}
@@ -35,10 +37,11 @@ class Imports:
 
     def importers(self, changed: Collection[str], among: Sequence[str]) -> dict[str, list[str]]:
         """Those of the sources `among` that import a changed one, directly or not, with the changed ones that they import."""
-        sources = {path for path in changed if path in self._blobs}
+        sources = {path for path in self._blobs if self._linked.get(path, path) in changed}
         if not sources:
             return {}
-        found = {path: sorted(self.closure(path) & sources - {path}) for path in among}
+        imported = {path: self.closure(path) & sources - {path} for path in among}
+        found = {path: sorted({self._linked.get(one, one) for one in modules}) for path, modules in imported.items()}
         self._memory.save()
         return {path: modules for path, modules in found.items() if modules}
 
