@@ -10,7 +10,7 @@ import yaml
 
 from git_prefect.cli import COMMANDS, HOOKS
 from git_prefect.core.errors import ExitCode
-from git_prefect.core.settings import PER_MACHINE, Runtime, Settings, Target
+from git_prefect.core.settings import PER_MACHINE, Keys, Runtime, Settings, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,7 +35,7 @@ def keys(kind: type) -> set[str]:
 
 
 def test_the_settings_tables_list_every_key() -> None:
-    assert set(table_after("# Settings")) == keys(Settings) - {"target", "runtime"}
+    assert set(table_after("# Settings")) == keys(Keys) - {"target", "runtime"}
     target = table_after("`[[tool.git-prefect.target]]`: where")
     assert set(target) - {"branch or tag"} | {"branch", "tag"} == keys(Target)
     assert set(table_after("`[[tool.git-prefect.runtime]]`: one entry")) == keys(Runtime)
