@@ -35,7 +35,8 @@ CODES: dict[str, Code] = {
         ERROR,
         "The flow file was still executing when its time was over.",
         "An agent executes the file for every run: each run would wait as long before its first task, or forever.",
-        "Move the work into a task, or raise the setting `timeout` (seconds for one file).",
+        "Move the work into a task, or raise the setting `timeout` (seconds for one file). Where a shared module hangs, the first files "
+        "that import it wait for the whole time; the others are ended where these did not get on.",
     ),
     "load-crashed": Code(
         ERROR,
@@ -305,11 +306,12 @@ CODES: dict[str, Code] = {
     ),
     "binary-source": Code(
         WARNING,
-        "A source file is binary or encrypted in the commit, as git-crypt makes it. An error when the setting `flows` names it.",
+        "A source file is binary or encrypted in the commit, as git-crypt makes it, is UTF-16 text, or has null bytes. An error when it "
+        "can be seen to be a flow file, or the setting `flows` names it.",
         "Agents clone without git's filters and without its keys: they cannot execute the file. Nobody can tell from the "
         "commit whether it defines a flow, so none is registered.",
-        "Take it out of the filter in `.gitattributes` and commit it again. Where it has no flow, leave it out with the setting "
-        "`exclude`.",
+        "Take it out of the filter in `.gitattributes`, or save it as UTF-8 without null bytes, and commit it again. Where it has no "
+        "flow, leave it out with the setting `exclude`.",
     ),
     "filtered-file": Code(
         WARNING,
