@@ -438,15 +438,7 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
     lane.child = pid
     os.close(writer)
     output = bytearray()
-    deadline = time.monotonic() + lane.orders["timeout"]
-    status, is_stuck = None, False
-    while status is None and not is_stuck and time.monotonic() < deadline:
-        status = wait_for(pid, reader, lane.woken, min(deadline, time.monotonic() + SAME_PLACE), output)
-        if status is None and (time.monotonic() >= deadline or lane.stuck()):
-            status = trace(lane, pid, reader, output)
-            is_stuck = status is None and lane.module_at(number, seen.root) in lane.stuck()
-    if status is None:
-        lane.note_stuck(number, seen.root)
+    status = ended(lane, number, seen.root, pid, reader, output)
     kill_group(pid)
     if status is None:
         os.waitpid(pid, 0)
@@ -454,7 +446,8 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
     os.close(reader)
     where = lane.traced(seen.root)
     report = {"trace": where, "output": output.decode("utf-8", "replace"), "touched": ["?"]}
-    if status is None:
+    # A child that has taken faulthandler's place as the one who hears the signal ends by it.
+    if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGUSR2):
         return dict(report, status="timeout")
     if status == child.TOUCHES << 8 and not seen.private:
         return {"status": "touches"}
@@ -466,6 +459,23 @@ def watch(lane: Lane, number: int, seen: Any, code: CodeType | None) -> dict[str
     if os.WIFSIGNALED(status):
         return dict(report, status="died", signal=os.WTERMSIG(status))
     return dict(report, status="exited", code=os.WEXITSTATUS(status))
+
+
+def ended(lane: Lane, number: int, root: str, pid: int, reader: int, output: bytearray) -> int | None:
+    """A child's wait status; None when its time is over, or when it is where another one has spent all of its time."""
+    deadline = time.monotonic() + lane.orders["timeout"]
+    while True:
+        status = wait_for(pid, reader, lane.woken, min(deadline, time.monotonic() + SAME_PLACE), output)
+        late = time.monotonic() >= deadline
+        if status is None and (late or lane.stuck()):
+            status = trace(lane, pid, reader, output)
+            if status is None and lane.module_at(number, root) in lane.stuck():
+                return None
+        if status is not None:
+            return status
+        if late:
+            lane.note_stuck(number, root)
+            return None
 
 
 def trace(lane: Lane, pid: int, reader: int, output: bytearray) -> int | None:
