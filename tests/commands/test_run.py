@@ -102,6 +102,8 @@ def test_it_stops_where_the_next_run_would_fail_and_offers_to_register_first(des
         "hint: register first: git prefect register --remote origin --ref main; to run it anyway: git prefect run --force etl --no-watch\n"
     )
     assert desk("run", "etl", "--no-watch") == (1, "", drift + stopped)
+    named = ["run", "etl", "--no-watch", "--project", desk.project]
+    assert f" register --remote origin --ref main --project {desk.project}; to run it anyway: " in desk(*named)[2]
     code, out, err = desk("run", "--force", "etl", "--no-watch")
     assert (code, "Creating run for flow 'etl'... Done" in out, err) == (0, True, drift)
     # At a terminal it asks.

@@ -40,13 +40,14 @@ def main(argv: Sequence[str]) -> int:
     update = refs.by_hand(repository, os.environ, options.ref, remote)
     delivery.deliver_at_once(repository)
     flow, fails = _looked_at(repository, update, options)
+    register = ["--remote", remote, "--ref", update.name, *(["--project", options.project] if options.project else [])]
     if fails and not options.force and _is_agreed_to_register(update, fails):
-        code = register_command.main(_of_ref(update))
+        code = register_command.main(register)
         if code not in (ExitCode.OK, ExitCode.FINDINGS):
             return code
         flow, fails = _looked_at(repository, update, options)
     if fails and not options.force:
-        first = f"register first: {git_prefect('register', *_of_ref(update))}" if _registering_settles(fails) else "see above"
+        first = f"register first: {git_prefect('register', *register)}" if _registering_settles(fails) else "see above"
         forced = git_prefect("run", "--force", *argv)
         print(f"git-prefect: not started: the next run would fail\nhint: {first}; to run it anyway: {forced}", file=sys.stderr)
         return ExitCode.FINDINGS
@@ -138,10 +139,6 @@ SETTLED_BY_REGISTERING = ("structure-drift", "wrong-flow-path")
 
 def _registering_settles(fails: Sequence[Finding]) -> bool:
     return all(one.code in SETTLED_BY_REGISTERING for one in fails)
-
-
-def _of_ref(update: RefUpdate) -> list[str]:
-    return ["--remote", update.remote, "--ref", update.name]
 
 
 def _is_agreed_to_register(update: RefUpdate, fails: Sequence[Finding]) -> bool:
