@@ -361,7 +361,7 @@ def test_no_secret_in_what_a_bug_leaves(over_https: User, world: Path) -> None:
         # One that comes after the push has arrived leaves its traceback below the git directory.
         push = call("git", "push", "origin", "main", BROKEN="git_prefect.prefect_api.queries:Api", **path)
         assert "not registered yet: a bug of git-prefect's" in push
-        assert "crash.log" in call.in_every_format("status", code=1)
+        assert "crash.log" in call.in_every_format("status", code=4, PREFECT__SERVER__ENDPOINT="http://127.0.0.1:9")
     shutil.rmtree(user.folder / "broken")
     logs = [*(user.folder / "tmp").iterdir(), Path(user.clone.repository.state_dir, "crash.log")]
     assert len(logs) > 20 and {log.name[:12] for log in logs} == {"git-prefect-", "crash.log"}
