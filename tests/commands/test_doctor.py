@@ -19,7 +19,7 @@ from prefect.utilities.configuration import set_temporary_config
 
 from git_prefect import __version__, git
 from git_prefect.core.results import Check
-from git_prefect.core.settings import Settings
+from git_prefect.core.settings import Keys
 from git_prefect.deploy.commit_settings import settings_at
 from git_prefect.deploy.diagnosis import machine, settings_origins
 from git_prefect.deploy.diagnosis import remote as remotes
@@ -130,7 +130,7 @@ def test_all_is_well(desk: Clone, remote: Path, api: str, monkeypatch: pytest.Mo
     rest = printed[printed.index("  settings ") :]
     tenant, took = rest.split("default, ")[1].split("\n")[0], rest.split("etl, in ")[1].split("\n")[0]
     seen = rest.split(", seen ")[1].split("\n")[0] if ", seen " in rest else ""
-    keys = [field.encode_name for field in msgspec.structs.fields(Settings)]
+    keys = [field.encode_name for field in msgspec.structs.fields(Keys)]
     expected = (
         "settings env = {DB_PASSWORD}, values not shown (pyproject.toml) "
         'clone-url-secret = "GIT_CLONE_URL" (pyproject.toml) '
@@ -285,7 +285,7 @@ def test_a_secret_that_is_missing(desk: Clone, remote: Path, monkeypatch: pytest
     assert token.startswith(
         "! the Prefect secret GIT_CLONE_URL is not set in this environment; an agent without it cannot"
     )
-    assert f"export PREFECT__CONTEXT__SECRETS__GIT_CLONE_URL=file://{remote} " in token
+    assert f"export PREFECT__CONTEXT__SECRETS__GIT_CLONE_URL=file://{remote}" in token
     assert told(printed, "clone") == "  not tried, for what is wrong with the token"
 
 

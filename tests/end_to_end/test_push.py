@@ -360,6 +360,9 @@ def test_a_work_tree_that_is_gone_before_the_watcher_loses_nothing(team: Team, t
     with subprocess.Popen(push, cwd=linked.path, stdin=subprocess.DEVNULL):
         until(lambda: team.clone.git("ls-remote", str(team.remote), "refs/heads/feature/linked"))
         team.clone.git("worktree", "remove", "--force", str(linked.path))
+        # As in the middle of the removal, in a folder of another repository.
+        linked.path.mkdir()
+        subprocess.run(["git", "init", "--quiet", str(linked.path)], check=True)
         gate.touch()
     team.settled()
     assert [line["flows"] for line in outcomes(team)] == [[registered("created", 1)]]

@@ -8,8 +8,10 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .. import git
+from ..core.errors import UsageError
 from ..git import process, remotes, trigger
 from ..git.process import Process
 from . import pending
@@ -37,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     tried = False
     if pusher and int(descriptor) >= 0:
         with socket.socket(fileno=int(descriptor)) as listener:
-            tried = _serve(repository, pusher, entries, listener)
+            tried = _serve(common, top, pusher, entries, listener)
     deadline = time.monotonic() + UNSEEN_PUSH
     for entry in entries:
         _wait_for_push(repository, entry, deadline)
@@ -52,9 +54,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _open(common: str, top: str) -> git.Repository:
-    """The repository by the work tree of the push, or, when that is gone by now, by its main one."""
-    places = (top, os.path.dirname(common), common)
-    return git.open_repository(next(place for place in places if os.path.isdir(place)))
+    """The repository by the work tree of the push, or, when that is gone or going, by its main one."""
+    for place in (top, os.path.dirname(common)):
+        # `git worktree remove` takes the contents first: for a moment a folder is left that is no repository, or in another.
+        with suppress(UsageError, OSError):
+            found = git.open_repository(place)
+            if os.path.samefile(found.common_dir, common):
+                return found
+    return git.open_repository(common)
 
 
 def _wait_for_push(repository: git.Repository, entry: Entry, deadline: float) -> None:
@@ -67,7 +74,7 @@ def _wait_for_push(repository: git.Repository, entry: Entry, deadline: float) ->
         time.sleep(0.5)
 
 
-def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry], listener: socket.socket) -> bool:
+def _serve(common: str, top: str, pusher: Process, entries: Sequence[Entry], listener: socket.socket) -> bool:
     """Settle inside the push what the trigger reports, and tell it, until the push has ended or nothing is left.
 
     Whether there was anything to settle.
@@ -81,6 +88,7 @@ def _serve(repository: git.Repository, pusher: Process, entries: Sequence[Entry]
         if connection is None:
             return tried
         began = time.monotonic()
+        repository = _open(common, top)
         with connection:
             audience = Audience(connection, quiet=process.is_quiet(process.arguments_of(pusher)))
             audience.send(f"{left:.3f}\n".encode())
