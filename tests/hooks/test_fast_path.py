@@ -277,7 +277,6 @@ FULL: dict[str, Callable[[Pusher], None]] = {
     "another API": lambda pusher: _log(pusher, api="another"),
     "a log of 0.1.0": lambda pusher: _log(pusher, api=None),
     "no log": lambda pusher: (pusher.state / "log.jsonl").unlink(),
-    "a torn log": lambda pusher: (pusher.state / "log.jsonl").write_text('{"ref": "refs/heads/main"'),
     "an old record": lambda pusher: _record(pusher, at=time.time() - fast_path.AGE_LIMIT - 1),
     "a record of tomorrow": lambda pusher: _record(pusher, at=time.time() + 3600),
     "another interpreter": lambda pusher: _record(pusher, installed="another"),
@@ -294,6 +293,11 @@ def test_what_takes_the_full_way(registered: Pusher, change: str) -> None:
     FULL[change](registered)
     # The first hook that runs decides.
     assert [one.fast for one in registered.idle(HOOKS="register")] == [False]
+
+
+def test_half_a_line_of_the_log_counts_until_the_next_push(registered: Pusher) -> None:
+    (registered.state / "log.jsonl").write_text('{"ref": "refs/heads/main"')
+    assert [registered.idle()[0].fast for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(

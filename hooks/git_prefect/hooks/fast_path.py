@@ -241,10 +241,10 @@ def _last_registered(place: Place) -> str:
     if _has_untold_refusal(place, lines):
         raise Unanswered
     name = json.dumps(place.ref).encode()
-    found = [json.loads(line) for line in lines if name in line]
-    mine = [line for line in found if (line["remote"], line["ref"]) == (place.remote, place.ref)]
-    last = mine[-1]
-    if last["result"] not in ("registered", "nothing to register") or last.get("left_out") or last.get("unclonable"):
+    # From the end: half a line that a full disk has left counts until the next push of the branch.
+    newest_first = (json.loads(line) for line in reversed(lines) if name in line)
+    last = next((line for line in newest_first if (line["remote"], line["ref"]) == (place.remote, place.ref)), None)
+    if last is None or last["result"] not in ("registered", "nothing to register") or last.get("left_out") or last.get("unclonable"):
         raise Unanswered
     if last["api"] != fingerprints.of_prefect_configuration():
         raise Unanswered
