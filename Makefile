@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait for processes, sockets and clocks a part of their time.
+WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) * 3 // 2 or 1)')
 
 .PHONY: demo check test test-all coverage fuzz mutations soak docs pictures servers tools lint bench clean
 
@@ -24,11 +26,11 @@ check: lint
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow and not service' $(CHECKED)
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'
 
 # Also what needs minutes, every Python from 3.9 to 3.13 that is on PATH, and the oldest dependencies that are allowed.
 test-all: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	$(BIN)/python tests/every_python.py
 
 # Branches of the package that `make test` takes, in all processes; about twice as long as `make test`.

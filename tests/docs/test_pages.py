@@ -13,7 +13,14 @@ from .world import World
 WITH_EXAMPLES = [page for page in PAGES if any(step.kind == "console" for step in steps(page.read_text()))]
 
 
-@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=[str(page.relative_to(ROOT)) for page in WITH_EXAMPLES])
+LONG = {"from-docker-storage.md", "reports.md", "shared-code.md"}
+"""Pages with a world of their own, of which other tests see the parts: `make test-all` runs them, and `make docs`."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.name in LONG), id=str(page.relative_to(ROOT))) for page in WITH_EXAMPLES],
+)
 def test_the_examples_of_a_page(page: Path, make_world: Callable[[str], World]) -> None:
     wrong: list[str] = []
 

@@ -62,7 +62,7 @@ def test_kills_at_random(world: World) -> None:
     choice.learn({"push main": world.run("git", "push", "origin", "main").steps})
     for name in ("push main", "push feature"):
         choice.learn(kills.play(world, kills.Round((kills.Turn(name),), False, "pending")).steps)
-    while survived < 8:
+    while survived < 4:
         turns = tuple(kills.Turn(name, choice.fault(name)) for name in ("push main", "push feature"))
         survived += kills.play(world, kills.Round(turns, False, "status")).kills
 
