@@ -411,6 +411,23 @@ def test_what_a_link_leads_to_takes_the_full_way(registered: Pusher) -> None:
     assert [(one.fast, one.code) for one in registered.push(check=False)] == [(False, 1)]
 
 
+READS = FLOW.replace("    one()\n", "    for _ in open(__file__.replace('etl.py', 'tables.csv')):\n        one()\n")
+
+
+def test_data_that_a_load_reads_takes_the_full_way(registered: Pusher) -> None:
+    clone = registered.clone
+    clone.commit({"flows/etl.py": READS, "flows/tables.csv": "a\n"})
+    registered.push()
+    assert [registered.idle()[0].fast for _ in range(2)] == [False, False]
+    clone.commit({"flows/tables.csv": "a\nb\n"})
+    answers = registered.push()
+    assert not answers[0].fast
+    assert answers[-1].said.startswith("origin/main: 1 flow → project"), "it is registered anew"
+    assert [flow["action"] for flow in registered.last()["flows"]] == ["updated"]
+    clone.commit({"flows/tables.csv": b"\xff"})
+    assert [(one.hook, one.code) for one in registered.push(check=False)] == [("validate", 1)]
+
+
 JOB = 'kind: Job\napiVersion: batch/v1\nspec: {template: {spec: {containers: [{name: flow}]}}}\n'
 
 

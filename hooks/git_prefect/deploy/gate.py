@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Union
 
 import msgspec
@@ -17,6 +17,7 @@ from ..core.model import ERROR, WARNING, CheckedFile, Finding, RefUpdate
 from ..core.settings import FILES
 from ..flows.checker import CheckOptions
 from ..flows.interpreter import Interpreter
+from ..flows.verdicts import CONTENTS
 from ..prefect_api.run_configs import check_runtimes
 from ..report import causes, invocation, text
 from ..report.invocation import git_prefect, typed_here
@@ -235,17 +236,28 @@ def _is_unchanged(repository: git.Repository, ref: Deployment, found: Validation
     if last is None or found.refused or any(one.code == "environment-broken" for one in found.remarks):
         return False
     before, now = last["commit"], update.commit or ""
-    if not changes_what_decides(repository, before, now):
-        return True
-    try:
-        if git.commit_of(repository, before) is None or settings_at(repository, before, update.remote).settings != ref.settings:
-            return False
-    except UsageError:
+    if git.commit_of(repository, before) is None:
         return False
     listing = git.run_git(repository, "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, now)
     changed = set(listing.decode("utf-8", "surrogateescape").split("\0")[:-1])
+    if any(_uses(file, changed) for file in found.files):
+        return False
+    if not any(path.endswith(DECIDING) for path in changed):
+        return True
+    try:
+        if settings_at(repository, before, update.remote).settings != ref.settings:
+            return False
+    except UsageError:
+        return False
     own = {file.path for file in found.files} | {flow["path"] for flow in last.get("flows", ())}
     return not (changed & own or any(map(_may_be_read, changed)) or importers(repository, ref, before, found.files))
+
+
+def _uses(file: CheckedFile, changed: Collection[str]) -> bool:
+    """Whether a load used one of the paths, as far as it was seen; names that the import system only looked through apart."""
+    used = file.used or {}
+    read = tuple(key[:-1].lstrip("/") for key in used if key.endswith(CONTENTS))
+    return any(path in used or path.startswith(read) for path in changed)
 
 
 def _may_be_read(path: str) -> bool:

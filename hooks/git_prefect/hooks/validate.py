@@ -15,6 +15,7 @@ from ..core.settings import FILES
 from ..deploy import gate, hidden_refs, push_notices, queue, seen_pushes
 from ..deploy.hook_filters import left_out_by_pre_commit
 from ..deploy.resolver import resolve
+from ..flows.verdicts import CONTENTS, NAMES, NO_LINKS, PATHS
 from ..git import refs
 from ..prefect_api.run_configs import TEMPLATES
 from ..report import finding_text, style, text
@@ -106,7 +107,18 @@ def _rests_on_files_alone(ref: Resolution, found: gate.Validation) -> bool:
         return False
     templates = [str(one.run_config.get(key, "")) for one in ref.settings.runtime for key in TEMPLATES]
     seen = all(path.endswith(gate.DECIDING) for path in templates if path and "://" not in path)
-    return seen and all(file.lasting for file in found.files)
+    return seen and all(file.lasting and file.used is not None and all(map(_is_covered, file.used.items())) for file in found.files)
+
+
+def _is_covered(used: tuple[str, str]) -> bool:
+    """Whether the fast path sees a change of what a load used: of a folder its sources, of a path that its name decides.
+
+    Names of a folder count where the import system looks; what a flow file reads there is used by its own name.
+    """
+    key, fact = used
+    if key.endswith(NAMES):
+        return not key.endswith(CONTENTS)
+    return key in (NO_LINKS, PATHS) or fact == "folder" or key.endswith(gate.DECIDING)
 
 
 def _beside(repository: git.Repository, ref: Resolution, found: gate.Validation) -> list[Finding]:
