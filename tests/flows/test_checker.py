@@ -175,7 +175,12 @@ def test_declared_storage(repository: Checked) -> None:
         "d.py": storage("flow_path='d.py', repo='other/flows'").replace("'flow',", "'d',"),
         "e.py": storage("flow_path='e.py', git_clone_url_secret_name='URL'").replace("'flow',", "'e',"),
         "f.py": storage("bucket='b'", "S3").replace("'flow',", "'f',"),
-    }
+        # A subclass counts as Prefect's own.
+        "g.py": storage("flow_path='x.py', repo='team/flows', repo_host='gitlab.com'").replace("'flow',", "'g',").replace(
+            "flow =", "class Ours(Git): pass\nflow =").replace("storage=Git(", "storage=Ours("),
+        "h.py": storage("bucket='b'", "S3").replace("'flow',", "'h',").replace(
+            "flow =", "class Ours(S3): pass\nflow =").replace("storage=S3(", "storage=Ours("),
+    }  # fmt: skip
     found = [
         (file.path, [(one.code, one.flow) for one in file.findings])
         for file in repository.check(files, storage=TEAM)
@@ -183,6 +188,7 @@ def test_declared_storage(repository: Checked) -> None:
     assert found == [
         ("a.py", [("wrong-flow-path", "a")]), ("b.py", [("commit-pin", "b")]), ("c.py", []), ("d.py", [("wrong-repository", "d")]),
         ("e.py", []), ("f.py", [("other-storage", "f")]),
+        ("g.py", [("wrong-flow-path", "g")]), ("h.py", [("other-storage", "h")]),
     ]  # fmt: skip
     again = repository.check({name: files[name] for name in ("a.py", "b.py", "d.py")}, storage=TEAM)
     assert [file.cached for file in again] == [True, True, True]

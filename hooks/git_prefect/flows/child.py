@@ -613,9 +613,22 @@ def loading() -> Iterator[None]:
         yield
 
 
+def declared_storage(storage: Any) -> dict[str, Any]:
+    """A storage as the API would have it; of a subclass what Prefect's own class keeps, since the schema knows only that."""
+    from prefect.serialization.storage import StorageSchema
+
+    by_name = StorageSchema.type_schemas
+    known = next((base.__name__ for base in type(storage).__mro__ if base.__name__ in by_name), "")
+    try:
+        dumped = {**kept(by_name[known]).dump(storage), "type": known}
+        _dumps(dumped)
+        return dumped
+    except Exception:
+        return {"type": known or type(storage).__name__}
+
+
 def take(flow: Any) -> dict[str, Any]:
     """A flow as the API would store it, its storage apart; `error` says why it cannot be."""
-    from prefect.serialization.storage import StorageSchema
     from prefect.storage import Storage
 
     taken: dict[str, Any] = {
@@ -629,11 +642,7 @@ def take(flow: Any) -> dict[str, Any]:
             raise TypeError(f"its storage is {storage!r}")
         if storage is not None:
             taken["storage_labels"] = storage._labels if isinstance(storage._labels, str) else None
-            try:
-                taken["storage"] = kept(StorageSchema).dump(storage)
-                _dumps(taken["storage"])
-            except Exception:
-                taken["storage"] = {"type": type(storage).__name__}
+            taken["storage"] = declared_storage(storage)
         serialized = serialize(flow)
         serialized.pop("storage", None)
         # The API takes UTF-8 only, which half a surrogate pair is not.
