@@ -75,3 +75,29 @@ def test_the_remote_says_which_branch_registers_all_flows(renamed: Desk) -> None
     code, out, _ = renamed("status")
     assert (code, out.splitlines()[0]) == (0, f"main → {renamed.project}")
     assert "[" not in out
+
+
+@pytest.mark.parametrize("former", ["master", "develop"])
+def test_a_target_that_names_the_former_branch_alone(desk: Desk, remote: Path, former: str) -> None:
+    """As `init` proposes it: each other branch has a project of its own."""
+    settings = SETTINGS.format(project=desk.project).replace("feature/**", "**").replace(MASTER, f'branch = "{former}"\n')
+    desk.clone.git("branch", "-m", "main", former)
+    desk.clone.commit({"pyproject.toml": settings})
+    desk.clone.git("push", "--quiet", "-u", "origin", former)
+    host(remote, "symbolic-ref", "HEAD", f"refs/heads/{former}")
+    host(remote, "branch", "-D", "main")
+    desk.commit(etl=flow("etl"))
+    desk.clone.git("switch", "--quiet", "--create", "feature/x")
+    desk.commit(etl=flow("etl") + "    extract()\n")
+    desk.register(former, "feature/x")
+    host(remote, "branch", "-m", former, "trunk")
+    host(remote, "branch", "-D", "feature/x")
+    desk.clone.git("fetch", "--quiet", "--prune")
+    desk.clone.git("remote", "set-head", "origin", "trunk")
+    assert (
+        f"      hint: trunk has it, and registers in project {desk.project}-trunk: write branch = \"trunk\" into the target of "
+        f"{former} and push it, then git prefect register --ref trunk\n"
+    ) in desk("status")[1]
+    code, out, _ = desk("prune", "--yes")
+    assert (code, out.splitlines()[0], out.splitlines()[-1]) == (0, "branch feature/x", "1 archived")
+    assert desk.active() == [("P", "etl")]

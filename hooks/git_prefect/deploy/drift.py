@@ -22,6 +22,7 @@ from ..core.model import ERROR, CheckedFile, Finding, GitStorage, LoadedFlow, Re
 from ..core.results import FlowStatus
 from ..core.settings import Settings
 from ..flows.checker import CheckOptions
+from ..flows.storage_findings import quoted
 from ..git import remotes
 from ..git.ls_remote import RemoteRefs, ask_remote, fetch_commits
 from ..prefect_api.ownership import ref_of
@@ -118,7 +119,7 @@ def flow_statuses(repository: git.Repository, remote: str, asked: Answers) -> li
                 if update.commit is None:
                     renamed = on_default_branch(repository, remote, asked.remote, default, flows)
                     for one in flows:
-                        drift[one.flow.id].append(_gone(one, update, default if one.flow.id in renamed else None))
+                        drift[one.flow.id].append(_gone(one, update, (default or "", renamed[one.flow.id]) if one.flow.id in renamed else None))
                     continue
                 for flow_id, found in of_ref(repository, update, flows).items():
                     drift[flow_id] += found
@@ -178,11 +179,19 @@ def of_ref(repository: git.Repository, update: RefUpdate, flows: Sequence[Active
     return {one.flow.id: _against(one, now) for one in flows}
 
 
-def _gone(one: ActiveFlow, update: RefUpdate, moved_to: str | None) -> Finding:
-    """That the ref of a flow is gone; `moved_to` is the branch that has the flow now."""
+def _gone(one: ActiveFlow, update: RefUpdate, moved_to: tuple[str, str | None] | None) -> Finding:
+    """That the ref of a flow is gone; `moved_to` is the branch that has the flow now, and the project it registers in."""
     said = f"{text.place(update)} is gone: every run fails, since no agent finds it"
     if moved_to:
-        hint = f"{moved_to} has it: {git_prefect('register', '--ref', moved_to)}"
+        branch, project = moved_to
+        register = git_prefect("register", "--ref", branch)
+        if project in (None, one.flow.project):
+            hint = f"{branch} has it: {register}"
+        else:
+            hint = (
+                f"{branch} has it, and registers in project {project}: write branch = {quoted(branch)} into the target of "
+                f"{update.name} and push it, then {register}"
+            )
     else:
         hint = f"archive it with {git_prefect('prune')}, or push the {update.kind} again"
     return _about(one, update, "ref-gone", said, hint)
@@ -190,11 +199,11 @@ def _gone(one: ActiveFlow, update: RefUpdate, moved_to: str | None) -> Finding:
 
 def on_default_branch(
     repository: git.Repository, remote: str, answer: RemoteRefs, default: str | None, gone: Sequence[ActiveFlow]
-) -> set[str]:
-    """Ids of those flows of a ref that is gone which live on the default branch: it was renamed, and registers them anew.
+) -> dict[str, str | None]:
+    """Those flows of a ref that is gone which live on the default branch: it was renamed, and registers them anew.
 
-    They are in the project that the default branch registers in. Where no target takes that branch yet, the ref that is
-    gone was the default branch, as far as its name or this clone tells.
+    By id the project that the default branch registers in; None where no target matches it. They are in that project, or the
+    ref that is gone was the default branch: as far as its name or this clone shows, or a target that names it alone.
 
     Raises:
         OutOfReach, NotAuthorised: the default branch could not be fetched.
@@ -202,19 +211,23 @@ def on_default_branch(
     ref = f"refs/heads/{default}"
     commit = commits_here(repository, remote, answer, [ref]).get(ref) if default else None
     if commit is None:
-        return set()
+        return {}
     names = {"main", "master", noted_head(repository, remote)}
-    former = [one for one in gone if full_ref(one, default).removeprefix("refs/heads/") in names]
     try:
         resolution = resolve(repository, replace(ref_update(repository, remote, ref, commit, answer), remote_head=default or ""))
     except UnusableCommit:
-        return {one.flow.id for one in former}
+        return {one.flow.id: None for one in gone if _branch(one, default) in names}
+    names |= {target.branch for target in resolution.settings.target}
     project = resolution.project if isinstance(resolution, Deployment) else None
-    gone = former if project is None else [one for one in gone if one.flow.project == project]
+    gone = [one for one in gone if _branch(one, default) in names or one.flow.project == project]
     if not gone:
-        return set()
+        return {}
     why_not = no_longer_defined(repository, commit, check(repository, tree_of_commit(repository, commit), resolution.settings))
-    return {one.flow.id for one in gone if why_not(one.path, one.loads or one.flow.name) is None}
+    return {one.flow.id: project for one in gone if why_not(one.path, one.loads or one.flow.name) is None}
+
+
+def _branch(one: ActiveFlow, default: str | None) -> str:
+    return full_ref(one, default).removeprefix("refs/heads/")
 
 
 def noted_head(repository: git.Repository, remote: str) -> str | None:
