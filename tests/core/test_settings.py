@@ -47,6 +47,9 @@ def test_a_variable_overrides_its_key_alone(name: str, monkeypatch: pytest.Monke
 def test_the_two_ways_to_clone_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="it goes without `token-secret` and `token-username`"):
         login(TOKEN, {"clone-url-secret": "URL", "token-username": "me"})
+    # A username alone is no login.
+    with pytest.raises(UsageError, match="it goes without `token-secret` and `token-username`"):
+        login(CLONE_URL, {"token-username": "me"})
 
 
 @pytest.mark.parametrize("name", ["token-secret", "token-username", "clone-url-secret"])

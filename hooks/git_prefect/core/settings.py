@@ -260,7 +260,7 @@ def _with_machine(settings: Settings, config: Mapping[str, str], environ: Mappin
     # Key by key, but for the two ways to clone, of which a repository has one.
     if "clone-url-secret" in found:
         settings = msgspec.structs.replace(settings, token_secret=None, token_username=None)
-    elif LOGIN & found.keys():
+    elif "token-secret" in found:
         settings = msgspec.structs.replace(settings, clone_url_secret=None)
     for key, (value, where) in found.items():
         try:
