@@ -108,7 +108,8 @@ def _failed(path: str, content: bytes, answer: dict[str, Any], where: TreeFacts)
         path=path, line=line, detail=detail,
     )  # fmt: skip
     others = [one for cause in [error, *error["causes"]] for one in _submodule(path, cause, where)]
-    return Judged((failed, *others, *_calls(path, answer)), "", error["type"] in LASTING)
+    lasts = all(one["type"] in LASTING for one in [error, *error["causes"]])
+    return Judged((failed, *others, *_calls(path, answer)), "", lasts)
 
 
 def _is_inside(place: str | None) -> bool:
