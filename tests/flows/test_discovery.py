@@ -131,8 +131,10 @@ CALLS = {
     ),
     "tests, conftest and setup.py": (
         {"lib.py": SUBCLASS, **dict.fromkeys(["test_a.py", "a_test.py", "conftest.py", "setup.py", "tests/b.py"],
-                                             "from lib import TeamFlow\nf = TeamFlow('a')\n")},
-        {},
+                                             "from lib import TeamFlow\nf = TeamFlow('a')\n"),
+         **dict.fromkeys(["test_c.py", "lib/conftest.py", "lib/setup.py"], "import prefect\nfrom lib import TeamFlow\nf = TeamFlow('a')\n"),
+         "tests/own.py": BASE},
+        {"tests/own.py": "flow"},
     ),
     "a virtual environment that is committed": (
         {"env/pyvenv.cfg": "home = /usr\n", "env/lib/python3.9/site-packages/x.py": BASE, "a.py": BASE}, {"a.py": "flow"},

@@ -197,7 +197,7 @@ class _Search:
         kind = self._calls.kind_of(path)
         if kind == NOTHING and source.mentions and not (source.definitions and source.definitions.is_whole):
             return MENTIONS
-        return NOTHING if kind != NOTHING and not source.mentions and _is_no_flow_file(path) else kind
+        return NOTHING if kind != NOTHING and _is_no_flow_file(path) else kind
 
     def _leading(self) -> set[str]:
         """Paths from which imports may lead to a Flow, as far as the words of their import lines tell."""
