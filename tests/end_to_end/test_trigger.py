@@ -209,7 +209,7 @@ def test_the_hook_of_others_sees_every_transaction_and_is_put_back(native: Team,
     assert hooks(native.clone) == before
 
 
-def test_where_the_hooks_belong_to_another_tool_the_watcher_serves(native: Team) -> None:
+def test_where_the_hooks_belong_to_another_tool_the_watcher_serves(native: Team, tmp_path: Path) -> None:
     native.clone.git("config", "core.hooksPath", ".husky")
     (line,) = re.findall(r"git prefect pre-push \S+", native.prefect("install", check=False))
     husky = native.clone.path / ".husky" / "pre-push"
@@ -217,7 +217,17 @@ def test_where_the_hooks_belong_to_another_tool_the_watcher_serves(native: Team)
     husky.write_text(f"#!/bin/sh\n{line}\n")
     husky.chmod(0o755)
     native.clone.commit({"flows/etl.py": flow_file()})
-    printed = native.push("origin", "feature/x")
+    gate, waits = tmp_path / "gate", native.remote / "hooks" / "pre-receive"
+    waits.write_text(f"#!/bin/sh\nwhile ! [ -e {gate} ]; do sleep 0.05; done\n")
+    waits.chmod(0o755)
+    command = ["git", "push", "origin", "feature/x"]
+    with subprocess.Popen(command, cwd=native.clone.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as push:
+        until(lambda: pending.entries(native.clone.repository))
+        pushers = [entry.pusher and entry.pusher.pid for entry in pending.entries(native.clone.repository)]
+        gate.touch()
+        printed, _ = push.communicate()
+    # Not the `git prefect pre-push` between them, which ends before the push does.
+    assert pushers == [push.pid]
     assert "What became of it: git prefect status" in printed
     assert told(printed) == []
     native.settled()

@@ -59,7 +59,9 @@ def ancestors() -> list[tuple[Process, list[str]]]:
 
 
 def _is_git(arguments: list[str]) -> bool:
-    return bool(arguments) and os.path.basename(arguments[0]) in ("git", "git.exe")
+    """Whether a command line is git's, other than the `git prefect pre-push` of a hook, which ends before the push does."""
+    ours = ("prefect", "pre-push") in zip(arguments, arguments[1:])
+    return bool(arguments) and os.path.basename(arguments[0]) in ("git", "git.exe") and not ours
 
 
 def pushing_process() -> Process | None:

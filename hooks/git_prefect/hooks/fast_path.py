@@ -480,7 +480,8 @@ def _pushing_git() -> Process:
             # The name in parentheses may hold anything; the fields count from behind the last one.
             fields = stat.read().rpartition(b")")[2].split()
             arguments = cmdline.read().decode("utf-8", "replace").split("\0")[:-1]
-        if arguments and os.path.basename(arguments[0]) == "git":
+        ours = ("prefect", "pre-push") in zip(arguments, arguments[1:])
+        if arguments and os.path.basename(arguments[0]) == "git" and not ours:
             return str(pid), fields[19].decode(), arguments
         pid = int(fields[1])
     raise Unanswered
