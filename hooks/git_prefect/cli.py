@@ -75,8 +75,8 @@ def _run(arguments: list[str]) -> int:
         return ExitCode.OK
     if name not in {**COMMANDS, **CALLED_BY_GIT}:
         close = get_close_matches(name, COMMANDS, 1)
-        told = f"hint: did you mean {git_prefect(*close, *rest)}" if close else f"\n{_help()}"
-        print(f"git-prefect: there is no command {name!r}\n{told}", file=sys.stderr)
+        advice = f"hint: did you mean {git_prefect(*close, *rest)}" if close else f"\n{_help()}"
+        print(f"git-prefect: there is no command {name!r}\n{advice}", file=sys.stderr)
         return ExitCode.USAGE
     if name in {**HOOKS, **CALLED_BY_GIT} and os.environ.get("GIT_PREFECT_SKIP", "") not in ("", "0"):
         return _skipped(name, rest)

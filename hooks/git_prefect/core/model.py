@@ -119,7 +119,7 @@ class CheckedFile(msgspec.Struct, frozen=True):
     imported: tuple[LoadedFlow, ...] = ()
     """Flows that an agent finds in it as well, and that belong to another flow file, which makes them."""
     rests_on: str = ""
-    """Names all that its load rests on; empty where that is not known, or flows are not told in full."""
+    """Names all that its load rests on; empty where that is not known, or flows are not reported in full."""
     used: Optional[dict[str, str]] = None
     """Paths of the tree that its load used, and what the tree has there; None where it may have used any."""
 

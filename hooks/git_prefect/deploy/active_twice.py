@@ -52,13 +52,13 @@ def _is_switched_on(one: PlannedFlow, registered: Registered) -> bool:
 def described(ours: Storage, others: Sequence[ActiveFlow], default: str | None) -> tuple[str, str]:
     """What is said of a flow whose schedule is active from others as well, and the remedy."""
     places = {one.flow.project: _name(one.flow.storage, default) for one in others}
-    told = " and ".join(f"{name} (project {project})" for project, name in places.items())
+    elsewhere = " and ".join(f"{name} (project {project})" for project, name in places.items())
     quiet = max([ours, *(one.flow.storage for one in others)], key=lambda storage: _rank(storage, default))
     if all(_name(one.flow.storage, default) == _name(ours, default) for one in others):
         hint = "pause or archive one of them in Prefect's UI"
     else:
         hint = f'set schedule = "off" in the target of {_name(quiet, default)}, or pause or archive one of them in Prefect\'s UI'
-    return f"its schedule is active from {told} as well: the work is done twice", hint
+    return f"its schedule is active from {elsewhere} as well: the work is done twice", hint
 
 
 def _rank(storage: Storage, default: str | None) -> int:

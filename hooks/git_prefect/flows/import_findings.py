@@ -184,10 +184,10 @@ def circular(path: str, error: dict[str, Any]) -> str:
     # A flow file is executed once by itself, and a second time where another module imports it.
     starts = [at for at, (file, _) in enumerate(places) if error["frames"][at][0] and f"/{file}".endswith((f"/{part}.py", f"/{part}/__init__.py"))]
     way = [f"{file}:{line}" for file, line in places[starts[0] :]] + [places[starts[0]][0]] if starts else []
-    told = f" ({' → '.join(way)})" if way else ""
+    cycle = f" ({' → '.join(way)})" if way else ""
     if len(way) == 2:
-        return f"the module imports itself{told}: correct the import, or give the module another name"
-    return f"modules import each other{told}: move what both need into a third one"
+        return f"the module imports itself{cycle}: correct the import, or give the module another name"
+    return f"modules import each other{cycle}: move what both need into a third one"
 
 
 def folder_of_module(wanted: Wanted, path: str, paths: Collection[str]) -> str | None:

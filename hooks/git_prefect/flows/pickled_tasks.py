@@ -149,7 +149,7 @@ def is_still_named(flow: Any, modules: list[str], ways: list[Any]) -> bool:
 
 
 class Anything(type):
-    """The class of `Nothing`, which stands for whatever a pickle makes."""
+    """The class of `Nothing`, which takes the place of whatever a pickle makes."""
 
     def __call__(cls, *_: Any, **__: Any) -> Any:
         return cls

@@ -87,7 +87,7 @@ def _since(lines: Sequence[_Line]) -> float:
 
 
 def _unseen(repository: git.Repository, lines: Sequence[_Line], logged: Sequence[LoggedPush]) -> list[LoggedPush]:
-    """The pushes that no hook of ours has seen."""
+    """The pushes that our hooks have not seen."""
     native_since = min((one.time for one in lines if one.who in NATIVE), default=None)
     nothing_to_send = [one for one in lines if one.ref == seen_pushes.NO_REF]
     by_hook = _keys(repository, _seen_by_hook(repository, lines))
